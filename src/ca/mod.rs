@@ -1,0 +1,1 @@
+//! Makes certificates: the authority, profiles, keys, the PKI directory and its ledger.

@@ -1,0 +1,69 @@
+//! The command line: one file a command, each with its arguments and what it prints.
+
+pub mod outcome;
+pub mod output;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use outcome::{Exit, Failure, Outcome};
+pub use output::{Color, Output};
+
+/// A certificate authority and PKI toolkit for etcd clusters.
+#[derive(Debug, Parser)]
+#[command(name = "etcd-pki", version, about, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Global {
+    /// The directory that holds the CA, its certificates and the ledger.
+    #[arg(long, global = true, env = "ETCDPKI_DIR", default_value = "./pki", value_name = "DIR")]
+    pub pki_dir: PathBuf,
+    /// Print one JSON document (or NDJSON events for long work) on stdout, and nothing else.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to colour what is printed.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+    /// Say more; twice for still more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say only what went wrong.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// What a command is given: the global options and where to print.
+#[derive(Debug)]
+pub struct Context {
+    /// The options that every command takes.
+    pub global: Global,
+    /// Where data and talk go.
+    pub out: Output,
+}
+
+/// Parses the arguments, runs the command and returns its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return outcome::usage(&error),
+    };
+    let out = Output::new(&cli.global);
+    let context = Context { global: cli.global, out };
+    outcome::finish(&context, run(&context, cli.command))
+}
+
+fn run(_context: &Context, command: Command) -> Outcome {
+    match command {}
+}

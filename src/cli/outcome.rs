@@ -1,0 +1,88 @@
+//! How a command ends: the exit codes, and errors with a hint.
+
+use std::process::ExitCode;
+
+use super::Context;
+
+/// The exit codes of every command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, accepted, nothing to do, or a plan or dry run was printed.
+    Done = 0,
+    /// The answer is no, or refused before anything changed.
+    No = 1,
+    /// Wrong usage: bad options, unreadable paths, a prompt needed with no terminal.
+    Usage = 2,
+    /// Failed after something changed: safe to run again.
+    Failed = 3,
+}
+
+/// What went wrong, and what to do about it.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The exit code it ends with.
+    pub exit: Exit,
+    /// A stable kebab-case word for scripts.
+    pub code: String,
+    /// One clear line that names the file, line or field.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// A command's end: an exit code, or a failure to print.
+pub type Outcome = Result<Exit, Failure>;
+
+impl Failure {
+    /// Refused before anything changed, or the answer is no (exit 1).
+    pub fn no(code: &str, message: impl Into<String>) -> Self {
+        Self::new(Exit::No, code, message)
+    }
+
+    /// Wrong usage (exit 2).
+    pub fn usage(code: &str, message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, code, message)
+    }
+
+    /// Failed after something changed (exit 3).
+    pub fn failed(code: &str, message: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, code, message)
+    }
+
+    /// Any exit code.
+    pub fn new(exit: Exit, code: &str, message: impl Into<String>) -> Self {
+        Self { exit, code: code.to_owned(), message: message.into(), hint: None }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Prints a failure where its reader looks, and turns the end into an exit code.
+pub(super) fn finish(context: &Context, outcome: Outcome) -> ExitCode {
+    let exit = match outcome {
+        Ok(exit) => exit,
+        Err(failure) => {
+            if context.global.json {
+                context.out.json(&serde_json::json!({"error": {
+                    "code": failure.code, "message": failure.message, "hint": failure.hint,
+                }}));
+            } else {
+                context.out.error(&failure.message, failure.hint.as_deref());
+            }
+            failure.exit
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+/// Prints what clap says of the arguments: help and version are data, the rest is talk.
+pub(super) fn usage(error: &clap::Error) -> ExitCode {
+    // A closed pipe is no reason to fail.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { Exit::Usage as u8 } else { Exit::Done as u8 })
+}

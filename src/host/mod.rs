@@ -1,0 +1,274 @@
+//! A machine we act on, and the etcd service that runs on it.
+//!
+//! [`Host`] reads and places files, runs commands and dials addresses as that machine sees them. [`Service`] is the
+//! unit that runs etcd there: what it runs with now, what the disk would give it at the next start, and a restart.
+
+pub mod command;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::files::{FileError, FileImage, Meta};
+
+/// A machine we act on. Paths are the machine's own.
+pub trait Host: Send + Sync {
+    /// How people call it: the inventory's name.
+    fn name(&self) -> &str;
+
+    /// A file with its owner and mode, or `None` when it is not there.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn read(&self, path: &Path) -> Result<Option<FileImage>, HostError>;
+
+    /// The names in a directory, sorted; empty when it is not there.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn list(&self, dir: &Path) -> Result<Vec<String>, HostError>;
+
+    /// Makes a directory (and parents) if it is not there; returns whether it was made.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn make_dir(&self, path: &Path, meta: Meta) -> Result<bool, HostError>;
+
+    /// Writes a file atomically and durably, replacing what may be there; its mode and owner are set before its
+    /// content can be seen.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn place(&self, path: &Path, bytes: &[u8], meta: Meta) -> Result<(), HostError>;
+
+    /// Gives an existing file or directory another mode and owner.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn set_meta(&self, path: &Path, meta: Meta) -> Result<(), HostError>;
+
+    /// Removes a file durably; one that is not there is fine.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn remove(&self, path: &Path) -> Result<(), HostError>;
+
+    /// Runs a command on the machine and waits for it, at most for `deadline`.
+    ///
+    /// # Errors
+    /// [`HostError`] when it could not be run or took too long; a non-zero exit is an answer, not an error.
+    fn run(&self, argv: &[&str], deadline: Duration) -> Result<RunOutput, HostError>;
+
+    /// A TCP connection to `address` as dialled from this machine.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn dial(&self, address: SocketAddr, timeout: Duration) -> Result<Box<dyn Stream>, HostError>;
+
+    /// The machine's clock.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn clock(&self) -> Result<SystemTime, HostError>;
+
+    /// The established TCP connections whose local port is one of `ports`.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn connections(&self, ports: &[u16]) -> Result<Vec<Connection>, HostError>;
+
+    /// The numeric owner of `user[:group]`; the user's own group when none is given.
+    ///
+    /// # Errors
+    /// [`HostError::NoSuchUser`]
+    fn owner(&self, spec: &str) -> Result<crate::files::Owner, HostError>;
+
+    /// The address that only this machine reaches: 127.0.0.1, or a rehearsal member's own loopback address.
+    fn loopback(&self) -> std::net::IpAddr;
+
+    /// Where this tool keeps its lock and pre-images on the machine.
+    fn state_dir(&self) -> PathBuf;
+}
+
+/// The unit that runs etcd on a host.
+pub trait Service: Send + Sync {
+    /// How people call it, such as `etcd.service`.
+    fn name(&self) -> &str;
+
+    /// The running process, or `None` when it is down.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn running(&self) -> Result<Option<RunningProcess>, HostError>;
+
+    /// What the next start would run with, as the disk stands now.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn next_start(&self) -> Result<Launch, HostError>;
+
+    /// What the next start would run with if none of our layers were there.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn base(&self) -> Result<Launch, HostError>;
+
+    /// The file that holds a layer of settings of ours, and its content: pure, nothing is written.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn layer_file(&self, layer: &Layer) -> Result<LayerFile, HostError>;
+
+    /// Asks for a restart with what the disk holds; does not wait for the member to be ready.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn restart(&self) -> Result<(), HostError>;
+
+    /// The log lines since `since`, oldest first.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn log_since(&self, since: SystemTime) -> Result<Vec<String>, HostError>;
+}
+
+/// A process as the kernel shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningProcess {
+    /// Changes when and only when the process was started anew (PID and start time, or an InvocationID).
+    pub identity: String,
+    /// The process's number.
+    pub pid: u32,
+    /// Its own arguments and environment: the truth about what is in force.
+    pub launch: Launch,
+    /// The user it runs as.
+    pub uid: u32,
+}
+
+/// What a process is or would be started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Its environment.
+    pub env: BTreeMap<String, String>,
+}
+
+/// A named set of etcd settings of ours, keyed by flag name without dashes (`listen-client-urls`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// The name, with the number that orders it: `25-insecure_localhost`, `30-certs`, `40-tls`.
+    pub name: &'static str,
+    /// Settings by flag name.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A layer as a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerFile {
+    /// Where it goes.
+    pub path: PathBuf,
+    /// What it says, beginning with a comment that tells what wrote it.
+    pub content: String,
+}
+
+/// What a command left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOutput {
+    /// Its exit status; `None` when a signal ended it.
+    pub status: Option<i32>,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// An established connection to a listener of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// The listener's side.
+    pub local: SocketAddr,
+    /// The client's side.
+    pub remote: SocketAddr,
+    /// The client's process, where it runs on the same machine; `None` means a remote client.
+    pub process: Option<ClientProcess>,
+}
+
+/// A local process at the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientProcess {
+    /// Its number.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+}
+
+/// A bidirectional byte stream that can time out.
+pub trait Stream: Read + Write + Send + Sync + std::fmt::Debug {
+    /// How long reads and writes may block.
+    ///
+    /// # Errors
+    /// As the transport says.
+    fn set_timeout(&mut self, timeout: Option<Duration>) -> std::io::Result<()>;
+}
+
+impl Stream for std::net::TcpStream {
+    fn set_timeout(&mut self, timeout: Option<Duration>) -> std::io::Result<()> {
+        self.set_read_timeout(timeout)?;
+        self.set_write_timeout(timeout)
+    }
+}
+
+/// What can go wrong on a host.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// A command could not be run or did not end in time.
+    #[error("{host}: {command}: {what}")]
+    Command {
+        /// The host.
+        host: String,
+        /// The command's name.
+        command: String,
+        /// What happened.
+        what: String,
+    },
+    /// A connection could not be made.
+    #[error("{host}: cannot connect to {address}: {source}")]
+    Dial {
+        /// The host that dialled.
+        host: String,
+        /// Where to.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file could not be read or written.
+    #[error("{host}: {source}")]
+    File {
+        /// The host.
+        host: String,
+        /// What happened.
+        source: FileError,
+    },
+    /// There is no such user or group on the host.
+    #[error("{host}: there is no user or group {name:?}")]
+    NoSuchUser {
+        /// The host.
+        host: String,
+        /// The name.
+        name: String,
+    },
+    /// The service is not what we expect.
+    #[error("{host}: {service}: {what}")]
+    Service {
+        /// The host.
+        host: String,
+        /// The unit.
+        service: String,
+        /// What is wrong.
+        what: String,
+    },
+}

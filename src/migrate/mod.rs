@@ -1,0 +1,1 @@
+//! Takes a running cluster from HTTP to mutual TLS and back: observe, plan, one step, gate, observe again.

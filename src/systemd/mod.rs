@@ -1,0 +1,1 @@
+//! Environment files, units and drop-ins: parse and render.

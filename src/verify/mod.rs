@@ -1,0 +1,1 @@
+//! Judges certificates the way etcd, a Go program, does.

@@ -82,6 +82,13 @@ pub fn judge(request: &Request<'_>) -> Judgement {
     Judgement { verdict, findings: list, leaf }
 }
 
+/// What the first certificate of a PEM file says of itself; `None` where there is none that can be read.
+pub fn leaf_of(chain: &[u8], go: GoVersion) -> Option<Leaf> {
+    let blocks = pem::blocks(chain);
+    let block = blocks.iter().find(|block| block.is_certificate())?;
+    Certificate::parse(&block.der, go).ok().map(|leaf| describe(&leaf))
+}
+
 fn judge_into(request: &Request<'_>, findings: &mut Findings) -> Option<Leaf> {
     let sent = Sent::read(request.chain, request.extra_chain, findings)?;
     let certificates = sent.parse(request.go, findings)?;

@@ -20,7 +20,9 @@ mod pem;
 pub mod pitfalls;
 mod policies;
 mod public_key;
+pub mod report;
 mod signature;
+pub mod target;
 mod when;
 
 use std::net::IpAddr;
@@ -29,7 +31,7 @@ use ::time::OffsetDateTime;
 use serde::Serialize;
 
 pub use go::{GoVersion, UnknownVersion};
-pub use judge::judge;
+pub use judge::{judge, leaf_of};
 pub use pitfalls::{Code, Pitfall, catalogue};
 pub use public_key::{Curve, PublicKey};
 

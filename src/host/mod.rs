@@ -4,6 +4,8 @@
 //! unit that runs etcd there: what it runs with now, what the disk would give it at the next start, and a restart.
 
 pub mod command;
+pub mod process;
+pub mod supervisor;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

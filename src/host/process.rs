@@ -2,14 +2,10 @@
 
 mod dir;
 mod envfile;
-mod sockets;
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::unix::fs::MetadataExt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
 use ::time::OffsetDateTime;
@@ -17,21 +13,20 @@ use ::time::format_description::well_known::Rfc3339;
 
 pub use dir::{DirError, MARK, ProcessDir, Unit};
 
-use super::command::command;
+use super::local::Local;
 use super::supervisor::{Control, Request};
 use super::{
-    ClientProcess, Connection, Host, HostError, Launch, Layer, LayerFile, RunOutput, RunningProcess, Service,
-    Stream,
+    Connection, Host, HostError, Launch, Layer, LayerFile, RunOutput, RunningProcess, Service, Stream, proc,
 };
-use crate::files::{self, FileError, FileImage, Meta, Owner};
+use crate::files::{self, FileImage, FileStat, Meta, Owner};
 
 /// How long a start may take until the process is etcd itself and no longer what starts it.
 const EXEC: Duration = Duration::from_secs(2);
 
-/// A supervised local etcd, seen as a machine.
-#[derive(Debug, Clone)]
+/// A supervised local etcd, seen as a machine: this machine, but for the address and the state directory.
+#[derive(Debug)]
 pub struct ProcessHost {
-    name: String,
+    local: Local,
     dir: ProcessDir,
     address: IpAddr,
 }
@@ -44,114 +39,84 @@ impl ProcessHost {
     pub fn open(name: impl Into<String>, dir: impl Into<PathBuf>) -> Result<Self, DirError> {
         let dir = ProcessDir::new(dir);
         let address = dir.unit()?.address;
-        Ok(Self { name: name.into(), dir, address })
+        Ok(Self { local: Local::named(name), dir, address })
     }
 
     /// The service that runs on it.
     pub fn service(&self) -> ProcessService {
-        ProcessService { host: self.name.clone(), dir: self.dir.clone() }
+        ProcessService { host: self.name().to_owned(), dir: self.dir.clone() }
     }
 
     /// Its directory.
     pub const fn dir(&self) -> &ProcessDir {
         &self.dir
     }
-
-    fn file<T>(&self, result: Result<T, FileError>) -> Result<T, HostError> {
-        result.map_err(|source| HostError::File { host: self.name.clone(), source })
-    }
 }
 
 impl Host for ProcessHost {
     fn name(&self) -> &str {
-        &self.name
+        self.local.name()
     }
 
     fn read(&self, path: &Path) -> Result<Option<FileImage>, HostError> {
-        self.file(files::read(path))
+        self.local.read(path)
+    }
+
+    fn stat(&self, path: &Path) -> Result<Option<FileStat>, HostError> {
+        self.local.stat(path)
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<String>, HostError> {
-        self.file(dir::list(dir))
+        self.local.list(dir)
     }
 
     fn make_dir(&self, path: &Path, meta: Meta) -> Result<bool, HostError> {
-        self.file(files::make_dir(path, meta))
+        self.local.make_dir(path, meta)
     }
 
     fn place(&self, path: &Path, bytes: &[u8], meta: Meta) -> Result<(), HostError> {
-        self.file(files::replace(path, bytes, meta))
+        self.local.place(path, bytes, meta)
     }
 
     fn set_meta(&self, path: &Path, meta: Meta) -> Result<(), HostError> {
-        self.file(files::set_meta(path, meta))
+        self.local.set_meta(path, meta)
     }
 
     fn remove(&self, path: &Path) -> Result<(), HostError> {
-        self.file(files::remove(path)).map(|_| ())
+        self.local.remove(path)
     }
 
     fn run(&self, argv: &[&str], deadline: Duration) -> Result<RunOutput, HostError> {
-        run(argv, deadline).map_err(|what| HostError::Command {
-            host: self.name.clone(),
-            command: argv.first().copied().unwrap_or_default().to_owned(),
-            what,
-        })
+        self.local.run(argv, deadline)
     }
 
     fn dial(&self, address: SocketAddr, timeout: Duration) -> Result<Box<dyn Stream>, HostError> {
-        match TcpStream::connect_timeout(&address, timeout) {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(source) => {
-                Err(HostError::Dial { host: self.name.clone(), address: address.to_string(), source })
-            }
-        }
+        self.local.dial(address, timeout)
     }
 
     fn clock(&self) -> Result<SystemTime, HostError> {
-        Ok(SystemTime::now())
+        self.local.clock()
     }
 
     /// The connections to this member's address. All members share this machine: so a client counts as local only
     /// when it is this member's own etcd or supervisor, and this very process's connections are left out.
     fn connections(&self, ports: &[u16]) -> Result<Vec<Connection>, HostError> {
-        let ours = sockets::held_by(std::process::id());
         let status = Control::new(self.dir.clone()).ask(Request::Status).ok();
-        let family: Vec<_> = status
-            .into_iter()
-            .flat_map(|status| [status.pid, Some(status.supervisor)])
-            .flatten()
-            .map(|pid| (pid, sockets::held_by(pid)))
-            .collect();
-        let all = sockets::established();
-        let mut found = Vec::new();
-        for socket in &all {
-            if socket.local.ip() != self.address || !ports.contains(&socket.local.port()) {
-                continue;
-            }
-            let other = all.iter().find(|o| o.local == socket.remote && o.remote == socket.local);
-            let inode = other.map_or(0, |other| other.inode);
-            if inode != 0 && ours.contains(&inode) {
-                continue;
-            }
-            let process = family.iter().find(|(_, held)| inode != 0 && held.contains(&inode));
-            let process = process.map(|&(pid, _)| ClientProcess { pid, name: process_name(pid) });
-            found.push(Connection { local: socket.local, remote: socket.remote, process });
+        let family: Vec<_> =
+            status.iter().flat_map(|status| [status.pid, Some(status.supervisor)]).flatten().collect();
+        let mut found = self.local.connections(ports)?;
+        let ours = |connection: &Connection| {
+            connection.process.as_ref().is_some_and(|process| process.pid == std::process::id())
+        };
+        found.retain(|connection| connection.local.ip() == self.address && !ours(connection));
+        for connection in &mut found {
+            connection.process.take_if(|process| !family.contains(&process.pid));
         }
         Ok(found)
     }
 
     fn owner(&self, spec: &str) -> Result<Owner, HostError> {
-        let missing = |name: &str| HostError::NoSuchUser { host: self.name.clone(), name: name.to_owned() };
-        let (user, group) = spec.split_once(':').map_or((spec, None), |(user, group)| (user, Some(group)));
-        let found = nix::unistd::User::from_name(user).ok().flatten().ok_or_else(|| missing(user))?;
-        let gid = match group {
-            None => found.gid,
-            Some(group) => {
-                nix::unistd::Group::from_name(group).ok().flatten().ok_or_else(|| missing(group))?.gid
-            }
-        };
-        Ok(Owner { uid: found.uid.as_raw(), gid: gid.as_raw() })
+        self.local.owner(spec)
     }
 
     fn loopback(&self) -> IpAddr {
@@ -201,7 +166,7 @@ impl Service for ProcessService {
         let end = Instant::now() + EXEC;
         loop {
             let Some(pid) = self.ask(Request::Status)?.pid else { return Ok(None) };
-            match process(pid) {
+            match proc::process(pid).map_err(|error| self.wrong(error))? {
                 Some(process) if process.launch.argv.first() == Some(&program) => return Ok(Some(process)),
                 // Between fork and exec, or it ended this moment.
                 _ if Instant::now() < end => std::thread::sleep(Duration::from_millis(10)),
@@ -243,66 +208,4 @@ impl Service for ProcessService {
 /// The environment variable that sets an etcd flag.
 fn variable(flag: &str) -> String {
     format!("ETCD_{}", flag.replace('-', "_").to_ascii_uppercase())
-}
-
-/// What the kernel shows of a process; `None` when it is gone.
-fn process(pid: u32) -> Option<RunningProcess> {
-    let proc = PathBuf::from(format!("/proc/{pid}"));
-    let words = |name: &str| -> Option<Vec<String>> {
-        let bytes = std::fs::read(proc.join(name)).ok()?;
-        let words = bytes.split(|&b| b == 0).filter(|word| !word.is_empty());
-        Some(words.map(|word| String::from_utf8_lossy(word).into_owned()).collect())
-    };
-    let stat = std::fs::read_to_string(proc.join("stat")).ok()?;
-    // proc(5): the name may hold anything, so fields are counted from its closing bracket; starttime is field 22.
-    let start = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.to_owned();
-    let env = words("environ")?;
-    let env = env.iter().filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned()));
-    Some(RunningProcess {
-        identity: format!("{pid}/{start}"),
-        pid,
-        launch: Launch { argv: words("cmdline")?, env: env.collect() },
-        uid: std::fs::metadata(&proc).ok()?.uid(),
-    })
-}
-
-fn process_name(pid: u32) -> String {
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    name.trim_end().to_owned()
-}
-
-fn run(argv: &[&str], deadline: Duration) -> Result<RunOutput, String> {
-    let (program, arguments) = argv.split_first().ok_or("no command")?;
-    let mut child = command(program)
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let end = Instant::now() + deadline;
-    let stdout = read_in_background(child.stdout.take());
-    let stderr = read_in_background(child.stderr.take());
-    let status = loop {
-        match child.try_wait().map_err(|error| error.to_string())? {
-            Some(status) => break status,
-            None if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
-            None => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("did not end within {} s", deadline.as_secs()));
-            }
-        }
-    };
-    let collect = |thread: std::thread::JoinHandle<Vec<u8>>| thread.join().unwrap_or_default();
-    Ok(RunOutput { status: status.code(), stdout: collect(stdout), stderr: collect(stderr) })
-}
-
-fn read_in_background(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            let _ = pipe.read_to_end(&mut bytes);
-        }
-        bytes
-    })
 }

@@ -161,7 +161,7 @@ impl ProcessDir {
 
     fn environment_files(&self) -> Result<Vec<PathBuf>, DirError> {
         let mut all = vec![self.base_file()];
-        let mut layers: Vec<_> = list(&self.layer_dir())?;
+        let mut layers: Vec<_> = files::list(&self.layer_dir())?;
         layers.retain(|name| name.ends_with(".env") && !name.starts_with('.'));
         all.extend(layers.into_iter().map(|name| self.layer_dir().join(name)));
         Ok(all)
@@ -173,20 +173,6 @@ impl ProcessDir {
             .map_err(|_| DirError::Wrong { path: path.to_owned(), what: "not UTF-8".to_owned() })?;
         Ok(Some(text))
     }
-}
-
-/// The names in a directory, sorted; empty when it is not there.
-pub(super) fn list(dir: &Path) -> Result<Vec<String>, FileError> {
-    let io = |source| FileError::Io { action: "list", path: dir.to_owned(), source };
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(io(error)),
-    };
-    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
-    let mut names = names.collect::<Result<Vec<_>, _>>().map_err(io)?;
-    names.sort();
-    Ok(names)
 }
 
 #[cfg(test)]

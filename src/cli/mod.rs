@@ -2,6 +2,7 @@
 
 pub mod outcome;
 pub mod output;
+pub mod supervise;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,7 +43,10 @@ pub struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    #[command(hide = true)]
+    Supervise(supervise::SuperviseArgs),
+}
 
 /// What a command is given: the global options and where to print.
 #[derive(Debug)]
@@ -64,6 +68,8 @@ pub fn main() -> ExitCode {
     outcome::finish(&context, run(&context, cli.command))
 }
 
-fn run(_context: &Context, command: Command) -> Outcome {
-    match command {}
+fn run(context: &Context, command: Command) -> Outcome {
+    match command {
+        Command::Supervise(args) => supervise::run(context, &args),
+    }
 }

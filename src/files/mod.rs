@@ -98,6 +98,30 @@ impl std::fmt::Debug for FileImage {
     }
 }
 
+/// What stands at a path, a final symlink not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStat {
+    /// What it is.
+    pub kind: FileKind,
+    /// The permission bits.
+    pub mode: FileMode,
+    /// The owner.
+    pub owner: Owner,
+}
+
+/// The kinds of things that stand at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symlink.
+    Symlink,
+    /// A device, pipe or socket.
+    Other,
+}
+
 /// What can go wrong with a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -190,6 +214,45 @@ pub fn read(path: &Path) -> Result<Option<FileImage>, FileError> {
         mode: FileMode::new(stat.st_mode),
         owner: Owner { uid: stat.st_uid, gid: stat.st_gid },
     }))
+}
+
+/// What stands at a path; `None` when nothing does. A final symlink is not followed.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub fn stat(path: &Path) -> Result<Option<FileStat>, FileError> {
+    let stat = match rustix::fs::statat(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(FileError::io("look at", path)(errno)),
+    };
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => FileKind::File,
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Symlink,
+        _ => FileKind::Other,
+    };
+    let owner = Owner { uid: stat.st_uid, gid: stat.st_gid };
+    Ok(Some(FileStat { kind, mode: FileMode::new(stat.st_mode), owner }))
+}
+
+/// The names in a directory, sorted; empty when it is not there.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub fn list(dir: &Path) -> Result<Vec<String>, FileError> {
+    let io = |source| FileError::Io { action: "list", path: dir.to_owned(), source };
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Opens a file for appending, made with `mode` when it is not there. Lines appended are durable after

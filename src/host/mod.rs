@@ -4,6 +4,11 @@
 //! unit that runs etcd there: what it runs with now, what the disk would give it at the next start, and a restart.
 
 pub mod command;
+pub mod local;
+pub mod proc;
+pub mod process;
+mod root;
+pub mod supervisor;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -11,7 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::files::{DirLock, FileError, FileImage, FileMode, LockError, Meta};
+use crate::files::{DirLock, FileError, FileImage, FileMode, FileStat, LockError, Meta};
 
 /// A machine we act on. Paths are the machine's own.
 pub trait Host: Send + Sync {
@@ -23,6 +28,12 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// [`HostError`]
     fn read(&self, path: &Path) -> Result<Option<FileImage>, HostError>;
+
+    /// What stands at a path; `None` when nothing does. A final symlink is not followed.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn stat(&self, path: &Path) -> Result<Option<FileStat>, HostError>;
 
     /// The names in a directory, sorted; empty when it is not there.
     ///

@@ -1,5 +1,6 @@
 //! The command line: one file a command, each with its arguments and what it prints.
 
+pub mod install;
 pub mod outcome;
 pub mod output;
 
@@ -23,6 +24,7 @@ pub struct Cli {
 
 /// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The directory that holds the CA, its certificates and the ledger.
     #[arg(long, global = true, env = "ETCDPKI_DIR", default_value = "./pki", value_name = "DIR")]
@@ -42,7 +44,9 @@ pub struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Install(install::InstallArgs),
+}
 
 /// What a command is given: the global options and where to print.
 #[derive(Debug)]
@@ -64,6 +68,8 @@ pub fn main() -> ExitCode {
     outcome::finish(&context, run(&context, cli.command))
 }
 
-fn run(_context: &Context, command: Command) -> Outcome {
-    match command {}
+fn run(context: &Context, command: Command) -> Outcome {
+    match command {
+        Command::Install(args) => install::run(context, &args),
+    }
 }

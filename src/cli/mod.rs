@@ -1,5 +1,6 @@
 //! The command line: one file a command, each with its arguments and what it prints.
 
+pub mod install;
 pub mod outcome;
 pub mod output;
 pub mod supervise;
@@ -24,6 +25,7 @@ pub struct Cli {
 
 /// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The directory that holds the CA, its certificates and the ledger.
     #[arg(long, global = true, env = "ETCDPKI_DIR", default_value = "./pki", value_name = "DIR")]
@@ -46,6 +48,7 @@ pub struct Global {
 enum Command {
     #[command(hide = true)]
     Supervise(supervise::SuperviseArgs),
+    Install(install::InstallArgs),
 }
 
 /// What a command is given: the global options and where to print.
@@ -71,5 +74,6 @@ pub fn main() -> ExitCode {
 fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::Supervise(args) => supervise::run(context, &args),
+        Command::Install(args) => install::run(context, &args),
     }
 }

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::files::{FileError, FileImage, FileStat, Meta};
+use crate::files::{DirLock, FileError, FileImage, FileMode, FileStat, LockError, Meta};
 
 /// A machine we act on. Paths are the machine's own.
 pub trait Host: Send + Sync {
@@ -101,6 +101,22 @@ pub trait Host: Send + Sync {
 
     /// Where this tool keeps its lock and pre-images on the machine.
     fn state_dir(&self) -> PathBuf;
+
+    /// Takes the machine's lock, so that a second operator is stopped and told who is first; dropping it, or
+    /// dying, frees it. As it stands here it is right for a machine whose files are this machine's own.
+    ///
+    /// # Errors
+    /// [`HostError::Locked`] when somebody else holds it.
+    fn lock(&self, who: &str) -> Result<Box<dyn Send>, HostError> {
+        self.make_dir(&self.state_dir(), Meta::mode(FileMode::SECRET_DIR))?;
+        match DirLock::take(&self.state_dir().join("lock"), who, Duration::ZERO) {
+            Ok(lock) => Ok(Box::new(lock)),
+            Err(LockError::Held { holder, .. }) => {
+                Err(HostError::Locked { host: self.name().to_owned(), holder })
+            }
+            Err(LockError::File(source)) => Err(HostError::File { host: self.name().to_owned(), source }),
+        }
+    }
 }
 
 /// The unit that runs etcd on a host.
@@ -263,6 +279,14 @@ pub enum HostError {
         host: String,
         /// What happened.
         source: FileError,
+    },
+    /// Another run of this tool is at work there.
+    #[error("{host}: another run is at work there: {holder}")]
+    Locked {
+        /// The host.
+        host: String,
+        /// What the other run wrote of itself.
+        holder: String,
     },
     /// There is no such user or group on the host.
     #[error("{host}: there is no user or group {name:?}")]

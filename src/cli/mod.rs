@@ -1,6 +1,7 @@
 //! The command line: one file a command, each with its arguments and what it prints.
 
 pub mod install;
+pub mod migrate;
 pub mod outcome;
 pub mod output;
 pub mod supervise;
@@ -49,6 +50,7 @@ enum Command {
     #[command(hide = true)]
     Supervise(supervise::SuperviseArgs),
     Install(install::InstallArgs),
+    Migrate(migrate::MigrateArgs),
 }
 
 /// What a command is given: the global options and where to print.
@@ -75,5 +77,6 @@ fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::Supervise(args) => supervise::run(context, &args),
         Command::Install(args) => install::run(context, &args),
+        Command::Migrate(args) => migrate::run(context, &args),
     }
 }

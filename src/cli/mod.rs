@@ -1,7 +1,10 @@
 //! The command line: one file a command, each with its arguments and what it prints.
 
+pub mod init_ca;
+pub mod issue;
 pub mod outcome;
 pub mod output;
+mod pki;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,7 +45,10 @@ pub struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    InitCa(init_ca::InitCaArgs),
+    Issue(issue::IssueArgs),
+}
 
 /// What a command is given: the global options and where to print.
 #[derive(Debug)]
@@ -64,6 +70,9 @@ pub fn main() -> ExitCode {
     outcome::finish(&context, run(&context, cli.command))
 }
 
-fn run(_context: &Context, command: Command) -> Outcome {
-    match command {}
+fn run(context: &Context, command: Command) -> Outcome {
+    match command {
+        Command::InitCa(args) => init_ca::run(context, &args),
+        Command::Issue(args) => issue::run(context, &args),
+    }
 }

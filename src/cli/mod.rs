@@ -5,6 +5,11 @@ pub mod migrate;
 pub mod outcome;
 pub mod output;
 pub mod supervise;
+pub mod init_ca;
+pub mod issue;
+pub mod outcome;
+pub mod output;
+mod pki;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,6 +56,8 @@ enum Command {
     Supervise(supervise::SuperviseArgs),
     Install(install::InstallArgs),
     Migrate(migrate::MigrateArgs),
+    InitCa(init_ca::InitCaArgs),
+    Issue(issue::IssueArgs),
 }
 
 /// What a command is given: the global options and where to print.
@@ -78,5 +85,7 @@ fn run(context: &Context, command: Command) -> Outcome {
         Command::Supervise(args) => supervise::run(context, &args),
         Command::Install(args) => install::run(context, &args),
         Command::Migrate(args) => migrate::run(context, &args),
+        Command::InitCa(args) => init_ca::run(context, &args),
+        Command::Issue(args) => issue::run(context, &args),
     }
 }

@@ -93,10 +93,10 @@ impl<'a> Traces<'a> {
     /// [`MigrateError::Changed`] when what stands there is neither what was placed nor what was there before.
     pub(super) fn place(&mut self, path: &Path, bytes: &[u8], meta: Meta) -> Result<(), MigrateError> {
         let now = self.host.read(path)?;
-        if let Some(trace) = self.traces.iter().find(|trace| trace.path == path) {
-            if !trace.matches(now.as_ref()) {
-                return Err(self.changed(path));
-            }
+        if let Some(trace) = self.traces.iter().find(|trace| trace.path == path)
+            && !trace.matches(now.as_ref())
+        {
+            return Err(self.changed(path));
         }
         let same = |image: &FileImage| {
             image.bytes == bytes

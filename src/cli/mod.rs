@@ -1,5 +1,10 @@
 //! The command line: one file a command, each with its arguments and what it prints.
 
+pub mod install;
+pub mod migrate;
+pub mod outcome;
+pub mod output;
+pub mod supervise;
 pub mod init_ca;
 pub mod issue;
 pub mod outcome;
@@ -26,6 +31,7 @@ pub struct Cli {
 
 /// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The directory that holds the CA, its certificates and the ledger.
     #[arg(long, global = true, env = "ETCDPKI_DIR", default_value = "./pki", value_name = "DIR")]
@@ -46,6 +52,10 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(hide = true)]
+    Supervise(supervise::SuperviseArgs),
+    Install(install::InstallArgs),
+    Migrate(migrate::MigrateArgs),
     InitCa(init_ca::InitCaArgs),
     Issue(issue::IssueArgs),
 }
@@ -72,6 +82,9 @@ pub fn main() -> ExitCode {
 
 fn run(context: &Context, command: Command) -> Outcome {
     match command {
+        Command::Supervise(args) => supervise::run(context, &args),
+        Command::Install(args) => install::run(context, &args),
+        Command::Migrate(args) => migrate::run(context, &args),
         Command::InitCa(args) => init_ca::run(context, &args),
         Command::Issue(args) => issue::run(context, &args),
     }

@@ -15,7 +15,7 @@ use crate::etcd::Scheme;
 use crate::migrate::members::{Mover, Style, commands};
 use crate::migrate::plan::Goal;
 use crate::migrate::stage::LEGACY_PORT;
-use crate::migrate::{Ending, Migration, Node, Options, Planned, Report, Stopped, Wishes};
+use crate::migrate::{Ending, Migration, Node, Options, Planned, Stopped, Wishes};
 use narrate::Narrator;
 
 /// Takes a running cluster from HTTP to mutual TLS, and back.
@@ -143,10 +143,7 @@ pub fn run(context: &Context, args: &MigrateArgs) -> Outcome {
 fn options(context: &Context, cluster: &ClusterArgs, goal: Goal) -> Options {
     Options {
         goal,
-        wishes: Wishes {
-            client_auth: cluster.client_auth == Switch::On,
-            shared_port: cluster.shared_port,
-        },
+        wishes: Wishes { client_auth: cluster.client_auth == Switch::On, shared_port: cluster.shared_port },
         cut_clients: false,
         accept_drift: cluster.accept_drift,
         step_timeout: Duration::from_secs(60),
@@ -156,7 +153,8 @@ fn options(context: &Context, cluster: &ClusterArgs, goal: Goal) -> Options {
 }
 
 fn operator() -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
+    let user =
+        std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
     let machine = rustix::system::uname();
     let machine = machine.nodename().to_string_lossy().into_owned();
     format!("{user}@{machine}, process {}, since {}", std::process::id(), crate::migrate::now())
@@ -224,11 +222,14 @@ fn apply(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
         Ok(Ending::Waiting(clients)) => {
             let hint = match clients.speak {
                 "tls" => "move them to http, then run this again; or pass --cut-clients",
-                _ => "move them to https (certificates: `etcd-pki issue NAME --profile client`), then run this again; \
-                      or pass --cut-plaintext",
+                _ => {
+                    "move them to https (certificates: `etcd-pki issue NAME --profile client`), then run this again; \
+                      or pass --cut-plaintext"
+                }
             };
             let code = if clients.speak == "tls" { "tls-clients" } else { "plaintext-clients" };
-            let message = format!("clients would be cut off by the next roll: {}", clients.clients.join("; "));
+            let message =
+                format!("clients would be cut off by the next roll: {}", clients.clients.join("; "));
             Err(Failure::no(code, message).hint(hint))
         }
         Err(Stopped { error, changed }) => {
@@ -241,8 +242,11 @@ fn apply(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
 fn confirm(context: &Context) -> Result<(), Failure> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        return Err(Failure::usage("no-terminal", "this would change the cluster, and there is no terminal to ask on")
-            .hint("look at `etcd-pki migrate plan`, then pass --yes"));
+        return Err(Failure::usage(
+            "no-terminal",
+            "this would change the cluster, and there is no terminal to ask on",
+        )
+        .hint("look at `etcd-pki migrate plan`, then pass --yes"));
     }
     let mut stderr = std::io::stderr().lock();
     let _ = write!(stderr, "{} ", context.out.err("Go on? [y/N]", Paint::Bold));
@@ -264,7 +268,11 @@ fn status(context: &Context, cluster: &ClusterArgs) -> Outcome {
     let narrator = Narrator::new(context);
     let migration = Migration::new(&nodes, &options, &narrator);
     let event = migration.observed_event(&planned.observed);
-    let sealed = planned.observed.members.iter().all(|m| m.standing.running >= Some(crate::migrate::stage::Stage::Tls));
+    let sealed = planned
+        .observed
+        .members
+        .iter()
+        .all(|m| m.standing.running >= Some(crate::migrate::stage::Stage::Tls));
     if context.global.json {
         context.out.json(&event);
     } else {
@@ -322,7 +330,9 @@ fn members(context: &Context, args: &MembersArgs) -> Outcome {
     out.line("# One member at a time, the leader last. Certificates must be in force on every member already (the first");
     out.line("# roll of `migrate apply`), and each member's settings must name its https listeners before its restart.");
     out.line("# Not all updates first and the restarts afterwards, as the old documents have it: that looks healthy while");
-    out.line("# old connections live, then the first restart isolates a member and the second breaks the quorum.");
+    out.line(
+        "# old connections live, then the first restart isolates a member and the second breaks the quorum.",
+    );
     for member in &list {
         out.line(format_args!("\n# {}", member.member));
         out.line(&member.update);

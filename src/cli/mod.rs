@@ -1,15 +1,13 @@
 //! The command line: one file a command, each with its arguments and what it prints.
 
+pub mod init_ca;
 pub mod install;
+pub mod issue;
 pub mod migrate;
 pub mod outcome;
 pub mod output;
-pub mod supervise;
-pub mod init_ca;
-pub mod issue;
-pub mod outcome;
-pub mod output;
 mod pki;
+pub mod supervise;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

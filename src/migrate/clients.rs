@@ -43,7 +43,8 @@ pub(super) fn in_the_way(
         })
         .collect();
     let lists = in_parallel(nodes, |node| {
-        let (_, ports, etcd) = work.iter().find(|(n, ..)| n.name == node.name).expect("every node is in the list");
+        let (_, ports, etcd) =
+            work.iter().find(|(n, ..)| n.name == node.name).expect("every node is in the list");
         look(node, ports, *etcd)
     })?;
     let clients: Vec<String> = lists.concat();
@@ -53,7 +54,8 @@ pub(super) fn in_the_way(
 /// The ports that a stage closes to those who use them now. A port that http and https share cannot tell who speaks
 /// which: all of its clients count.
 fn doomed(running: &Settings, to: Stage) -> Vec<u16> {
-    let urls = PeerUrl::list(running.get("listen-client-urls").map_or("", String::as_str)).unwrap_or_default();
+    let urls =
+        PeerUrl::list(running.get("listen-client-urls").map_or("", String::as_str)).unwrap_or_default();
     let of = |scheme| urls.iter().filter(move |url| url.scheme() == scheme).map(|url| url.at().port());
     let mut ports: Vec<u16> = match to {
         Stage::Plain => of(Scheme::Https).filter(|port| of(Scheme::Http).all(|http| http != *port)).collect(),
@@ -89,7 +91,11 @@ fn look(node: &Node, ports: &[u16], etcd: Option<u32>) -> Result<Vec<String>, Mi
         }
     }
     let line = |((who, port), count): (&(String, u16), &usize)| {
-        format!("{who} on port {port} of {} ({count} connection{})", node.name, if *count == 1 { "" } else { "s" })
+        format!(
+            "{who} on port {port} of {} ({count} connection{})",
+            node.name,
+            if *count == 1 { "" } else { "s" }
+        )
     };
     Ok(seen.iter().map(line).collect())
 }

@@ -135,13 +135,16 @@ impl<'a> Migration<'a> {
             if self.cuts(step.stage) && !self.options.cut_clients {
                 if let Some(clients) = in_the_way(self.nodes, &observed, step.stage)? {
                     journal.write(None, "end", "waiting for clients to move")?;
-                    self.report.event(&Event::Clients { speak: clients.speak, clients: clients.clients.clone() });
+                    self.report
+                        .event(&Event::Clients { speak: clients.speak, clients: clients.clients.clone() });
                     return Ok(Ending::Waiting(clients));
                 }
             }
             steps += 1;
             if steps > most {
-                return Err(MigrateError::WrongCluster("the cluster changes while it is being migrated".to_owned()));
+                return Err(MigrateError::WrongCluster(
+                    "the cluster changes while it is being migrated".to_owned(),
+                ));
             }
             let done = self.step(&observed, &step, (steps, foreseen.max(steps)), &journal, changed);
             if let Err(error) = &done {
@@ -258,7 +261,8 @@ impl<'a> Migration<'a> {
                     .settings(stage)
                     .map_err(|source| MigrateError::Url { member: member.to_owned(), source })?;
                 let restarted = step.actions.contains(&Action::Restart);
-                let identity = sight.process.as_ref().filter(|_| restarted).map(|process| process.identity.as_str());
+                let identity =
+                    sight.process.as_ref().filter(|_| restarted).map(|process| process.identity.as_str());
                 let held = gate.after(&After { identity, settings: &settings, since })?;
                 journal.write(Some(member), "gate", &held.checks.join(", "))?;
                 self.report.event(&Event::Gate { member, when: "after", ms: held.ms, checks: held.checks });

@@ -114,16 +114,14 @@ impl Gate<'_> {
 
     /// The members that `counts` takes are healthy, agree on one leader, keep up with each other, and no alarm is
     /// raised.
-    fn cluster_is_well(
-        &self,
-        observed: &Observed,
-        counts: impl Fn(usize) -> bool + Sync,
-    ) -> Looked {
+    fn cluster_is_well(&self, observed: &Observed, counts: impl Fn(usize) -> bool + Sync) -> Looked {
         let mut wrong = Vec::new();
         let counted: Vec<usize> = (0..self.nodes.len()).filter(|&i| counts(i)).collect();
         let healths: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                counted.iter().map(|&i| scope.spawn(move || health(&self.nodes[i], &observed.members[i]))).collect();
+            let threads: Vec<_> = counted
+                .iter()
+                .map(|&i| scope.spawn(move || health(&self.nodes[i], &observed.members[i])))
+                .collect();
             threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("no answer".to_owned()))).collect()
         });
         let mut leaders = Vec::new();
@@ -203,7 +201,7 @@ impl Gate<'_> {
                 dials.iter().map(|(from, url)| scope.spawn(move || from.client(url).version())).collect();
             threads.into_iter().map(|thread| thread.join().expect("a dial does not panic")).collect()
         });
-        for ((from, url), answer) in dials.iter().zip(answers) {
+        for ((from, _), answer) in dials.iter().zip(answers) {
             if let Err(error) = answer {
                 wrong.push(format!("from {}: {error}", from.name));
             }
@@ -246,7 +244,8 @@ impl Gate<'_> {
             let peers = answering(node, running, Client::active_peers).flatten();
             match peers {
                 Some(peers) if !peers.contains(&id) => {
-                    wrong.push(format!("{} holds no stream with {}", node.name, self.nodes[self.member].name));
+                    wrong
+                        .push(format!("{} holds no stream with {}", node.name, self.nodes[self.member].name));
                 }
                 Some(_) => told += 1,
                 None => {}
@@ -274,9 +273,7 @@ fn health(node: &Node, sight: &Sight) -> Result<(), String> {
 }
 
 fn alarms(node: &Node, sight: &Sight) -> Vec<String> {
-    let raised = sight.running.as_ref().and_then(|running| {
-        answering(node, running, Client::alarms)
-    });
+    let raised = sight.running.as_ref().and_then(|running| answering(node, running, Client::alarms));
     raised.unwrap_or_default().iter().map(|alarm| format!("an alarm is raised: {alarm:?}")).collect()
 }
 
@@ -284,9 +281,17 @@ fn alarms(node: &Node, sight: &Sight) -> Vec<String> {
 fn complaints(node: &Node, since: SystemTime) -> Vec<String> {
     let lines = node.service.log_since(since).unwrap_or_default();
     let telling = |line: &&String| {
-        ["x509", "bad certificate", "unknown authority", "cannot listen", "permission denied", "panic", "fatal"]
-            .iter()
-            .any(|word| line.contains(word))
+        [
+            "x509",
+            "bad certificate",
+            "unknown authority",
+            "cannot listen",
+            "permission denied",
+            "panic",
+            "fatal",
+        ]
+        .iter()
+        .any(|word| line.contains(word))
     };
     let mut told: Vec<String> = lines.iter().filter(telling).map(|line| format!("its log: {line}")).collect();
     told.dedup();

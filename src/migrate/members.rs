@@ -66,19 +66,25 @@ pub fn commands(mover: &Mover, style: Style) -> Commands {
     let (update, check) = match style {
         Style::EtcdctlV3 => (
             format!("ETCDCTL_API=3 etcdctl --endpoints {endpoint} member update {id} --peer-urls={urls}"),
-            format!("ETCDCTL_API=3 etcdctl --endpoints {endpoint} endpoint health --cluster \
-                     --cacert {ssl_dir}/ca.pem --cert {ssl_dir}/{name}.pem --key {ssl_dir}/{name}-key.pem"),
+            format!(
+                "ETCDCTL_API=3 etcdctl --endpoints {endpoint} endpoint health --cluster \
+                     --cacert {ssl_dir}/ca.pem --cert {ssl_dir}/{name}.pem --key {ssl_dir}/{name}-key.pem"
+            ),
         ),
         Style::EtcdctlV2 => (
             format!("ETCDCTL_API=2 etcdctl --no-sync --endpoints {endpoint} member update {id} {urls}"),
-            format!("ETCDCTL_API=2 etcdctl --endpoints {endpoint} --ca-file {ssl_dir}/ca.pem --cert-file {ssl_dir}/{name}.pem \
-                     --key-file {ssl_dir}/{name}-key.pem cluster-health"),
+            format!(
+                "ETCDCTL_API=2 etcdctl --endpoints {endpoint} --ca-file {ssl_dir}/ca.pem --cert-file {ssl_dir}/{name}.pem \
+                     --key-file {ssl_dir}/{name}-key.pem cluster-health"
+            ),
         ),
         Style::Curl => {
             let list: Vec<String> = mover.peer_urls.iter().map(ToString::to_string).collect();
             let body = serde_json::json!({ "peerURLs": list });
             (
-                format!("curl -fsS -XPUT -H 'Content-Type: application/json' {endpoint}/v2/members/{id} -d '{body}'"),
+                format!(
+                    "curl -fsS -XPUT -H 'Content-Type: application/json' {endpoint}/v2/members/{id} -d '{body}'"
+                ),
                 format!("curl -fsS {endpoint}/health"),
             )
         }

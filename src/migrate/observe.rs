@@ -123,7 +123,10 @@ pub fn observe(nodes: &[Node], wishes: Wishes) -> Result<Observed, MigrateError>
     let mut members = Vec::with_capacity(nodes.len());
     for ((node, disk), status) in nodes.iter().zip(disks).zip(statuses) {
         let member = find(&list, node, &disk).ok_or_else(|| {
-            MigrateError::WrongCluster(format!("{} is not a member of the cluster that {asked} answers for", node.name))
+            MigrateError::WrongCluster(format!(
+                "{} is not a member of the cluster that {asked} answers for",
+                node.name
+            ))
         })?;
         let version = match (&status, &known) {
             (Some(status), _) => status.version.clone(),
@@ -201,8 +204,12 @@ fn sight(
     wishes: Wishes,
 ) -> Result<Sight, MigrateError> {
     let malformed = |source| MigrateError::Url { member: node.name.clone(), source };
-    let peer_urls =
-        member.peer_urls.iter().map(|url| url.parse()).collect::<Result<Vec<PeerUrl>, _>>().map_err(malformed)?;
+    let peer_urls = member
+        .peer_urls
+        .iter()
+        .map(|url| url.parse())
+        .collect::<Result<Vec<PeerUrl>, _>>()
+        .map_err(malformed)?;
     let all_https = peer_urls.iter().all(|url| url.scheme() == Scheme::Https);
     let recipe = recipe(&disk.base, node, &version, wishes);
     let stage_of = |settings: &Settings| recognise(&recipe, settings).map_err(malformed);
@@ -254,7 +261,8 @@ fn nearest(recipe: &Recipe<'_>, actual: &Settings) -> Result<(Stage, String), cr
             best = (stage, apart);
         }
     }
-    let apart = best.1.iter().map(|(flag, wanted, actual)| format!("{flag}={actual:?} instead of {wanted:?}"));
+    let apart =
+        best.1.iter().map(|(flag, wanted, actual)| format!("{flag}={actual:?} instead of {wanted:?}"));
     Ok((best.0, apart.collect::<Vec<_>>().join(", ")))
 }
 
@@ -265,7 +273,10 @@ fn find<'a>(list: &'a MemberList, node: &Node, disk: &Disk) -> Option<&'a Member
         let urls = member.peer_urls.iter().filter_map(|url| url.parse::<PeerUrl>().ok());
         urls.into_iter().any(|url| own.iter().any(|own| own.at() == url.at()))
     };
-    list.members.iter().find(|member| member.name == node.name).or_else(|| list.members.iter().find(same_place))
+    list.members
+        .iter()
+        .find(|member| member.name == node.name)
+        .or_else(|| list.members.iter().find(same_place))
 }
 
 fn member_list(nodes: &[Node], disks: &[Disk]) -> Result<(MemberList, String), MigrateError> {

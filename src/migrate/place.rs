@@ -52,7 +52,9 @@ pub(super) fn install(node: &Node, uid: Option<u32>) -> Result<Vec<String>, Migr
     let mut traces = Traces::load(&*node.host)?;
     for file in &files {
         let there = node.host.read(&file.path)?;
-        if there.is_some_and(|image| image.bytes != *file.bytes) && !traces.paths().any(|path| path == file.path) {
+        if there.is_some_and(|image| image.bytes != *file.bytes)
+            && !traces.paths().any(|path| path == file.path)
+        {
             let path = file.path.display().to_string();
             return Err(MigrateError::InTheWay { member: node.name.clone(), path });
         }

@@ -99,7 +99,9 @@ impl<'a> Traces<'a> {
             }
         }
         let same = |image: &FileImage| {
-            image.bytes == bytes && image.mode == meta.mode && meta.owner.is_none_or(|owner| owner == image.owner)
+            image.bytes == bytes
+                && image.mode == meta.mode
+                && meta.owner.is_none_or(|owner| owner == image.owner)
         };
         if now.as_ref().is_some_and(same) {
             return Ok(());
@@ -154,7 +156,12 @@ impl<'a> Traces<'a> {
         Ok(())
     }
 
-    fn remember(&mut self, path: &Path, before: impl FnOnce() -> Before, placed: String) -> Result<(), MigrateError> {
+    fn remember(
+        &mut self,
+        path: &Path,
+        before: impl FnOnce() -> Before,
+        placed: String,
+    ) -> Result<(), MigrateError> {
         match self.traces.iter_mut().find(|trace| trace.path == path) {
             // The first pre-image is the one to go back to.
             Some(trace) => trace.placed = placed,

@@ -2,6 +2,7 @@
 
 pub mod outcome;
 pub mod output;
+pub mod rehearse;
 pub mod supervise;
 
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Rehearse(rehearse::RehearseArgs),
     #[command(hide = true)]
     Supervise(supervise::SuperviseArgs),
 }
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
 
 fn run(context: &Context, command: Command) -> Outcome {
     match command {
+        Command::Rehearse(args) => rehearse::run(context, &args),
         Command::Supervise(args) => supervise::run(context, &args),
     }
 }

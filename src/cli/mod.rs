@@ -1,8 +1,13 @@
 //! The command line: one file a command, each with its arguments and what it prints.
 
+pub mod init_ca;
+pub mod install;
+pub mod issue;
+pub mod migrate;
 pub mod outcome;
 pub mod output;
 pub mod rehearse;
+mod pki;
 pub mod supervise;
 
 use std::path::PathBuf;
@@ -25,6 +30,7 @@ pub struct Cli {
 
 /// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The directory that holds the CA, its certificates and the ledger.
     #[arg(long, global = true, env = "ETCDPKI_DIR", default_value = "./pki", value_name = "DIR")]
@@ -48,6 +54,10 @@ enum Command {
     Rehearse(rehearse::RehearseArgs),
     #[command(hide = true)]
     Supervise(supervise::SuperviseArgs),
+    Install(install::InstallArgs),
+    Migrate(migrate::MigrateArgs),
+    InitCa(init_ca::InitCaArgs),
+    Issue(issue::IssueArgs),
 }
 
 /// What a command is given: the global options and where to print.
@@ -74,5 +84,9 @@ fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::Rehearse(args) => rehearse::run(context, &args),
         Command::Supervise(args) => supervise::run(context, &args),
+        Command::Install(args) => install::run(context, &args),
+        Command::Migrate(args) => migrate::run(context, &args),
+        Command::InitCa(args) => init_ca::run(context, &args),
+        Command::Issue(args) => issue::run(context, &args),
     }
 }

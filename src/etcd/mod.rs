@@ -1,6 +1,8 @@
 //! What an etcd member is: its URLs, its effective configuration, its APIs, its health.
 
 pub mod client;
+pub mod config;
+pub mod config_file;
 pub mod error;
 pub mod tls;
 pub mod transport;
@@ -9,6 +11,7 @@ pub mod types;
 pub use client::{
     Alarm, Api, Client, Endpoint, Event, Health, KeyValue, Member, MemberList, Status, Versions, Watch,
 };
+pub use config::{Config, ConfigError, Conflict, Source};
 pub use error::{EtcdError, Fault};
 pub use tls::{Tls, TlsError};
 pub use transport::{Dial, Direct};

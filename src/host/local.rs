@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use nix::unistd::{Group, User};
 
 use super::root::Root;
-use super::{Connection, Host, HostError, RunOutput, Stream, command, proc};
+use super::{Connection, Host, HostError, Placement, RunOutput, Stream, command, proc};
 use crate::files::{self, FileError, FileImage, FileStat, Meta, Owner};
 
 /// This machine; with a root, its paths are judged below that directory, symlinks included.
@@ -153,6 +153,18 @@ impl Host for Local {
 
     fn place(&self, path: &Path, bytes: &[u8], meta: Meta) -> Result<(), HostError> {
         self.within(path, |path| files::replace(path, bytes, meta))
+    }
+
+    fn place_all(&self, placements: &[Placement<'_>]) -> Result<(), HostError> {
+        let Some(root) = &self.root else {
+            let files: Vec<_> = placements.iter().map(|p| (p.path, p.bytes, p.meta)).collect();
+            return files::replace_all(&files).map_err(|source| self.file_error(source));
+        };
+        let resolved: Result<Vec<_>, _> = placements.iter().map(|p| root.resolve_in(p.path)).collect();
+        let resolved = resolved.map_err(|source| self.file_error(source))?;
+        let files: Vec<_> =
+            placements.iter().zip(&resolved).map(|(p, at)| (at.path.as_path(), p.bytes, p.meta)).collect();
+        files::replace_all(&files).map_err(|source| self.file_error(root.rename_any(source, placements)))
     }
 
     fn set_meta(&self, path: &Path, meta: Meta) -> Result<(), HostError> {

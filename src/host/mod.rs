@@ -3,7 +3,9 @@
 //! [`Host`] reads and places files, runs commands and dials addresses as that machine sees them. [`Service`] is the
 //! unit that runs etcd there: what it runs with now, what the disk would give it at the next start, and a restart.
 
+pub mod bundle;
 pub mod command;
+pub mod install;
 pub mod local;
 pub mod proc;
 pub mod process;
@@ -53,6 +55,14 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// [`HostError`]
     fn place(&self, path: &Path, bytes: &[u8], meta: Meta) -> Result<(), HostError>;
+
+    /// Writes several files as [`Self::place`] does, as nearly at once as the host can.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn place_all(&self, files: &[Placement<'_>]) -> Result<(), HostError> {
+        files.iter().try_for_each(|file| self.place(file.path, file.bytes, file.meta))
+    }
 
     /// Gives an existing file or directory another mode and owner.
     ///
@@ -199,6 +209,24 @@ pub struct LayerFile {
     pub path: PathBuf,
     /// What it says, beginning with a comment that tells what wrote it.
     pub content: String,
+}
+
+/// A file to be written.
+#[derive(Clone, Copy)]
+pub struct Placement<'a> {
+    /// Where.
+    pub path: &'a Path,
+    /// Its content.
+    pub bytes: &'a [u8],
+    /// Its mode and owner.
+    pub meta: Meta,
+}
+
+impl std::fmt::Debug for Placement<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The content may be a key.
+        write!(f, "Placement({}, {} bytes)", self.path.display(), self.bytes.len())
+    }
 }
 
 /// What a command left behind.

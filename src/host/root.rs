@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::Placement;
 use crate::files::{self, FileError, Meta};
 
 /// The directory, held open.
@@ -83,6 +84,16 @@ impl Root {
             FileError::Exists { .. } => FileError::Exists { path },
             FileError::NotRegular { what, .. } => FileError::NotRegular { path, what },
             FileError::Io { action, source, .. } => FileError::Io { action, path, source },
+        }
+    }
+
+    /// As [`Self::rename`], where the error is about one of several files: the one of the same name, or the first.
+    pub(super) fn rename_any(&self, error: FileError, placements: &[Placement<'_>]) -> FileError {
+        let name = error.path().file_name();
+        let named = placements.iter().find(|p| p.path.file_name() == name).or(placements.first());
+        match named {
+            Some(placement) => self.rename(error, placement.path),
+            None => error,
         }
     }
 

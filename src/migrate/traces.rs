@@ -75,22 +75,16 @@ impl<'a> Traces<'a> {
     /// # Errors
     /// [`MigrateError::Host`]
     pub fn make_dir(&mut self, path: &Path, meta: Meta) -> Result<(), MigrateError> {
-        // Parents first, so that each has a trace of its own.
-        if self.host.list(path)?.is_empty() && !self.is_dir(path)? {
-            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                if !self.is_dir(parent)? {
-                    self.make_dir(parent, meta)?;
-                }
-            }
-            self.remember(path, || Before::NoDirectory, String::new())?;
-            self.host.make_dir(path, meta)?;
+        if self.host.stat(path)?.is_some() {
+            return Ok(());
         }
+        // Parents first, so that each has a trace of its own.
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            self.make_dir(parent, meta)?;
+        }
+        self.remember(path, || Before::NoDirectory, String::new())?;
+        self.host.make_dir(path, meta)?;
         Ok(())
-    }
-
-    fn is_dir(&self, path: &Path) -> Result<bool, MigrateError> {
-        let path = path.to_string_lossy();
-        Ok(self.host.run(&["test", "-d", &path], std::time::Duration::from_secs(20))?.status == Some(0))
     }
 
     /// Places a file, its pre-image first. One that already says the same is left as it is.
@@ -105,7 +99,9 @@ impl<'a> Traces<'a> {
             }
         }
         let same = |image: &FileImage| {
-            image.bytes == bytes && image.mode == meta.mode && meta.owner.is_none_or(|owner| owner == image.owner)
+            image.bytes == bytes
+                && image.mode == meta.mode
+                && meta.owner.is_none_or(|owner| owner == image.owner)
         };
         if now.as_ref().is_some_and(same) {
             return Ok(());
@@ -160,7 +156,12 @@ impl<'a> Traces<'a> {
         Ok(())
     }
 
-    fn remember(&mut self, path: &Path, before: impl FnOnce() -> Before, placed: String) -> Result<(), MigrateError> {
+    fn remember(
+        &mut self,
+        path: &Path,
+        before: impl FnOnce() -> Before,
+        placed: String,
+    ) -> Result<(), MigrateError> {
         match self.traces.iter_mut().find(|trace| trace.path == path) {
             // The first pre-image is the one to go back to.
             Some(trace) => trace.placed = placed,

@@ -6,6 +6,7 @@ pub mod issue;
 pub mod migrate;
 pub mod outcome;
 pub mod output;
+pub mod rehearse;
 mod pki;
 pub mod supervise;
 
@@ -50,6 +51,7 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Rehearse(rehearse::RehearseArgs),
     #[command(hide = true)]
     Supervise(supervise::SuperviseArgs),
     Install(install::InstallArgs),
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
 
 fn run(context: &Context, command: Command) -> Outcome {
     match command {
+        Command::Rehearse(args) => rehearse::run(context, &args),
         Command::Supervise(args) => supervise::run(context, &args),
         Command::Install(args) => install::run(context, &args),
         Command::Migrate(args) => migrate::run(context, &args),

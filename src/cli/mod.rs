@@ -6,8 +6,8 @@ pub mod issue;
 pub mod migrate;
 pub mod outcome;
 pub mod output;
-pub mod rehearse;
 mod pki;
+pub mod rehearse;
 pub mod supervise;
 
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
 //! The client against real members: what etcd does, and what the client says about it.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod etcd_support;
 
@@ -11,11 +11,15 @@ use etcd_pki::etcd::{Api, Client, Fault, MemberId, PeerUrl, Tls, TlsError};
 use etcd_support::{Etcd, Pki, address, binaries, strings, v2_flags};
 use rcgen::ExtendedKeyUsagePurpose;
 
-fn each_version(mut test: impl FnMut(&str, &std::path::Path)) {
-    for (version, binary) in binaries() {
-        println!("etcd {version}");
-        test(&version, &binary);
-    }
+/// Runs a test on every etcd at hand, side by side.
+fn each_version(test: impl Fn(&str, &std::path::Path) + Sync) {
+    std::thread::scope(|scope| {
+        for (version, binary) in binaries() {
+            let test = &test;
+            let named = std::thread::Builder::new().name(format!("etcd {version}"));
+            named.spawn_scoped(scope, move || test(&version, &binary)).unwrap();
+        }
+    });
 }
 
 /// Both APIs of one member say the same of it, and a peer URL moves through either.

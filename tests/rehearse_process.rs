@@ -5,20 +5,15 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use etcd_pki::files::{self, FileMode, Meta};
 use etcd_pki::host::process::{ProcessDir, ProcessHost, Unit};
 use etcd_pki::host::supervisor::{Request, Run, Supervised};
 use etcd_pki::host::{Host, Layer, Service};
 
-const EXE: &str = env!("CARGO_BIN_EXE_etcd-pki");
-
-/// An address of the 127.0.0.0/8 net that no other test process uses.
-fn own_address(last: u8) -> IpAddr {
-    let [.., a, b] = std::process::id().to_be_bytes();
-    IpAddr::from([127, 64 + a % 128, b, last])
-}
+mod rehearsal_support;
+use rehearsal_support::{EXE, is_gone, own_base, until};
 
 struct One {
     _temporary: tempfile::TempDir,
@@ -26,9 +21,9 @@ struct One {
     client: SocketAddr,
 }
 
-fn one_member(last: u8, exec: &str) -> One {
+fn one_member(exec: &str) -> One {
     let temporary = tempfile::tempdir().unwrap();
-    let address = own_address(last);
+    let address = IpAddr::from(own_base());
     let free = || TcpListener::bind((address, 0)).unwrap().local_addr().unwrap();
     let (client, peer) = (free(), free());
     let dir = ProcessDir::new(temporary.path().join("server1"));
@@ -47,14 +42,6 @@ fn one_member(last: u8, exec: &str) -> One {
     One { _temporary: temporary, host, client }
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !is_so() {
-        assert!(Instant::now() < end, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn is_healthy(client: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect(client) else { return false };
     let mut answer = String::new();
@@ -63,14 +50,9 @@ fn is_healthy(client: SocketAddr) -> bool {
         && answer.contains("true")
 }
 
-fn is_gone(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.is_empty() || stat.contains(") Z ")
-}
-
 #[test]
 fn a_restart_takes_what_the_disk_holds_and_is_seen_as_a_new_process() {
-    let one = one_member(1, "/usr/bin/etcd");
+    let one = one_member("/usr/bin/etcd");
     let service = one.host.service();
     let supervised = Supervised::spawn(Path::new(EXE), one.host.dir()).unwrap();
     assert!(service.running().unwrap().is_none(), "nothing runs until it is started");
@@ -114,7 +96,7 @@ fn a_restart_takes_what_the_disk_holds_and_is_seen_as_a_new_process() {
 
 #[test]
 fn who_is_connected_is_seen_but_for_ourselves() {
-    let one = one_member(2, "/usr/bin/etcd");
+    let one = one_member("/usr/bin/etcd");
     let supervised = Supervised::spawn(Path::new(EXE), one.host.dir()).unwrap();
     supervised.control().ask(Request::Start).unwrap();
     until("healthy", || is_healthy(one.client));
@@ -142,7 +124,7 @@ fn who_is_connected_is_seen_but_for_ourselves() {
 
 #[test]
 fn a_killed_supervisor_takes_etcd_with_it_and_another_may_follow() {
-    let one = one_member(3, "/usr/bin/etcd");
+    let one = one_member("/usr/bin/etcd");
     let supervised = Supervised::spawn(Path::new(EXE), one.host.dir()).unwrap();
     supervised.control().ask(Request::Start).unwrap();
     until("healthy", || is_healthy(one.client));
@@ -162,7 +144,7 @@ fn a_killed_supervisor_takes_etcd_with_it_and_another_may_follow() {
 
 #[test]
 fn etcd_that_dies_is_started_again_and_one_that_cannot_start_stays_down() {
-    let one = one_member(4, "/usr/bin/etcd");
+    let one = one_member("/usr/bin/etcd");
     let supervised = Supervised::spawn(Path::new(EXE), one.host.dir()).unwrap();
     let control = supervised.control();
     control.ask(Request::Start).unwrap();
@@ -187,7 +169,7 @@ fn etcd_that_dies_is_started_again_and_one_that_cannot_start_stays_down() {
 
 #[test]
 fn a_kept_etcd_outlives_its_starter_until_it_is_told_to_quit() {
-    let one = one_member(5, "/usr/bin/etcd");
+    let one = one_member("/usr/bin/etcd");
     let supervised = Supervised::spawn(Path::new(EXE), one.host.dir()).unwrap();
     let control = supervised.control().clone();
     control.ask(Request::Start).unwrap();
@@ -204,7 +186,7 @@ fn a_kept_etcd_outlives_its_starter_until_it_is_told_to_quit() {
 #[test]
 fn a_missing_program_is_said() {
     let missing = PathBuf::from("/nonexistent/etcd");
-    let one = one_member(6, missing.to_str().unwrap());
+    let one = one_member(missing.to_str().unwrap());
     let supervised = Supervised::spawn(Path::new(EXE), one.host.dir()).unwrap();
     supervised.control().ask(Request::Start).unwrap();
     until("failed", || supervised.control().ask(Request::Status).unwrap().run == Run::Failed);

@@ -5,13 +5,11 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::CaError;
+use crate::inventory::names;
 
 /// A name that is safe as a file name, as a CN and in a log: letters, digits, dots, dashes and underscores.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CertName(String);
-
-/// RFC 5280's upper bound of a CN.
-const LONGEST_NAME: usize = 64;
 
 impl CertName {
     /// The name.
@@ -40,36 +38,7 @@ impl FromStr for CertName {
     type Err = CaError;
 
     fn from_str(text: &str) -> Result<Self, CaError> {
-        let wrong = |what: &str, hint: &str| Err(CaError::value("NAME", text, what, hint));
-        const PLAIN: &str = "use letters, digits, dots, dashes and underscores, such as server1";
-        if text.is_empty() {
-            return wrong("it is empty", PLAIN);
-        }
-        if text.contains('/') {
-            return wrong("a name has no slash", "give the name alone; --pki-dir says where files go");
-        }
-        if text.contains("..") {
-            return wrong("a name has no `..`", PLAIN);
-        }
-        if text.starts_with(['.', '-', '_']) || text.ends_with(['.', '-']) {
-            return wrong("a name begins with a letter or digit and does not end with a dot or dash", PLAIN);
-        }
-        if !text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')) {
-            return wrong("it has characters that a name may not have", PLAIN);
-        }
-        if text.len() > LONGEST_NAME {
-            return wrong("it is longer than 64 characters", "a common name has at most 64");
-        }
-        let lower = text.to_ascii_lowercase();
-        if matches!(lower.as_str(), "ca" | "root-ca" | "issuing-ca") {
-            return wrong("this name is the CA's own", "choose another, such as server1");
-        }
-        if lower.ends_with("-key") {
-            return wrong("it ends in -key, as key files do", "leave `-key` off");
-        }
-        if lower.ends_with(".pem") {
-            return wrong("it ends in .pem, as files do", "give the name without `.pem`");
-        }
+        names::check_name(text).map_err(|fault| CaError::value("NAME", text, fault.what, fault.hint))?;
         Ok(Self(text.to_owned()))
     }
 }
@@ -93,47 +62,9 @@ impl San {
     /// # Errors
     /// [`CaError::BadValue`] when it is none.
     pub fn dns(text: &str) -> Result<Self, CaError> {
-        let wrong = |what: &str, hint: String| Err(CaError::value("DNS name", text, what, hint));
-        let give = |example: &str| format!("give a host name, such as {example}");
-        if text.is_empty() {
-            return wrong("it is empty", give("etcd1.example.com"));
-        }
-        if text.parse::<IpAddr>().is_ok() {
-            return wrong("this is an address, and clients look for addresses in IP SANs only", {
-                format!("use --ip {text}")
-            });
-        }
-        if !text.is_ascii() {
-            let hint = "give its ASCII form, which begins with xn-- (`idn2 NAME` prints it)";
-            return wrong("it has letters outside ASCII", hint.into());
-        }
-        if text.contains("://") || text.contains('/') || text.contains(':') {
-            return wrong("a name has no scheme, port or path", give("etcd1.example.com"));
-        }
-        if let Some(short) = text.strip_suffix('.') {
-            return wrong("clients look for the name without the dot at its end", format!("use {short}"));
-        }
-        if text.len() > 253 {
-            return wrong("it is longer than 253 characters", give("etcd1.example.com"));
-        }
-        let host = text.strip_prefix("*.").unwrap_or(text);
-        if host.contains('*') {
-            let hint = "only the whole first label may be a star, such as *.example.com";
-            return wrong("a star stands where it does not count", hint.into());
-        }
-        for label in host.split('.') {
-            let is_label = (1..=63).contains(&label.len())
-                && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-                && !label.starts_with('-')
-                && !label.ends_with('-');
-            if !is_label {
-                return wrong(&format!("{label:?} is not a label of a host name"), give("etcd1.example.com"));
-            }
-        }
-        if host.rsplit('.').next().is_some_and(|last| last.chars().all(|c| c.is_ascii_digit())) {
-            return wrong("it ends in a number, so clients take it for an address", "use --ip".into());
-        }
-        Ok(Self::Dns(text.to_ascii_lowercase()))
+        names::check_dns(text)
+            .map(Self::Dns)
+            .map_err(|fault| CaError::value("DNS name", text, fault.what, fault.hint))
     }
 
     /// An address. A v4 address written as v6 becomes v4, as Go compares them.
@@ -146,7 +77,6 @@ impl San {
             return wrong("not an IP address", "give an address without port or mask, such as 172.16.0.101");
         };
         Self::from_ip(address)
-            .or_else(|_| wrong("nobody can dial it", "give the address at which the member is reached"))
     }
 
     /// The same from an address.
@@ -154,13 +84,9 @@ impl San {
     /// # Errors
     /// [`CaError::BadValue`] when nobody could dial it.
     pub fn from_ip(address: IpAddr) -> Result<Self, CaError> {
-        let address = address.to_canonical();
-        let broadcast = IpAddr::from([255, 255, 255, 255]);
-        if address.is_unspecified() || address.is_multicast() || address == broadcast {
-            let hint = "give the address at which the member is reached";
-            return Err(CaError::value("IP address", address.to_string(), "nobody can dial it", hint));
-        }
-        Ok(Self::Ip(address))
+        names::check_ip(address)
+            .map(Self::Ip)
+            .map_err(|fault| CaError::value("IP address", address.to_string(), fault.what, fault.hint))
     }
 
     /// A URI with a scheme and a host.

@@ -9,6 +9,7 @@ pub mod migrate;
 pub mod outcome;
 pub mod output;
 mod pki;
+pub mod rehearse;
 pub mod supervise;
 
 use std::path::PathBuf;
@@ -59,6 +60,7 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Rehearse(rehearse::RehearseArgs),
     #[command(hide = true)]
     Supervise(supervise::SuperviseArgs),
     Install(install::InstallArgs),
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
 
 fn run(context: &Context, command: Command) -> Outcome {
     match command {
+        Command::Rehearse(args) => rehearse::run(context, &args),
         Command::Supervise(args) => supervise::run(context, &args),
         Command::Install(args) => install::run(context, &args),
         Command::Migrate(args) => migrate::run(context, &args),

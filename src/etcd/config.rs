@@ -173,7 +173,8 @@ pub fn flag_name(variable: &str) -> Option<String> {
     (env_name(&flag) == variable).then_some(flag)
 }
 
-/// etcd's default for a flag, the same in 3.3 to 3.5; `None` where it is nothing, or depends on the name.
+/// etcd's default for a flag, the same in 3.3 to 3.5; `None` where it is nothing, or depends on the name or the version
+/// (`enable-v2` is on in 3.3 only, `pre-vote` from 3.5).
 pub fn default_of(flag: &str) -> Option<&'static str> {
     Some(match flag {
         "name" => "default",
@@ -185,7 +186,9 @@ pub fn default_of(flag: &str) -> Option<&'static str> {
         "heartbeat-interval" => "100",
         "election-timeout" => "1000",
         "proxy" => "off",
-        flag if is_boolean(flag) => "false",
+        "auto-tls" | "client-cert-auth" | "force-new-cluster" | "peer-auto-tls" | "peer-client-cert-auth" => {
+            "false"
+        }
         _ => return None,
     })
 }

@@ -34,18 +34,10 @@ pub(super) fn in_the_way(
     to: Stage,
 ) -> Result<Option<InTheWay>, MigrateError> {
     let speak = if to == Stage::Plain { "tls" } else { "plain-text" };
-    let work: Vec<(&Node, Vec<u16>, Option<u32>)> = nodes
-        .iter()
-        .zip(&observed.members)
-        .map(|(node, sight)| {
-            let ports = sight.running.as_ref().map(|running| doomed(running, to)).unwrap_or_default();
-            (node, ports, sight.process.as_ref().map(|process| process.pid))
-        })
-        .collect();
-    let lists = in_parallel(nodes, |node| {
-        let (_, ports, etcd) =
-            work.iter().find(|(n, ..)| n.name == node.name).expect("every node is in the list");
-        look(node, ports, *etcd)
+    let lists = in_parallel(nodes, |i, node| {
+        let sight = &observed.members[i];
+        let ports = sight.running.as_ref().map(|running| doomed(running, to)).unwrap_or_default();
+        look(node, &ports, sight.process.as_ref().map(|process| process.pid))
     })?;
     let clients: Vec<String> = lists.concat();
     Ok((!clients.is_empty()).then_some(InTheWay { speak, clients }))

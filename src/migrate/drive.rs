@@ -132,13 +132,13 @@ impl<'a> Migration<'a> {
                 Next::Refused(Refusal::OthersDown(down)) => return Err(self.others_down(&down)),
                 Next::Step(step) => step,
             };
-            if self.cuts(step.stage) && !self.options.cut_clients {
-                if let Some(clients) = in_the_way(self.nodes, &observed, step.stage)? {
-                    journal.write(None, "end", "waiting for clients to move")?;
-                    self.report
-                        .event(&Event::Clients { speak: clients.speak, clients: clients.clients.clone() });
-                    return Ok(Ending::Waiting(clients));
-                }
+            if self.cuts(step.stage)
+                && !self.options.cut_clients
+                && let Some(clients) = in_the_way(self.nodes, &observed, step.stage)?
+            {
+                journal.write(None, "end", "waiting for clients to move")?;
+                self.report.event(&Event::Clients { speak: clients.speak, clients: clients.clients.clone() });
+                return Ok(Ending::Waiting(clients));
             }
             steps += 1;
             if steps > most {
@@ -318,7 +318,7 @@ impl<'a> Migration<'a> {
             }
         }
         Err(match last {
-            Some((member, source)) => MigrateError::Etcd { member, source },
+            Some((member, source)) => MigrateError::Etcd { member, source: Box::new(source) },
             None => MigrateError::NoAnswer("no member serves clients".to_owned()),
         })
     }

@@ -57,7 +57,7 @@ pub enum MigrateError {
         /// The member that was asked.
         member: String,
         /// What it said.
-        source: EtcdError,
+        source: Box<EtcdError>,
     },
     /// A file on this machine.
     #[error(transparent)]

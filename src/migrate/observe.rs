@@ -100,7 +100,7 @@ struct Disk {
 /// [`MigrateError`] when a host cannot be looked at, when no member answers, or when the cluster that answers is not
 /// the inventory's.
 pub fn observe(nodes: &[Node], wishes: Wishes) -> Result<Observed, MigrateError> {
-    let disks = in_parallel(nodes, look)?;
+    let disks = in_parallel(nodes, |_, node| look(node))?;
     let (list, asked) = member_list(nodes, &disks)?;
     let cluster_id = list.cluster_id.unwrap_or_default();
     if list.members.len() != nodes.len() {
@@ -142,14 +142,15 @@ pub fn observe(nodes: &[Node], wishes: Wishes) -> Result<Observed, MigrateError>
     Ok(Observed { cluster_id, members })
 }
 
-/// Does something for every node at once; the first error wins.
+/// Does something for every node, by its place, at once; the first error wins.
 pub(super) fn in_parallel<T: Send>(
     nodes: &[Node],
-    work: impl Fn(&Node) -> Result<T, MigrateError> + Sync,
+    work: impl Fn(usize, &Node) -> Result<T, MigrateError> + Sync,
 ) -> Result<Vec<T>, MigrateError> {
     let work = &work;
     std::thread::scope(|scope| {
-        let threads: Vec<_> = nodes.iter().map(|node| scope.spawn(move || work(node))).collect();
+        let threads: Vec<_> =
+            nodes.iter().enumerate().map(|(i, node)| scope.spawn(move || work(i, node))).collect();
         threads.into_iter().map(|thread| thread.join().expect("a look at a host does not panic")).collect()
     })
 }

@@ -370,7 +370,7 @@ mod tests {
             traces: true,
             ..PLAIN
         };
-        let updated = Standing { peer_url: Scheme::Https, leader: true, ..certs.clone() };
+        let updated = Standing { peer_url: Scheme::Https, leader: true, ..certs };
         let (steps, _) = plan(&[certs.clone(), certs, updated], Goal::Https);
         assert_eq!(steps[0].member, 2);
         assert_eq!(steps[0].actions, [Action::Configure, Action::Restart]);

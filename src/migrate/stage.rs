@@ -92,7 +92,7 @@ pub const RELEVANT: [&str; 13] = [
 pub fn can_share_port(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let version = [parts.next(), parts.next(), parts.next()].map(Option::unwrap_or_default);
-    version >= [3, 5, 8] || (version >= [3, 4, 25] && version < [3, 5, 0])
+    version >= [3, 5, 8] || ([3, 4, 25]..[3, 5, 0]).contains(&version)
 }
 
 impl Recipe<'_> {

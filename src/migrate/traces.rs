@@ -37,7 +37,7 @@ enum Before {
 }
 
 /// The traces on one host.
-pub struct Traces<'a> {
+pub(super) struct Traces<'a> {
     host: &'a dyn Host,
     file: PathBuf,
     traces: Vec<Trace>,
@@ -48,7 +48,7 @@ impl<'a> Traces<'a> {
     ///
     /// # Errors
     /// [`MigrateError::Host`], or [`MigrateError::Changed`] when the record cannot be read.
-    pub fn load(host: &'a dyn Host) -> Result<Self, MigrateError> {
+    pub(super) fn load(host: &'a dyn Host) -> Result<Self, MigrateError> {
         let file = host.state_dir().join("pre-images.json");
         let traces = match host.read(&file)? {
             None => Vec::new(),
@@ -61,12 +61,12 @@ impl<'a> Traces<'a> {
     }
 
     /// Whether nothing is left to put back.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.traces.is_empty()
     }
 
     /// The paths that were placed, in order.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.traces.iter().map(|trace| trace.path.as_path())
     }
 
@@ -74,7 +74,7 @@ impl<'a> Traces<'a> {
     ///
     /// # Errors
     /// [`MigrateError::Host`]
-    pub fn make_dir(&mut self, path: &Path, meta: Meta) -> Result<(), MigrateError> {
+    pub(super) fn make_dir(&mut self, path: &Path, meta: Meta) -> Result<(), MigrateError> {
         if self.host.stat(path)?.is_some() {
             return Ok(());
         }
@@ -91,12 +91,12 @@ impl<'a> Traces<'a> {
     ///
     /// # Errors
     /// [`MigrateError::Changed`] when what stands there is neither what was placed nor what was there before.
-    pub fn place(&mut self, path: &Path, bytes: &[u8], meta: Meta) -> Result<(), MigrateError> {
+    pub(super) fn place(&mut self, path: &Path, bytes: &[u8], meta: Meta) -> Result<(), MigrateError> {
         let now = self.host.read(path)?;
-        if let Some(trace) = self.traces.iter().find(|trace| trace.path == path) {
-            if !trace.matches(now.as_ref()) {
-                return Err(self.changed(path));
-            }
+        if let Some(trace) = self.traces.iter().find(|trace| trace.path == path)
+            && !trace.matches(now.as_ref())
+        {
+            return Err(self.changed(path));
         }
         let same = |image: &FileImage| {
             image.bytes == bytes
@@ -115,7 +115,7 @@ impl<'a> Traces<'a> {
     ///
     /// # Errors
     /// [`MigrateError::Changed`]
-    pub fn put_back(&mut self, path: &Path) -> Result<(), MigrateError> {
+    pub(super) fn put_back(&mut self, path: &Path) -> Result<(), MigrateError> {
         let Some(at) = self.traces.iter().position(|trace| trace.path == path) else {
             return Ok(());
         };
@@ -147,7 +147,7 @@ impl<'a> Traces<'a> {
     ///
     /// # Errors
     /// [`MigrateError::Changed`]
-    pub fn put_all_back(&mut self) -> Result<(), MigrateError> {
+    pub(super) fn put_all_back(&mut self) -> Result<(), MigrateError> {
         while let Some(trace) = self.traces.last() {
             let path = trace.path.clone();
             self.put_back(&path)?;

@@ -173,7 +173,8 @@ impl Drop for Etcd {
 /// Every etcd at hand: the installed one, and those that `tests/etcd-versions.sh` fetched.
 pub fn binaries() -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
-    let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/etcd");
+    let fetched = std::env::var_os("ETCD_VERSIONS_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/etcd"), PathBuf::from);
     let fetched = std::fs::read_dir(fetched).into_iter().flatten().flatten();
     let paths = fetched.map(|entry| entry.path().join("usr/bin/etcd")).filter(|path| path.exists());
     for path in std::iter::once(PathBuf::from("/usr/bin/etcd")).chain(paths) {

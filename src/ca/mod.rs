@@ -8,7 +8,9 @@ pub mod authority;
 pub mod constraints;
 mod der;
 pub mod error;
+pub mod fleet;
 pub mod init;
+pub mod inspect;
 
 pub mod issue;
 pub mod key;

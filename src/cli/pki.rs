@@ -5,6 +5,7 @@ use ::time::OffsetDateTime;
 use super::{Context, Exit, Failure};
 use crate::ca::{CaError, KeyType, Store};
 use crate::files::FileError;
+use crate::inventory::InventoryError;
 
 impl From<CaError> for Failure {
     fn from(error: CaError) -> Self {
@@ -14,6 +15,12 @@ impl From<CaError> for Failure {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+}
+
+impl From<InventoryError> for Failure {
+    fn from(error: InventoryError) -> Self {
+        Self::usage("bad-inventory", error.to_string()).hint(error.hint())
     }
 }
 

@@ -5,6 +5,7 @@
 //! interrupted run left (see `pending.rs`).
 
 pub mod authority;
+pub mod catalogue;
 pub mod constraints;
 mod der;
 pub mod error;

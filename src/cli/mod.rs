@@ -1,8 +1,10 @@
 //! The command line: one file a command, each with its arguments and what it prints.
 
 pub mod init_ca;
+pub mod inspect;
 pub mod install;
 pub mod issue;
+pub mod list;
 pub mod migrate;
 pub mod outcome;
 pub mod output;
@@ -56,6 +58,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     InitCa(init_ca::InitCaArgs),
     Issue(issue::IssueArgs),
+    List(list::ListArgs),
+    Inspect(inspect::InspectArgs),
 }
 
 /// What a command is given: the global options and where to print.
@@ -85,5 +89,7 @@ fn run(context: &Context, command: Command) -> Outcome {
         Command::Migrate(args) => migrate::run(context, &args),
         Command::InitCa(args) => init_ca::run(context, &args),
         Command::Issue(args) => issue::run(context, &args),
+        Command::List(args) => list::run(context, &args),
+        Command::Inspect(args) => inspect::run(context, &args),
     }
 }

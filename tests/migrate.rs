@@ -115,9 +115,8 @@ fn killed_and_resumed(seed: u64, rounds: u32) {
         );
     }
     // An even number of rounds ends on plain HTTP, as it began.
-    let figures = load.finish(|| {
-        proof::keys(&ground.cluster, Scheme::Http, None, Api::V3 { prefix: "/v3" }).unwrap()
-    });
+    let figures =
+        load.finish(|| proof::keys(&ground.cluster, Scheme::Http, None, Api::V3 { prefix: "/v3" }).unwrap());
     println!("seed {seed}: {killed} of {rounds} runs killed, all finished by the next; {figures:?}");
     assert!(killed * 2 > rounds, "most runs are killed before they end");
     assert_eq!((figures.lost, figures.missed), (0, 0), "{figures:?}");
@@ -219,7 +218,10 @@ fn what_is_in_the_way_is_said_and_nothing_is_changed() {
     assert_eq!(output.status.code(), Some(2));
 
     assert!(!ground.file("server1", "ssl/server1-key.pem").exists(), "nothing was placed all the while");
-    assert!(ground.migrate(&["apply", "--yes"]).status.success(), "and with all that put right it goes through");
+    assert!(
+        ground.migrate(&["apply", "--yes"]).status.success(),
+        "and with all that put right it goes through"
+    );
 }
 
 #[test]

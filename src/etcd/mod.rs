@@ -1,5 +1,20 @@
 //! What an etcd member is: its URLs, its effective configuration, its APIs, its health.
 
+pub mod client;
+pub mod config;
+pub mod config_file;
+pub mod error;
+pub mod etcdctl;
+pub mod tls;
+pub mod transport;
 pub mod types;
 
-pub use types::{HostPort, MemberId, PeerUrl, Scheme, UrlError};
+pub use client::{
+    Alarm, Api, Client, Endpoint, Event, Health, KeyValue, Member, MemberList, Status, Versions, Watch,
+};
+pub use config::{Config, ConfigError, Conflict, Source};
+pub use error::{EtcdError, Fault};
+pub use etcdctl::{Etcdctl, PairFiles};
+pub use tls::{Tls, TlsError};
+pub use transport::{Dial, Direct};
+pub use types::{ClientUrl, HostPort, MemberId, PeerUrl, Scheme, UrlError};

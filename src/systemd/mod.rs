@@ -1,1 +1,3 @@
 //! Environment files, units and drop-ins: parse and render.
+
+pub mod envfile;

@@ -2,8 +2,10 @@
 
 pub mod completions;
 pub mod init_ca;
+pub mod inspect;
 pub mod install;
 pub mod issue;
+pub mod list;
 pub mod man;
 pub mod migrate;
 pub mod outcome;
@@ -69,6 +71,8 @@ enum Command {
     Issue(issue::IssueArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
+    List(list::ListArgs),
+    Inspect(inspect::InspectArgs),
 }
 
 /// What a command is given: the global options and where to print.
@@ -102,5 +106,7 @@ fn run(context: &Context, command: Command) -> Outcome {
         Command::Issue(args) => issue::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
         Command::Man(args) => man::run(context, &args),
+        Command::List(args) => list::run(context, &args),
+        Command::Inspect(args) => inspect::run(context, &args),
     }
 }

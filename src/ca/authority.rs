@@ -130,6 +130,16 @@ impl CaCertificate {
         self.public_bits == key.public_bits()
     }
 
+    /// Whether it has signed the certificate `der`.
+    pub fn has_signed(&self, der: &[u8]) -> bool {
+        let (Ok((_, ca)), Ok((_, leaf))) =
+            (X509Certificate::from_der(&self.der), X509Certificate::from_der(der))
+        else {
+            return false;
+        };
+        leaf.issuer().as_raw() == self.subject && leaf.verify_signature(Some(ca.public_key())).is_ok()
+    }
+
     /// The file it was read from.
     pub fn path(&self) -> &Path {
         &self.path

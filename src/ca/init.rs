@@ -97,7 +97,7 @@ pub fn init(store: &Store, options: &CaOptions, now: OffsetDateTime) -> Result<(
     for file in [CA_FILE, CA_KEY_FILE] {
         // Looked at before anything is made: an existing CA is answered without a lock or a write.
         let path = store.path(file);
-        if path.symlink_metadata().is_ok() && !store.path(".pending").exists() {
+        if files::stat(&path)?.is_some() && !store.has_pending() {
             return Err(CaError::Exists { path });
         }
     }

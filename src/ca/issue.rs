@@ -12,7 +12,7 @@ use super::name::without_repeats;
 use super::pending::{Change, NewFile};
 use super::store::{Store, Writer};
 use super::{CaError, CertName, KeyType, PrivateKey, Profile, San, pem};
-use crate::files::FileMode;
+use crate::files::{self, FileMode};
 
 /// A pair that is asked for.
 #[derive(Debug, Clone)]
@@ -133,11 +133,11 @@ pub fn plan(authority: &Authority, request: &Request, now: OffsetDateTime) -> Re
     })
 }
 
-/// Refuses names that are taken, or asked for twice.
+/// Refuses names that are taken, or asked for twice, before a lock is taken or anything is made.
 ///
 /// # Errors
 /// [`CaError::Exists`], [`CaError::BadValue`].
-pub fn check_free(store: &Store, planned: &[Planned], recovered: &[String]) -> Result<(), CaError> {
+pub fn check_free(store: &Store, planned: &[Planned]) -> Result<(), CaError> {
     let mut seen = std::collections::HashSet::new();
     for plan in planned {
         // Two names that differ in case alone are one file on some file systems.
@@ -149,14 +149,16 @@ pub fn check_free(store: &Store, planned: &[Planned], recovered: &[String]) -> R
                 "give each name once",
             ));
         }
-        if plan.replace || recovered.iter().any(|name| name == plan.name.as_str()) {
-            continue;
-        }
-        for file in [plan.name.cert_file(), plan.name.key_file()] {
-            let path = store.path(&file);
-            if path.symlink_metadata().is_ok() {
-                return Err(CaError::Exists { path });
-            }
+    }
+    // What an interrupted run left may be what is asked for; that is known once the lock is held.
+    if store.has_pending() { Ok(()) } else { planned.iter().try_for_each(|plan| refuse_taken(store, plan)) }
+}
+
+fn refuse_taken(store: &Store, plan: &Planned) -> Result<(), CaError> {
+    for file in [plan.name.cert_file(), plan.name.key_file()] {
+        let path = store.path(&file);
+        if !plan.replace && files::stat(&path)?.is_some() {
+            return Err(CaError::Exists { path });
         }
     }
     Ok(())
@@ -184,7 +186,7 @@ pub fn issue(
         .filter(|(_, done)| done.is_none())
         .map(|(plan, _)| plan.clone())
         .collect();
-    check_free(store, &open, &[])?;
+    open.iter().try_for_each(|plan| refuse_taken(store, plan))?;
 
     let made: Vec<Made> = open
         .par_iter()

@@ -131,6 +131,11 @@ impl PrivateKey {
         let blocks = pem::blocks(bytes);
         let block =
             blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")).ok_or(KeyError::NoKey)?;
+        Self::from_block(block, passphrase)
+    }
+
+    /// Reads one block.
+    pub(super) fn from_block(block: &pem::Block, passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
         if block.headers.iter().any(|(_, value)| value.contains("ENCRYPTED")) {
             return Err(KeyError::Unusable(
                 "it is encrypted in OpenSSL's old form; `openssl pkcs8 -topk8 -in FILE -out NEW` turns it into one \

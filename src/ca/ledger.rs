@@ -161,6 +161,23 @@ impl Ledger {
         self.entries.iter().any(|entry| entry.serial.as_deref() == Some(serial))
     }
 
+    /// The entry of the certificate with that serial.
+    pub fn certificate(&self, serial: &str) -> Option<&Entry> {
+        let is_it = |entry: &&Entry| entry.is_certificate() && entry.serial.as_deref() == Some(serial);
+        self.entries.iter().rev().find(is_it)
+    }
+
+    /// The revocation of the certificate with that serial.
+    pub fn revocation(&self, serial: &str) -> Option<&Entry> {
+        let is_it = |entry: &&Entry| entry.event == Event::Revoke && entry.serial.as_deref() == Some(serial);
+        self.entries.iter().find(is_it)
+    }
+
+    /// Whether the certificate with that serial was revoked.
+    pub fn is_revoked(&self, serial: &str) -> bool {
+        self.revocation(serial).is_some()
+    }
+
     /// The last certificate made under a name.
     pub fn latest(&self, name: &str) -> Option<&Entry> {
         self.entries.iter().rev().find(|entry| entry.is_certificate() && entry.name.as_deref() == Some(name))

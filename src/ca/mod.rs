@@ -5,10 +5,13 @@
 //! interrupted run left (see `pending.rs`).
 
 pub mod authority;
+pub mod catalogue;
 pub mod constraints;
 mod der;
 pub mod error;
+pub mod fleet;
 pub mod init;
+pub mod inspect;
 
 pub mod issue;
 pub mod key;

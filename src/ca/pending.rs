@@ -109,6 +109,11 @@ impl Pending {
         Ok(pending)
     }
 
+    /// Whether there is anything pending.
+    pub(super) fn is_there(pki_dir: &Path) -> bool {
+        pki_dir.join(DIR).exists()
+    }
+
     /// What was finished for an interrupted run and not yet reported to anybody.
     pub(super) fn recovered(&self) -> &[Item] {
         &self.recovered

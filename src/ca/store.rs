@@ -106,6 +106,15 @@ impl Store {
         Ok(None)
     }
 
+    /// The certificate of the CA that issues here.
+    ///
+    /// # Errors
+    /// [`CaError::NoCa`], [`CaError::Unreadable`], [`CaError::File`].
+    pub fn issuer(&self) -> Result<CaCertificate, CaError> {
+        let path = self.path(CA_FILE);
+        CaCertificate::from_der(&path, &first_certificate(&path, &self.ca_pem()?)?)
+    }
+
     /// The profiles that the directory knows.
     ///
     /// # Errors
@@ -128,18 +137,21 @@ impl Store {
     /// # Errors
     /// [`CaError`], each with a hint.
     pub fn authority(&self, passphrase: Option<&[u8]>, now: OffsetDateTime) -> Result<Authority, CaError> {
-        let cert_path = self.path(CA_FILE);
         let key_path = self.path(CA_KEY_FILE);
-        let cert = self.needed(CA_FILE)?;
+        let certificate = self.issuer()?;
         let key = self.needed(CA_KEY_FILE)?;
         let mode = key.mode.bits();
         let key_bytes = Zeroizing::new(key.bytes);
         if mode & 0o077 != 0 {
             return Err(CaError::KeyReadable { path: key_path, mode });
         }
-        let certificate = CaCertificate::from_der(&cert_path, &first_certificate(&cert_path, &cert.bytes)?)?;
         certificate.check(now)?;
         Authority::new(certificate, read_key(&key_path, &key_bytes, passphrase)?, &key_path)
+    }
+
+    /// Whether an interrupted run (or one that is still at work) has left something to be finished.
+    pub fn has_pending(&self) -> bool {
+        Pending::is_there(&self.dir)
     }
 
     /// Takes the lock and finishes or undoes what an interrupted run left.

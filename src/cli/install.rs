@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use serde::Serialize;
 
 use super::output::Style;
@@ -25,6 +26,7 @@ use crate::host::{Host, HostError};
 #[derive(Debug, Args)]
 pub struct InstallArgs {
     /// The name of the pair, as given to `issue`.
+    #[arg(add = ArgValueCompleter::new(super::completions::pair_names))]
     name: String,
     /// The directory on the node.
     #[arg(long, value_name = "DIR", default_value = "/etc/ssl/etcd")]

@@ -9,8 +9,11 @@ use serde_json::json;
 use super::output::Style;
 use super::pki::{expiry, key_type_parser, store};
 use super::{Context, Exit, Failure, Outcome};
+use crate::ca::fleet::{self, Drift, FleetOptions, State};
 use crate::ca::issue::{Issued, Planned, Request, check_free, issue, plan};
-use crate::ca::{CertName, KeyType, San};
+use crate::ca::ledger::Ledger;
+use crate::ca::{CertName, KeyType, San, Store};
+use crate::inventory::Inventory;
 
 /// Make a key and a certificate for a member, a client or a proxy.
 ///
@@ -40,8 +43,12 @@ pub struct IssueArgs {
     #[arg(long)]
     only_given_names: bool,
     /// Issue for all members, clients and proxies of a cluster.toml that have no certificate yet.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "ip", "dns", "profile", "only_given_names"])]
+    #[arg(long, value_name = "FILE",
+        conflicts_with_all = ["names", "ip", "dns", "profile", "only_given_names", "force"])]
     from: Option<PathBuf>,
+    /// With --from: replace certificates that differ from what the file asks for; the old ones are kept.
+    #[arg(long, requires = "from")]
+    fix: bool,
     /// Replace a pair of the same name; the old one is kept as NAME.pem.1.
     #[arg(long)]
     force: bool,
@@ -56,47 +63,134 @@ const DEFAULT_PROFILE: &str = "server";
 pub fn run(context: &Context, args: &IssueArgs) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let store = store(context)?;
-    let requests = requests(args, &store)?;
+    let requests = match &args.from {
+        Some(path) => {
+            let options = FleetOptions { days: args.days, key_type: args.key_type };
+            fleet::requests(&Inventory::load(path)?, &store.profiles()?, options)?
+        }
+        None => requests(args, &store)?,
+    };
     let authority = store.authority(None, now)?;
     let planned: Vec<Planned> =
         requests.iter().map(|request| plan(&authority, request, now)).collect::<Result<_, _>>()?;
-    let out = &context.out;
+    let work = match &args.from {
+        Some(_) => Work::compared(&store, &store.ledger()?, planned, args.fix, now)?,
+        None => Work { to_do: planned, ..Work::default() },
+    };
+    check_free(&store, &work.to_do)?;
     if args.dry_run {
-        check_free(&store, &planned, &[])?;
-        if context.global.json {
-            out.json(&json!({"dry_run": true, "issued": [], "would_issue":
-                planned.iter().map(planned_json).collect::<Vec<_>>()}));
-        }
-        for plan in &planned {
-            out.line(format_args!(
-                "would issue {} ({})",
-                out.paint(&plan.name, Style::Bold),
-                plan.profile.name
-            ));
-            describe(context, plan);
-        }
-        return Ok(Exit::Done);
+        work.print_plan(context);
+        return Ok(work.exit());
     }
-    // Looked at before the lock is taken, so that an answer that is no needs no write; and again under it.
-    if !store.path(".pending").exists() {
-        check_free(&store, &planned, &[])?;
+    if work.to_do.is_empty() {
+        work.print_done(context, &[]);
+        return Ok(work.exit());
     }
     let mut writer = store.writer("issue")?;
     for warning in writer.ledger().warnings() {
-        out.warning(warning);
+        context.out.warning(warning);
     }
-    let issued = issue(&store, &mut writer, &authority, &planned, now)?;
-    if context.global.json {
-        out.json(&json!({"dry_run": false, "issued": issued}));
-    }
-    for (issued, plan) in issued.iter().zip(&planned) {
-        print(context, issued, plan);
-    }
+    let issued = issue(&store, &mut writer, &authority, &work.to_do, now)?;
+    work.print_done(context, &issued);
     writer.acknowledge();
-    Ok(Exit::Done)
+    Ok(work.exit())
 }
 
-fn requests(args: &IssueArgs, store: &crate::ca::Store) -> Result<Vec<Request>, Failure> {
+/// What is to be made, and what is there already.
+#[derive(Default)]
+struct Work {
+    to_do: Vec<Planned>,
+    unchanged: Vec<String>,
+    drifted: Vec<(String, Vec<Drift>)>,
+}
+
+impl Work {
+    fn compared(
+        store: &Store,
+        ledger: &Ledger,
+        planned: Vec<Planned>,
+        fix: bool,
+        now: OffsetDateTime,
+    ) -> Result<Self, Failure> {
+        let mut work = Self::default();
+        for mut plan in planned {
+            match fleet::compare(store, ledger, &plan, now)? {
+                State::Missing => work.to_do.push(plan),
+                State::AsWanted => work.unchanged.push(plan.name.to_string()),
+                State::Drifted(drift) => {
+                    if fix {
+                        plan.replace = true;
+                        work.to_do.push(plan.clone());
+                    }
+                    work.drifted.push((plan.name.to_string(), drift));
+                }
+            }
+        }
+        Ok(work)
+    }
+
+    fn is_fixed(&self, name: &str) -> bool {
+        self.to_do.iter().any(|plan| plan.name.as_str() == name)
+    }
+
+    /// Drift that stays is an answer of no.
+    fn exit(&self) -> Exit {
+        if self.drifted.iter().all(|(name, _)| self.is_fixed(name)) { Exit::Done } else { Exit::No }
+    }
+
+    fn print_plan(&self, context: &Context) {
+        if context.global.json {
+            let would: Vec<_> = self.to_do.iter().map(planned_json).collect();
+            context.out.json(&json!({
+                "dry_run": true, "issued": [], "would_issue": would,
+                "unchanged": self.unchanged, "drifted": self.drifted_json(),
+            }));
+        }
+        for plan in &self.to_do {
+            let name = context.out.paint(&plan.name, Style::Bold);
+            context.out.line(format_args!("would issue {name}  {} {}", plan.profile.name, plan.key_type));
+            describe(context, plan);
+        }
+        self.print_rest(context);
+    }
+
+    fn print_done(&self, context: &Context, issued: &[Issued]) {
+        if context.global.json {
+            context.out.json(&json!({
+                "dry_run": false, "issued": issued,
+                "unchanged": self.unchanged, "drifted": self.drifted_json(),
+            }));
+        }
+        for (issued, plan) in issued.iter().zip(&self.to_do) {
+            print(context, issued, plan);
+        }
+        self.print_rest(context);
+    }
+
+    fn print_rest(&self, context: &Context) {
+        if !self.unchanged.is_empty() {
+            context.out.line(format_args!("as wanted, left alone: {}", self.unchanged.join(", ")));
+        }
+        for (name, drift) in &self.drifted {
+            let fixed = self.is_fixed(name);
+            for drift in drift {
+                let told =
+                    if fixed { format!("{name}: {drift}: replaced") } else { format!("{name}: {drift}") };
+                context.out.warning(told);
+            }
+        }
+        if self.exit() == Exit::No {
+            context.out.note("these were left as they are; --fix replaces them and keeps the old ones");
+        }
+    }
+
+    fn drifted_json(&self) -> Vec<serde_json::Value> {
+        let one = |(name, drift): &(String, Vec<Drift>)| json!({"name": name, "drift": drift, "fixed": self.is_fixed(name)});
+        self.drifted.iter().map(one).collect()
+    }
+}
+
+fn requests(args: &IssueArgs, store: &Store) -> Result<Vec<Request>, Failure> {
     if args.names.len() > 1 && !(args.ip.is_empty() && args.dns.is_empty()) {
         return Err(Failure::usage(
             "one-name",

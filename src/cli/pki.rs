@@ -1,10 +1,11 @@
 //! What the commands that work on the PKI directory have in common.
 
-use ::time::OffsetDateTime;
+use ::time::{Duration, OffsetDateTime};
 
 use super::{Context, Exit, Failure};
 use crate::ca::{CaError, KeyType, Store};
 use crate::files::FileError;
+use crate::inventory::InventoryError;
 
 impl From<CaError> for Failure {
     fn from(error: CaError) -> Self {
@@ -14,6 +15,12 @@ impl From<CaError> for Failure {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+}
+
+impl From<InventoryError> for Failure {
+    fn from(error: InventoryError) -> Self {
+        Self::usage("bad-inventory", error.to_string()).hint(error.hint())
     }
 }
 
@@ -82,4 +89,23 @@ pub(super) fn expiry(end: OffsetDateTime, now: OffsetDateTime) -> String {
         1 => format!("{} (in 1 day)", date(end)),
         days => format!("{} (in {days} days)", date(end)),
     }
+}
+
+/// A span of time such as 30d, 12h, 90m; a bare number is days.
+pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, "d"),
+    };
+    let seconds: i64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 604_800,
+        "y" => 31_536_000,
+        _ => return Err("give a time such as 30d, 12h or 2w".into()),
+    };
+    let count: i64 = digits.parse().map_err(|_| "give a time such as 30d, 12h or 2w")?;
+    count.checked_mul(seconds).map(Duration::seconds).ok_or_else(|| "that is too long".into())
 }

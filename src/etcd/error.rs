@@ -26,6 +26,12 @@ pub enum Fault {
     /// TLS listener just closes).
     #[error("the connection was closed without an answer")]
     Closed,
+    /// A command that stood in for a call failed.
+    #[error("{what}")]
+    Command {
+        /// What it said, or why it could not be run.
+        what: String,
+    },
     /// What was answered is not what etcd answers.
     #[error("not an answer of etcd: {what}")]
     Malformed {

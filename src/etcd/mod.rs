@@ -4,6 +4,7 @@ pub mod client;
 pub mod config;
 pub mod config_file;
 pub mod error;
+pub mod etcdctl;
 pub mod tls;
 pub mod transport;
 pub mod types;
@@ -13,6 +14,7 @@ pub use client::{
 };
 pub use config::{Config, ConfigError, Conflict, Source};
 pub use error::{EtcdError, Fault};
+pub use etcdctl::{Etcdctl, PairFiles};
 pub use tls::{Tls, TlsError};
 pub use transport::{Dial, Direct};
 pub use types::{ClientUrl, HostPort, MemberId, PeerUrl, Scheme, UrlError};

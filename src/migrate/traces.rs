@@ -20,8 +20,9 @@ use super::error::MigrateError;
 struct Trace {
     path: PathBuf,
     before: Before,
-    /// The SHA-256 of what was placed, in hexadecimal; empty for a directory.
-    placed: String,
+    /// The SHA-256 of what was placed, in hexadecimal, and of what was placed before that: a run that is killed
+    /// just before it replaces one with the other leaves the older. Empty for a directory.
+    placed: Vec<String>,
 }
 
 /// What stood at a path before.
@@ -164,8 +165,12 @@ impl<'a> Traces<'a> {
     ) -> Result<(), MigrateError> {
         match self.traces.iter_mut().find(|trace| trace.path == path) {
             // The first pre-image is the one to go back to.
-            Some(trace) => trace.placed = placed,
-            None => self.traces.push(Trace { path: path.to_owned(), before: before(), placed }),
+            Some(trace) => {
+                trace.placed.retain(|digest| *digest != placed);
+                trace.placed.insert(0, placed);
+                trace.placed.truncate(2);
+            }
+            None => self.traces.push(Trace { path: path.to_owned(), before: before(), placed: vec![placed] }),
         }
         self.save()
     }
@@ -197,7 +202,7 @@ impl Trace {
     /// Whether a path holds what was placed, or (when the run was killed before it was placed) what was there.
     fn matches(&self, now: Option<&FileImage>) -> bool {
         match (now, &self.before) {
-            (Some(image), _) if digest(&image.bytes) == self.placed => true,
+            (Some(image), _) if self.placed.contains(&digest(&image.bytes)) => true,
             (None, Before::Absent | Before::NoDirectory) => true,
             (Some(image), Before::File { content, .. }) => STANDARD.encode(&image.bytes) == *content,
             _ => false,
@@ -208,4 +213,75 @@ impl Trace {
 fn digest(bytes: &[u8]) -> String {
     use sha2::Digest;
     sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files;
+    use crate::host::process::{ProcessDir, ProcessHost, Unit};
+
+    /// A host whose state directory is its own.
+    fn host(dir: &Path) -> ProcessHost {
+        let unit = Unit { exec: vec!["/usr/bin/etcd".into()], address: "127.0.1.1".parse().unwrap() };
+        ProcessDir::new(dir.join("server1")).create(&unit, &std::collections::BTreeMap::new()).unwrap();
+        ProcessHost::open("server1", dir.join("server1")).unwrap()
+    }
+
+    #[test]
+    fn what_was_there_comes_back_byte_for_byte_and_what_was_not_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = host(dir.path());
+        let (old, new) = (dir.path().join("etcd.conf"), dir.path().join("ssl/etcd/ca.pem"));
+        files::create_new(&old, b"ETCD_NAME=a\n", Meta::mode(FileMode::new(0o640))).unwrap();
+
+        let mut traces = Traces::load(&host).unwrap();
+        traces.place(&old, b"ETCD_NAME=b\n", Meta::mode(FileMode::PUBLIC)).unwrap();
+        traces.make_dir(new.parent().unwrap(), Meta::mode(FileMode::DIR)).unwrap();
+        traces.place(&new, b"a certificate", Meta::mode(FileMode::PUBLIC)).unwrap();
+
+        // Another run, perhaps on another laptop.
+        let mut traces = Traces::load(&host).unwrap();
+        assert!(!traces.is_empty());
+        traces.put_all_back().unwrap();
+        let image = files::read(&old).unwrap().unwrap();
+        assert_eq!((image.bytes.as_slice(), image.mode), (&b"ETCD_NAME=a\n"[..], FileMode::new(0o640)));
+        assert!(!dir.path().join("ssl").exists());
+        assert!(Traces::load(&host).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_somebody_changed_since_is_shown_and_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = host(dir.path());
+        let path = dir.path().join("30-certs.env");
+        let mut traces = Traces::load(&host).unwrap();
+        traces.place(&path, b"ours", Meta::mode(FileMode::PUBLIC)).unwrap();
+        files::replace(&path, b"theirs", Meta::mode(FileMode::PUBLIC)).unwrap();
+        for refused in [
+            traces.place(&path, b"ours again", Meta::mode(FileMode::PUBLIC)),
+            traces.put_back(&path),
+            traces.put_all_back(),
+        ] {
+            assert!(matches!(refused, Err(MigrateError::Changed { .. })), "{refused:?}");
+        }
+        assert_eq!(files::read(&path).unwrap().unwrap().bytes, b"theirs");
+    }
+
+    #[test]
+    fn a_run_killed_between_the_record_and_the_file_is_finished_or_undone() {
+        for finish in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let host = host(dir.path());
+            let path = dir.path().join("40-tls.env");
+            let mut killed = Traces::load(&host).unwrap();
+            killed.remember(&path, || Before::Absent, digest(b"ours")).unwrap();
+            let mut traces = Traces::load(&host).unwrap();
+            if finish {
+                traces.place(&path, b"ours", Meta::mode(FileMode::PUBLIC)).unwrap();
+            }
+            traces.put_all_back().unwrap();
+            assert!(!path.exists());
+        }
+    }
 }

@@ -14,7 +14,7 @@ const SSL_DIR: &str = "/etc/ssl/etcd";
 
 /// The inventory's members, with their pairs from the PKI directory.
 pub(super) fn nodes(context: &Context, path: &Path) -> Result<Vec<Node>, Failure> {
-    let inventory = load(path)?;
+    let inventory = Inventory::load(path)?;
     if inventory.members.is_empty() {
         return Err(Failure::no("no-members", format!("{} names no member", path.display()))
             .hint("add a [[member]] with its name and ips"));
@@ -44,15 +44,4 @@ fn node(inventory: &Inventory, member: &Member, store: &Store) -> Result<Node, F
         pair,
     );
     node.map_err(|error| Failure::no(error.code(), error.to_string()).hint(error.hint()))
-}
-
-/// Reads the inventory.
-fn load(path: &Path) -> Result<Inventory, Failure> {
-    let image = crate::files::read(path).map_err(|error| Failure::usage("inventory", error.to_string()))?;
-    let image = image.ok_or_else(|| {
-        Failure::usage("inventory", format!("{} is not there", path.display()))
-            .hint("name it with --inventory FILE")
-    })?;
-    toml::from_str(&String::from_utf8_lossy(&image.bytes))
-        .map_err(|error| Failure::no("inventory", format!("{}: {error}", path.display())))
 }

@@ -5,7 +5,7 @@
 
 mod http;
 mod v2;
-mod v3;
+pub(super) mod v3;
 mod watch;
 
 use std::collections::BTreeSet;

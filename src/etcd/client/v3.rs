@@ -30,18 +30,7 @@ pub(super) fn detect(http: &Http) -> Result<Option<Api>> {
 
 pub(super) fn members(http: &Http, prefix: &str) -> Result<MemberList> {
     let wire: MembersWire = call(http, &format!("{prefix}/cluster/member/list"), &json!({}))?.json()?;
-    let members = wire.members.into_iter().map(|member| Member {
-        id: MemberId(member.id),
-        name: member.name,
-        peer_urls: member.peer_urls,
-        client_urls: member.client_urls,
-        learner: member.is_learner,
-    });
-    Ok(MemberList {
-        cluster_id: Some(wire.header.cluster_id).filter(|&id| id != 0),
-        answered_by: Some(wire.header.member_id).filter(|&id| id != 0).map(MemberId),
-        members: members.collect(),
-    })
+    Ok(wire.into())
 }
 
 pub(super) fn update_peer_urls(http: &Http, prefix: &str, id: MemberId, urls: &[PeerUrl]) -> Result<()> {
@@ -52,17 +41,7 @@ pub(super) fn update_peer_urls(http: &Http, prefix: &str, id: MemberId, urls: &[
 
 pub(super) fn status(http: &Http, prefix: &str) -> Result<Status> {
     let wire: StatusWire = call(http, &format!("{prefix}/maintenance/status"), &json!({}))?.json()?;
-    Ok(Status {
-        member_id: MemberId(wire.header.member_id),
-        cluster_id: Some(wire.header.cluster_id).filter(|&id| id != 0),
-        leader: Some(wire.leader).filter(|&id| id != 0).map(MemberId),
-        raft_index: wire.raft_index,
-        raft_applied: Some(wire.raft_applied_index).filter(|&index| index != 0),
-        raft_term: if wire.raft_term == 0 { wire.header.raft_term } else { wire.raft_term },
-        version: wire.version,
-        db_size: Some(wire.db_size),
-        errors: wire.errors,
-    })
+    Ok(wire.into())
 }
 
 /// Grants a lease and revokes it.
@@ -87,11 +66,7 @@ pub(super) fn read_probe(http: &Http, prefix: &str) -> Result<()> {
 pub(super) fn alarms(http: &Http, prefix: &str) -> Result<Vec<Alarm>> {
     let wire: AlarmsWire =
         call(http, &format!("{prefix}/maintenance/alarm"), &json!({ "action": "GET" }))?.json()?;
-    Ok(wire
-        .alarms
-        .into_iter()
-        .map(|alarm| Alarm { member: MemberId(alarm.member_id), kind: alarm.alarm })
-        .collect())
+    Ok(wire.into())
 }
 
 pub(super) fn put(http: &Http, prefix: &str, key: &str, value: &str) -> Result<u64> {
@@ -159,8 +134,48 @@ pub(super) struct Header {
     raft_term: u64,
 }
 
+impl From<MembersWire> for MemberList {
+    fn from(wire: MembersWire) -> Self {
+        let members = wire.members.into_iter().map(|member| Member {
+            id: MemberId(member.id),
+            name: member.name,
+            peer_urls: member.peer_urls,
+            client_urls: member.client_urls,
+            learner: member.is_learner,
+        });
+        Self {
+            cluster_id: Some(wire.header.cluster_id).filter(|&id| id != 0),
+            answered_by: Some(wire.header.member_id).filter(|&id| id != 0).map(MemberId),
+            members: members.collect(),
+        }
+    }
+}
+
+impl From<StatusWire> for Status {
+    fn from(wire: StatusWire) -> Self {
+        Self {
+            member_id: MemberId(wire.header.member_id),
+            cluster_id: Some(wire.header.cluster_id).filter(|&id| id != 0),
+            leader: Some(wire.leader).filter(|&id| id != 0).map(MemberId),
+            raft_index: wire.raft_index,
+            raft_applied: Some(wire.raft_applied_index).filter(|&index| index != 0),
+            raft_term: if wire.raft_term == 0 { wire.header.raft_term } else { wire.raft_term },
+            version: wire.version,
+            db_size: Some(wire.db_size),
+            errors: wire.errors,
+        }
+    }
+}
+
+impl From<AlarmsWire> for Vec<Alarm> {
+    fn from(wire: AlarmsWire) -> Self {
+        let alarms = wire.alarms.into_iter();
+        alarms.map(|alarm| Alarm { member: MemberId(alarm.member_id), kind: alarm.alarm.into() }).collect()
+    }
+}
+
 #[derive(Debug, Deserialize)]
-struct MembersWire {
+pub(in crate::etcd) struct MembersWire {
     header: Header,
     #[serde(default)]
     members: Vec<MemberWire>,
@@ -181,7 +196,7 @@ struct MemberWire {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct StatusWire {
+pub(in crate::etcd) struct StatusWire {
     header: Header,
     #[serde(default)]
     version: String,
@@ -200,14 +215,14 @@ struct StatusWire {
 }
 
 #[derive(Debug, Deserialize)]
-struct LeaseWire {
+pub(in crate::etcd) struct LeaseWire {
     // An int64, never negative as etcd makes them.
     #[serde(rename = "ID", deserialize_with = "number")]
-    id: u64,
+    pub(in crate::etcd) id: u64,
 }
 
 #[derive(Debug, Deserialize)]
-struct AlarmsWire {
+pub(in crate::etcd) struct AlarmsWire {
     #[serde(default)]
     alarms: Vec<AlarmWire>,
 }
@@ -217,7 +232,33 @@ struct AlarmWire {
     #[serde(rename = "memberID", default, deserialize_with = "number")]
     member_id: u64,
     #[serde(default)]
-    alarm: String,
+    alarm: AlarmKind,
+}
+
+/// The gateway writes the name, etcdctl the number.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum AlarmKind {
+    Name(String),
+    Number(u8),
+}
+
+impl Default for AlarmKind {
+    fn default() -> Self {
+        Self::Number(0)
+    }
+}
+
+impl From<AlarmKind> for String {
+    fn from(kind: AlarmKind) -> Self {
+        match kind {
+            AlarmKind::Name(name) => name,
+            AlarmKind::Number(0) => "NONE".to_owned(),
+            AlarmKind::Number(1) => "NOSPACE".to_owned(),
+            AlarmKind::Number(2) => "CORRUPT".to_owned(),
+            AlarmKind::Number(other) => format!("alarm {other}"),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,0 +1,151 @@
+//! The members API through `etcdctl` on a member's host: the last resort where the gateway and v2 are both off, as with
+//! `--config-file` on 3.4. gRPC is always served.
+
+use serde::de::DeserializeOwned;
+
+use super::client::v3::{AlarmsWire, LeaseWire, MembersWire, StatusWire};
+use super::client::{Alarm, MemberList, Status};
+use super::error::{EtcdError, Fault};
+use super::types::{ClientUrl, MemberId, PeerUrl};
+use crate::host::{HostError, RunOutput};
+
+/// Where the pair and the CA are, on the host that runs `etcdctl`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairFiles {
+    /// The CA to trust.
+    pub ca: String,
+    /// The certificate.
+    pub cert: String,
+    /// Its key.
+    pub key: String,
+}
+
+/// `etcdctl` of any version from 3.0 on, speaking v3 to one member.
+pub struct Etcdctl<'a> {
+    url: ClientUrl,
+    files: Option<PairFiles>,
+    run: &'a dyn Fn(&[&str]) -> Result<RunOutput, HostError>,
+}
+
+type Result<T, E = EtcdError> = std::result::Result<T, E>;
+
+impl std::fmt::Debug for Etcdctl<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Etcdctl").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Etcdctl<'a> {
+    /// Speaks to `url` as seen from where `run` runs a command line.
+    pub const fn new(
+        url: ClientUrl,
+        files: Option<PairFiles>,
+        run: &'a dyn Fn(&[&str]) -> Result<RunOutput, HostError>,
+    ) -> Self {
+        Self { url, files, run }
+    }
+
+    /// The members. Unlike the gateway's, the list of 3.5's etcdctl is linearizable: it needs a quorum.
+    ///
+    /// # Errors
+    /// [`EtcdError`]
+    pub fn members(&self) -> Result<MemberList> {
+        self.json::<MembersWire>(&["member", "list"]).map(Into::into)
+    }
+
+    /// Gives a member other peer URLs; needs a quorum.
+    ///
+    /// # Errors
+    /// [`EtcdError`]; an empty list is refused.
+    pub fn update_peer_urls(&self, id: MemberId, urls: &[PeerUrl]) -> Result<()> {
+        if urls.is_empty() {
+            return Err(self.error("member update", Fault::malformed("a member needs at least one peer URL")));
+        }
+        let urls = format!("--peer-urls={}", super::types::join(urls));
+        self.call(&["member", "update", &id.to_string(), &urls]).map(drop)
+    }
+
+    /// Where the member stands.
+    ///
+    /// # Errors
+    /// [`EtcdError`]
+    pub fn status(&self) -> Result<Status> {
+        #[derive(serde::Deserialize)]
+        struct One {
+            #[serde(rename = "Status")]
+            status: StatusWire,
+        }
+        let mut found: Vec<One> = self.json(&["endpoint", "status"])?;
+        match (found.pop(), found.is_empty()) {
+            (Some(one), true) => Ok(one.status.into()),
+            _ => Err(self.error("endpoint status", Fault::malformed("not the status of one endpoint"))),
+        }
+    }
+
+    /// Proves that a commit goes through this member: a lease granted and revoked.
+    ///
+    /// # Errors
+    /// [`EtcdError`]
+    pub fn commit_probe(&self) -> Result<()> {
+        let lease: LeaseWire = self.json(&["lease", "grant", "10"])?;
+        self.call(&["lease", "revoke", &format!("{:x}", lease.id)]).map(drop)
+    }
+
+    /// The alarms that are raised in the cluster.
+    ///
+    /// # Errors
+    /// [`EtcdError`]
+    pub fn alarms(&self) -> Result<Vec<Alarm>> {
+        self.json::<AlarmsWire>(&["alarm", "list"]).map(Into::into)
+    }
+
+    fn json<T: DeserializeOwned>(&self, words: &[&str]) -> Result<T> {
+        let output = self.call(&[words, &["-w", "json"]].concat())?;
+        serde_json::from_slice(&output.stdout)
+            .map_err(|error| self.error(&words.join(" "), Fault::malformed(error)))
+    }
+
+    fn call(&self, words: &[&str]) -> Result<RunOutput> {
+        let url = self.url.to_string();
+        // A variable beside its flag is fatal, and 3.3 speaks v2 unless told otherwise.
+        let mut argv = vec!["env"];
+        for variable in ["ETCDCTL_ENDPOINTS", "ETCDCTL_CACERT", "ETCDCTL_CERT", "ETCDCTL_KEY"] {
+            argv.extend(["-u", variable]);
+        }
+        argv.extend(["ETCDCTL_API=3", "etcdctl", "--endpoints", &url]);
+        if let Some(files) = &self.files {
+            argv.extend(["--cacert", &files.ca, "--cert", &files.cert, "--key", &files.key]);
+        }
+        argv.extend(words);
+        let call = words.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+        let output = (self.run)(&argv)
+            .map_err(|error| self.error(&call, Fault::Command { what: error.to_string() }))?;
+        if output.status == Some(0) {
+            return Ok(output);
+        }
+        Err(self.error(&call, fault_of(&String::from_utf8_lossy(&output.stderr))))
+    }
+
+    fn error(&self, call: &str, fault: Fault) -> EtcdError {
+        EtcdError { url: self.url.to_string(), call: format!("etcdctl {call}"), fault }
+    }
+}
+
+/// What etcdctl's standard error means. It hides most TLS causes behind a deadline.
+fn fault_of(stderr: &str) -> Fault {
+    let said = stderr.lines().rev().find(|line| line.starts_with("Error:"));
+    let said = said.or_else(|| stderr.lines().rev().find(|line| !line.trim().is_empty())).unwrap_or("");
+    let message = said.trim_start_matches("Error:").trim().to_owned();
+    let any = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
+    if any(&["user name is empty", "invalid auth token", "authentication failed", "permission denied"]) {
+        Fault::Auth { message }
+    } else if any(&["x509:", "tls:", "authentication handshake failed"]) {
+        Fault::Tls { what: message, alert: None }
+    } else if any(&["connection refused"]) {
+        Fault::Refused
+    } else if message.contains("deadline exceeded") {
+        Fault::Timeout
+    } else {
+        Fault::Command { what: format!("etcdctl: {message}") }
+    }
+}

@@ -134,11 +134,7 @@ impl Rehearsal {
         self.cluster.write_inventory(&inventory, CLIENT)?;
         let (pki, inventory) = (text(&pki)?, text(&inventory)?);
         tool.run(&["init-ca", "--pki-dir", pki], None)?.expect(&[0])?;
-        for member in &self.cluster.members {
-            let ip = member.address.to_string();
-            tool.run(&["issue", &member.name, "--ip", &ip, "--pki-dir", pki], None)?.expect(&[0])?;
-        }
-        tool.run(&["issue", CLIENT, "--profile", "client", "--pki-dir", pki], None)?.expect(&[0])?;
+        tool.run(&["issue", "--from", inventory, "--pki-dir", pki], None)?.expect(&[0])?;
         let clients = self.read_clients()?;
 
         let apply = ["migrate", "apply", "--inventory", inventory, "--pki-dir", pki, "--yes"];

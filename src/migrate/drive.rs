@@ -94,7 +94,7 @@ impl<'a> Migration<'a> {
         }
         let cutting = steps.iter().map(|step| step.stage).find(|&stage| self.cuts(stage));
         let clients = match cutting {
-            Some(stage) => in_the_way(self.nodes, &observed, stage)?,
+            Some(stage) => in_the_way(self.nodes, stage)?,
             None => None,
         };
         Ok(Planned { observed, steps, clients })
@@ -134,7 +134,7 @@ impl<'a> Migration<'a> {
             };
             if self.cuts(step.stage)
                 && !self.options.cut_clients
-                && let Some(clients) = in_the_way(self.nodes, &observed, step.stage)?
+                && let Some(clients) = in_the_way(self.nodes, step.stage)?
             {
                 journal.write(None, "end", "waiting for clients to move")?;
                 self.report.event(&Event::Clients { speak: clients.speak, clients: clients.clients.clone() });

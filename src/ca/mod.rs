@@ -1,1 +1,30 @@
 //! Makes certificates: the authority, profiles, keys, the PKI directory and its ledger.
+//!
+//! [`Store`] is the PKI directory. Whoever only reads opens it ([`Store::open`]) and asks for [`Store::ca_pem`] or
+//! [`Store::pair`]; whoever writes takes its lock ([`Store::writer`]), which first finishes or undoes what an
+//! interrupted run left (see `pending.rs`).
+
+pub mod authority;
+pub mod catalogue;
+pub mod constraints;
+mod der;
+pub mod error;
+pub mod fleet;
+pub mod init;
+pub mod inspect;
+
+pub mod issue;
+pub mod key;
+pub mod ledger;
+pub mod name;
+pub mod pem;
+mod pending;
+pub mod profile;
+pub mod store;
+
+pub use authority::Authority;
+pub use error::CaError;
+pub use key::{KeyType, PrivateKey};
+pub use name::{CertName, San};
+pub use profile::{Profile, Profiles};
+pub use store::{Pair, Store};

@@ -1,7 +1,18 @@
 //! The command line: one file a command, each with its arguments and what it prints.
 
+pub mod completions;
+pub mod init_ca;
+pub mod inspect;
+pub mod install;
+pub mod issue;
+pub mod list;
+pub mod man;
+pub mod migrate;
 pub mod outcome;
 pub mod output;
+mod pki;
+pub mod rehearse;
+pub mod supervise;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,9 +34,17 @@ pub struct Cli {
 
 /// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The directory that holds the CA, its certificates and the ledger.
-    #[arg(long, global = true, env = "ETCDPKI_DIR", default_value = "./pki", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "ETCDPKI_DIR",
+        hide_env_values = true,
+        default_value = "./pki",
+        value_name = "DIR"
+    )]
     pub pki_dir: PathBuf,
     /// Print one JSON document (or NDJSON events for long work) on stdout, and nothing else.
     #[arg(long, global = true)]
@@ -42,7 +61,19 @@ pub struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Rehearse(rehearse::RehearseArgs),
+    #[command(hide = true)]
+    Supervise(supervise::SuperviseArgs),
+    Install(install::InstallArgs),
+    Migrate(migrate::MigrateArgs),
+    InitCa(init_ca::InitCaArgs),
+    Issue(issue::IssueArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+    List(list::ListArgs),
+    Inspect(inspect::InspectArgs),
+}
 
 /// What a command is given: the global options and where to print.
 #[derive(Debug)]
@@ -55,6 +86,7 @@ pub struct Context {
 
 /// Parses the arguments, runs the command and returns its exit code.
 pub fn main() -> ExitCode {
+    completions::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return outcome::usage(&error),
@@ -64,6 +96,17 @@ pub fn main() -> ExitCode {
     outcome::finish(&context, run(&context, cli.command))
 }
 
-fn run(_context: &Context, command: Command) -> Outcome {
-    match command {}
+fn run(context: &Context, command: Command) -> Outcome {
+    match command {
+        Command::Rehearse(args) => rehearse::run(context, &args),
+        Command::Supervise(args) => supervise::run(context, &args),
+        Command::Install(args) => install::run(context, &args),
+        Command::Migrate(args) => migrate::run(context, &args),
+        Command::InitCa(args) => init_ca::run(context, &args),
+        Command::Issue(args) => issue::run(context, &args),
+        Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
+        Command::List(args) => list::run(context, &args),
+        Command::Inspect(args) => inspect::run(context, &args),
+    }
 }

@@ -1,5 +1,6 @@
 //! How a command ends: the exit codes, and errors with a hint.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use super::Context;
@@ -80,9 +81,27 @@ pub(super) fn finish(context: &Context, outcome: Outcome) -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-/// Prints what clap says of the arguments: help and version are data, the rest is talk.
+/// Prints what clap says of the arguments: help and version are data, the rest is talk, or a document with `--json`.
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
-    // A closed pipe is no reason to fail.
-    let _ = error.print();
-    ExitCode::from(if error.use_stderr() { Exit::Usage as u8 } else { Exit::Done as u8 })
+    if !error.use_stderr() {
+        // A closed pipe is no reason to fail.
+        let _ = error.print();
+        return ExitCode::from(Exit::Done as u8);
+    }
+    // What was asked for cannot be known from arguments that do not parse; this word can only mean one thing.
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        let mut lines = text.lines().filter(|line| !line.trim().is_empty()).map(str::trim);
+        let message = lines.next().unwrap_or_default().trim_start_matches("error: ");
+        let (details, tips): (Vec<_>, Vec<_>) = lines
+            .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+            .partition(|line| !line.starts_with("tip:"));
+        let message = [&[message], details.as_slice()].concat().join(" ");
+        let hint = tips.first().map_or("try --help", |tip| tip.trim_start_matches("tip: "));
+        let document = serde_json::json!({"error": {"code": "usage", "message": message, "hint": hint}});
+        let _ = writeln!(std::io::stdout().lock(), "{document}");
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(Exit::Usage as u8)
 }

@@ -98,6 +98,30 @@ impl std::fmt::Debug for FileImage {
     }
 }
 
+/// What stands at a path, a final symlink not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStat {
+    /// What it is.
+    pub kind: FileKind,
+    /// The permission bits.
+    pub mode: FileMode,
+    /// The owner.
+    pub owner: Owner,
+}
+
+/// The kinds of things that stand at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symlink.
+    Symlink,
+    /// A device, pipe or socket.
+    Other,
+}
+
 /// What can go wrong with a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -134,6 +158,13 @@ impl FileError {
         move |errno| Self::Io { action, path, source: errno.into() }
     }
 
+    /// The file or directory it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Exists { path } | Self::NotRegular { path, .. } | Self::Io { path, .. } => path,
+        }
+    }
+
     /// The kind of the system's refusal, where it was one.
     pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
         match self {
@@ -162,6 +193,42 @@ pub fn replace(path: &Path, bytes: &[u8], meta: Meta) -> Result<(), FileError> {
     }
 }
 
+/// Writes several files as [`replace`] does: all are complete beside their places before the first one moves, and
+/// then they move in a row, so that an error while writing leaves every old file as it was.
+///
+/// # Errors
+/// [`FileError::NotRegular`] or [`FileError::Io`].
+pub fn replace_all(files: &[(&Path, &[u8], Meta)]) -> Result<(), FileError> {
+    let mut staged = Vec::with_capacity(files.len());
+    for &(path, bytes, meta) in files {
+        match kind(path)? {
+            None | Some(FileType::RegularFile) => staged.push(Staged::new(path, bytes, meta)?),
+            Some(other) => return Err(not_regular(path, other)),
+        }
+    }
+    staged.into_iter().try_for_each(|file| file.commit(RenameFlags::empty()))?;
+    let mut synced: Vec<&Path> = Vec::new();
+    for &(path, ..) in files {
+        if !synced.contains(&parent(path)) {
+            sync_dir(parent(path))?;
+            synced.push(parent(path));
+        }
+    }
+    Ok(())
+}
+
+/// The process that made the temporary file `name` while it wrote `file`; `None` when it is no such file.
+pub fn temporary_writer(name: &str, file: &str) -> Option<u32> {
+    let (pid, attempt) = name
+        .strip_prefix('.')?
+        .strip_prefix(file)?
+        .strip_prefix('.')?
+        .strip_suffix(".tmp")?
+        .split_once('-')?;
+    attempt.parse::<u32>().ok()?;
+    pid.parse().ok()
+}
+
 /// Reads a file with its owner and mode; `None` when it is not there. A final symlink is not followed.
 ///
 /// # Errors
@@ -179,7 +246,8 @@ pub fn read(path: &Path) -> Result<Option<FileImage>, FileError> {
         Err(errno) => return Err(FileError::io("read", path)(errno)),
     };
     let stat = rustix::fs::fstat(&fd).map_err(FileError::io("read", path))?;
-    let mut bytes = Vec::new();
+    // All at once: a buffer that grows leaves copies of a key behind.
+    let mut bytes = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0).saturating_add(1));
     File::from(fd).read_to_end(&mut bytes).map_err(|source| FileError::Io {
         action: "read",
         path: path.to_owned(),
@@ -190,6 +258,45 @@ pub fn read(path: &Path) -> Result<Option<FileImage>, FileError> {
         mode: FileMode::new(stat.st_mode),
         owner: Owner { uid: stat.st_uid, gid: stat.st_gid },
     }))
+}
+
+/// What stands at a path; `None` when nothing does. A final symlink is not followed.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub fn stat(path: &Path) -> Result<Option<FileStat>, FileError> {
+    let stat = match rustix::fs::statat(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(FileError::io("look at", path)(errno)),
+    };
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => FileKind::File,
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Symlink,
+        _ => FileKind::Other,
+    };
+    let owner = Owner { uid: stat.st_uid, gid: stat.st_gid };
+    Ok(Some(FileStat { kind, mode: FileMode::new(stat.st_mode), owner }))
+}
+
+/// The names in a directory, sorted; empty when it is not there.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub fn list(dir: &Path) -> Result<Vec<String>, FileError> {
+    let io = |source| FileError::Io { action: "list", path: dir.to_owned(), source };
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Opens a file for appending, made with `mode` when it is not there. Lines appended are durable after
@@ -321,14 +428,40 @@ fn put(path: &Path, bytes: &[u8], meta: Meta, flags: RenameFlags) -> Result<(), 
     if flags.contains(RenameFlags::NOREPLACE) && kind(path)?.is_some() {
         return Err(FileError::Exists { path: path.to_owned() });
     }
-    let (fd, temporary) = create_temporary(path)?;
-    let written = fill(fd, &temporary, bytes, meta).and_then(|()| rename(&temporary, path, flags));
-    if let Err(error) = written {
-        // Nothing half-written stays; that this may fail too changes nothing about the error.
-        let _ = rustix::fs::unlink(&temporary);
-        return Err(error);
-    }
+    Staged::new(path, bytes, meta)?.commit(flags)?;
     sync_dir(parent(path))
+}
+
+/// A file that is complete beside its place; dropped before it is committed, it is removed.
+struct Staged {
+    temporary: Option<PathBuf>,
+    path: PathBuf,
+}
+
+impl Staged {
+    fn new(path: &Path, bytes: &[u8], meta: Meta) -> Result<Self, FileError> {
+        let (fd, temporary) = create_temporary(path)?;
+        let staged = Self { temporary: Some(temporary), path: path.to_owned() };
+        fill(fd, path, bytes, meta)?;
+        Ok(staged)
+    }
+
+    fn commit(mut self, flags: RenameFlags) -> Result<(), FileError> {
+        if let Some(temporary) = &self.temporary {
+            rename(temporary, &self.path, flags)?;
+            self.temporary = None;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // Nothing half-written stays; that this may fail too changes nothing about the error.
+            let _ = rustix::fs::unlink(temporary);
+        }
+    }
 }
 
 fn create_temporary(path: &Path) -> Result<(OwnedFd, PathBuf), FileError> {

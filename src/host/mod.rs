@@ -3,7 +3,14 @@
 //! [`Host`] reads and places files, runs commands and dials addresses as that machine sees them. [`Service`] is the
 //! unit that runs etcd there: what it runs with now, what the disk would give it at the next start, and a restart.
 
+pub mod bundle;
 pub mod command;
+pub mod install;
+pub mod local;
+pub mod proc;
+pub mod process;
+mod root;
+pub mod supervisor;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -11,7 +18,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::files::{FileError, FileImage, Meta};
+use crate::files::{DirLock, FileError, FileImage, FileMode, FileStat, LockError, Meta};
 
 /// A machine we act on. Paths are the machine's own.
 pub trait Host: Send + Sync {
@@ -23,6 +30,12 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// [`HostError`]
     fn read(&self, path: &Path) -> Result<Option<FileImage>, HostError>;
+
+    /// What stands at a path; `None` when nothing does. A final symlink is not followed.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn stat(&self, path: &Path) -> Result<Option<FileStat>, HostError>;
 
     /// The names in a directory, sorted; empty when it is not there.
     ///
@@ -42,6 +55,14 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// [`HostError`]
     fn place(&self, path: &Path, bytes: &[u8], meta: Meta) -> Result<(), HostError>;
+
+    /// Writes several files as [`Self::place`] does, as nearly at once as the host can.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn place_all(&self, files: &[Placement<'_>]) -> Result<(), HostError> {
+        files.iter().try_for_each(|file| self.place(file.path, file.bytes, file.meta))
+    }
 
     /// Gives an existing file or directory another mode and owner.
     ///
@@ -90,6 +111,22 @@ pub trait Host: Send + Sync {
 
     /// Where this tool keeps its lock and pre-images on the machine.
     fn state_dir(&self) -> PathBuf;
+
+    /// Takes the machine's lock, so that a second operator is stopped and told who is first; dropping it, or
+    /// dying, frees it. As it stands here it is right for a machine whose files are this machine's own.
+    ///
+    /// # Errors
+    /// [`HostError::Locked`] when somebody else holds it.
+    fn lock(&self, who: &str) -> Result<Box<dyn Send>, HostError> {
+        self.make_dir(&self.state_dir(), Meta::mode(FileMode::SECRET_DIR))?;
+        match DirLock::take(&self.state_dir().join("lock"), who, Duration::ZERO) {
+            Ok(lock) => Ok(Box::new(lock)),
+            Err(LockError::Held { holder, .. }) => {
+                Err(HostError::Locked { host: self.name().to_owned(), holder })
+            }
+            Err(LockError::File(source)) => Err(HostError::File { host: self.name().to_owned(), source }),
+        }
+    }
 }
 
 /// The unit that runs etcd on a host.
@@ -174,6 +211,24 @@ pub struct LayerFile {
     pub content: String,
 }
 
+/// A file to be written.
+#[derive(Clone, Copy)]
+pub struct Placement<'a> {
+    /// Where.
+    pub path: &'a Path,
+    /// Its content.
+    pub bytes: &'a [u8],
+    /// Its mode and owner.
+    pub meta: Meta,
+}
+
+impl std::fmt::Debug for Placement<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The content may be a key.
+        write!(f, "Placement({}, {} bytes)", self.path.display(), self.bytes.len())
+    }
+}
+
 /// What a command left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunOutput {
@@ -252,6 +307,14 @@ pub enum HostError {
         host: String,
         /// What happened.
         source: FileError,
+    },
+    /// Another run of this tool is at work there.
+    #[error("{host}: another run is at work there: {holder}")]
+    Locked {
+        /// The host.
+        host: String,
+        /// What the other run wrote of itself.
+        holder: String,
     },
     /// There is no such user or group on the host.
     #[error("{host}: there is no user or group {name:?}")]

@@ -1,9 +1,14 @@
 //! `cluster.toml`: the cluster's members, clients and proxies, with their addresses and where they are reached.
 
+mod load;
+pub mod names;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use load::InventoryError;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]

@@ -1,1 +1,26 @@
 //! Takes a running cluster from HTTP to mutual TLS and back: observe, plan, one step, gate, observe again.
+//!
+//! [`plan`] and [`stage`] are pure; [`Migration`] drives them over [`Node`]s. Every run plans from what it sees, so every
+//! run is a resume.
+
+mod clients;
+mod drive;
+mod error;
+mod event;
+mod gate;
+mod journal;
+pub mod members;
+mod node;
+mod observe;
+mod place;
+pub mod plan;
+pub mod stage;
+mod traces;
+
+pub use clients::InTheWay;
+pub use drive::{Ending, Migration, Options, Planned, Stopped};
+pub use error::MigrateError;
+pub use event::{Event, MemberLine, Report, StepLine};
+pub use journal::{Entry, Journal, now};
+pub use node::{Node, Pair};
+pub use observe::{Observed, Sight, Wishes, observe};

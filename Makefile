@@ -1,0 +1,39 @@
+# Everything one does with this repository. `make` alone lists it.
+SHELL := /bin/bash
+CARGO ?= cargo
+# Options for `make demo`, such as ARGS="--members 5 --rollback".
+ARGS ?=
+
+help: ## List what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+demo: ## Move a real cluster from HTTP to mutual TLS while a client writes (ARGS="--members 5")
+	@.ci/install-deps demo
+	$(CARGO) run --release --locked --bin etcd-pki -- rehearse $(ARGS)
+
+build: ## Build the release binary
+	$(CARGO) build --release --locked
+
+test: install-deps ## Run every test that this machine can run
+	@.ci/test
+
+test-all: install-deps ## The long forms of the tests too
+	@ETCDPKI_TEST_ALL=1 .ci/test
+
+lint: ## Format, clippy, docs, licences and sources of the dependencies
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+	@.ci/cargo-deny check bans licenses sources
+
+audit: ## Known vulnerabilities of the dependencies (needs the advisory database: github.com)
+	@.ci/cargo-deny check advisories
+
+man: ## Write the pages in man/ anew from the command line's own help
+	$(CARGO) run --locked --quiet --bin etcd-pki -- man --dir man
+
+install-deps: ## What the tests need, from Debian; only what is missing
+	@.ci/install-deps test
+
+.PHONY: help demo build test test-all lint audit man install-deps
+.DEFAULT_GOAL := help

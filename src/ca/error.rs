@@ -1,0 +1,229 @@
+//! What can go wrong while certificates are made.
+
+use std::path::PathBuf;
+
+use time::OffsetDateTime;
+
+use crate::files::{FileError, LockError};
+
+/// What can go wrong while certificates are made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaError {
+    /// The CA certificate may not sign certificates.
+    #[error("{path} is not a CA that may sign: {why}")]
+    CaMayNotSign {
+        /// The certificate's file.
+        path: PathBuf,
+        /// What it lacks.
+        why: &'static str,
+    },
+    /// The CA has expired.
+    #[error("the CA in {path} expired on {not_after}")]
+    CaExpired {
+        /// The certificate's file.
+        path: PathBuf,
+        /// Its end.
+        not_after: OffsetDateTime,
+    },
+    /// The clock is before the CA's start.
+    #[error("the CA in {path} is valid only from {not_before}, and this machine's clock says {now}")]
+    CaNotYetValid {
+        /// The certificate's file.
+        path: PathBuf,
+        /// Its start.
+        not_before: OffsetDateTime,
+        /// This machine's clock.
+        now: OffsetDateTime,
+    },
+    /// Key and certificate do not belong together.
+    #[error("{key} is not the key of {cert}")]
+    KeyMismatch {
+        /// The key's file.
+        key: PathBuf,
+        /// The certificate's file.
+        cert: PathBuf,
+    },
+    /// Others can read the CA key.
+    #[error("{path} can be read by others (mode {mode:04o})")]
+    KeyReadable {
+        /// The key's file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A name, address or other value is not usable.
+    #[error("{field} {value:?}: {what}")]
+    BadValue {
+        /// The option or field.
+        field: &'static str,
+        /// The value.
+        value: String,
+        /// What is wrong with it.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A SAN lies outside the CA's name constraints.
+    #[error("the CA may not certify {san}: {why}")]
+    OutsideConstraints {
+        /// The name or address.
+        san: String,
+        /// Which constraint forbids it.
+        why: String,
+    },
+    /// There is no certificate authority in the directory.
+    #[error("{dir} holds no certificate authority: {missing} is not there")]
+    NoCa {
+        /// The PKI directory.
+        dir: PathBuf,
+        /// The file that is missing.
+        missing: &'static str,
+    },
+    /// Something of that name is there already.
+    #[error("{path} already exists")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A certificate or key could not be read as such.
+    #[error("{path}: {what}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The key is encrypted and no passphrase was given.
+    #[error("{path} is encrypted")]
+    PassphraseNeeded {
+        /// The key's file.
+        path: PathBuf,
+    },
+    /// The passphrase does not open the key.
+    #[error("the passphrase does not open {path}")]
+    WrongPassphrase {
+        /// The key's file.
+        path: PathBuf,
+    },
+    /// There is no such profile.
+    #[error("there is no profile {name:?}")]
+    UnknownProfile {
+        /// The name.
+        name: String,
+        /// The ones there are.
+        known: Vec<String>,
+    },
+    /// A profile template is not usable.
+    #[error("{path}: {what}")]
+    Template {
+        /// The template's file, or its built-in name.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A cryptographic operation failed.
+    #[error("cannot {action}: {what}")]
+    Crypto {
+        /// What was tried.
+        action: &'static str,
+        /// What the library said.
+        what: String,
+    },
+    /// Nothing in the directory has that name.
+    #[error("{dir} holds no certificate named {name}")]
+    NoSuchName {
+        /// The PKI directory.
+        dir: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// The ledger is gone though the CA is there.
+    #[error("{path} is missing")]
+    LedgerMissing {
+        /// The ledger.
+        path: PathBuf,
+    },
+    /// The ledger holds the change, but it could not all be put in place.
+    #[error("{source}; the ledger already holds the change")]
+    HalfDone {
+        /// What went wrong.
+        source: Box<Self>,
+    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Another process writes to the directory.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}
+
+impl CaError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::CaMayNotSign { .. } => {
+                "give a CA certificate: basicConstraints CA:TRUE, and keyCertSign where it has a keyUsage"
+                    .into()
+            }
+            Self::CaExpired { .. } => {
+                "make a new CA in another directory (--pki-dir DIR init-ca), and replace the old \
+                 one with rotate-ca"
+                    .into()
+            }
+            Self::CaNotYetValid { .. } => "set this machine's clock".into(),
+            Self::KeyMismatch { .. } => "put back the pair that belongs together".into(),
+            Self::KeyReadable { path, .. } => format!("chmod 600 {}", path.display()),
+            Self::BadValue { hint, .. } => hint.clone(),
+            Self::OutsideConstraints { .. } => {
+                "leave it out, or make a CA that permits it (init-ca --permit-ip, --permit-dns)".into()
+            }
+            Self::NoCa { dir, .. } => format!(
+                "make one with `etcd-pki --pki-dir {0} init-ca`, or name the directory that has one with --pki-dir",
+                dir.display()
+            ),
+            Self::Exists { .. } => "it was left as it is; --force replaces it and keeps the old one".into(),
+            Self::PassphraseNeeded { .. } => {
+                "give --passphrase-file FILE or --passphrase-fd N, or run it on a terminal".into()
+            }
+            Self::WrongPassphrase { .. } => "nothing was changed; try again with the right one".into(),
+            Self::UnknownProfile { known, .. } => format!("the profiles are: {}", known.join(", ")),
+            Self::Template { .. } => "correct the template, or remove it to use the built-in one".into(),
+            Self::NoSuchName { .. } => "`etcd-pki list` shows what there is".into(),
+            Self::LedgerMissing { .. } => {
+                "rebuild it from the certificates with `etcd-pki list --rebuild`".into()
+            }
+            Self::HalfDone { .. } => {
+                "run the same command again: it carries on where this one stopped".into()
+            }
+            Self::File(error) => return file_hint(error),
+            Self::Lock(LockError::Held { .. }) => "wait for it to end and run the command again".into(),
+            Self::Lock(LockError::File(error)) => return file_hint(error),
+            Self::Unreadable { .. } | Self::Crypto { .. } => return None,
+        })
+    }
+
+    /// A value that is not usable, and what to do about it.
+    pub(crate) fn value(
+        field: &'static str,
+        value: impl Into<String>,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::BadValue { field, value: value.into(), what: what.into(), hint: hint.into() }
+    }
+}
+
+fn file_hint(error: &FileError) -> Option<String> {
+    use std::io::ErrorKind;
+    match error.io_kind()? {
+        ErrorKind::PermissionDenied => Some("run as the user who owns the directory".into()),
+        ErrorKind::ReadOnlyFilesystem => {
+            Some("the file system is read-only: choose another directory".into())
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Some("make room on the disk and run the same command again".into())
+        }
+        _ => None,
+    }
+}

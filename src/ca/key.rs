@@ -1,0 +1,366 @@
+//! Private keys: made, read in every form that other tools write, written as PKCS#8.
+
+use std::fmt;
+use std::str::FromStr;
+
+use pkcs8::der::{Decode, Encode};
+use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
+use rcgen::{KeyPair, PublicKeyData, SigningKey};
+use ring::rand::{SecureRandom, SystemRandom};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{CaError, pem};
+
+/// The kinds of key that are made. Go, OpenSSL and ring know them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyType {
+    /// ECDSA on P-256.
+    P256,
+    /// ECDSA on P-384.
+    P384,
+    /// Ed25519.
+    Ed25519,
+    /// RSA, 2048 bits.
+    Rsa2048,
+    /// RSA, 3072 bits.
+    Rsa3072,
+    /// RSA, 4096 bits.
+    Rsa4096,
+}
+
+impl KeyType {
+    /// Their names on the command line and in templates.
+    pub const NAMES: [&'static str; 6] = ["p256", "p384", "ed25519", "rsa2048", "rsa3072", "rsa4096"];
+    const ALL: [Self; 6] =
+        [Self::P256, Self::P384, Self::Ed25519, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().position(|&kind| kind == self).map_or("", |at| Self::NAMES[at])
+    }
+
+    /// Whether it is an RSA key, which also enciphers keys in TLS 1.2.
+    pub const fn is_rsa(self) -> bool {
+        matches!(self, Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096)
+    }
+}
+
+impl fmt::Display for KeyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for KeyType {
+    type Err = CaError;
+
+    fn from_str(text: &str) -> Result<Self, CaError> {
+        Self::NAMES.iter().position(|&name| name == text).map(|at| Self::ALL[at]).ok_or_else(|| {
+            let hint = format!("one of {}", Self::NAMES.join(", "));
+            CaError::value("key type", text, "there is no such key type", hint)
+        })
+    }
+}
+
+/// A private key, wiped from memory when it is dropped.
+pub struct PrivateKey {
+    pair: KeyPair,
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey")
+    }
+}
+
+impl Drop for PrivateKey {
+    fn drop(&mut self) {
+        self.pair.zeroize();
+    }
+}
+
+/// Why a key could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// It is encrypted and no passphrase was given.
+    #[error("it is encrypted")]
+    Encrypted,
+    /// No private key block is in the file.
+    #[error("it holds no private key")]
+    NoKey,
+    /// The passphrase does not open it.
+    #[error("the passphrase does not open it")]
+    WrongPassphrase,
+    /// A key that cannot be used here.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl PrivateKey {
+    /// Makes a new key.
+    ///
+    /// # Errors
+    /// [`CaError::Crypto`] when the system gives no random bytes.
+    pub fn generate(kind: KeyType) -> Result<Self, CaError> {
+        let failed = |what: String| CaError::Crypto { action: "make a key", what };
+        let pair = match kind {
+            KeyType::P256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
+            KeyType::P384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
+            KeyType::Ed25519 => {
+                // PKCS#8 version 1, a bare seed (RFC 8410): OpenSSL 3.0 cannot read the version 2 that ring writes.
+                let mut der = Zeroizing::new(ED25519_V1.to_vec());
+                der.resize(ED25519_V1.len() + 32, 0);
+                random(&mut der[ED25519_V1.len()..])?;
+                KeyPair::try_from(&PrivatePkcs8KeyDer::from(der.as_slice()))
+            }
+            KeyType::Rsa2048 => return generate_rsa(2048),
+            KeyType::Rsa3072 => return generate_rsa(3072),
+            KeyType::Rsa4096 => return generate_rsa(4096),
+        };
+        Ok(Self { pair: pair.map_err(|error| failed(error.to_string()))? })
+    }
+
+    /// Reads the first private key of a PEM file: PKCS#8, encrypted PKCS#8 (PBES2), SEC1 or PKCS#1.
+    ///
+    /// # Errors
+    /// [`KeyError`]
+    pub fn from_pem(bytes: &[u8], passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
+        let blocks = pem::blocks(bytes);
+        let block =
+            blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")).ok_or(KeyError::NoKey)?;
+        Self::from_block(block, passphrase)
+    }
+
+    /// Reads one block.
+    pub(super) fn from_block(block: &pem::Block, passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
+        if block.headers.iter().any(|(_, value)| value.contains("ENCRYPTED")) {
+            return Err(KeyError::Unusable(
+                "it is encrypted in OpenSSL's old form; `openssl pkcs8 -topk8 -in FILE -out NEW` turns it into one \
+                 that can be read"
+                    .into(),
+            ));
+        }
+        match block.label.as_str() {
+            "PRIVATE KEY" => Self::from_pkcs8(&block.der),
+            "ENCRYPTED PRIVATE KEY" => {
+                let passphrase = passphrase.ok_or(KeyError::Encrypted)?;
+                let info = EncryptedPrivateKeyInfoRef::from_der(&block.der).map_err(unusable)?;
+                let plain = info.decrypt(passphrase).map_err(|_| KeyError::WrongPassphrase)?;
+                Self::from_pkcs8(plain.as_bytes())
+            }
+            "EC PRIVATE KEY" => Self::from_sec1(&block.der),
+            "RSA PRIVATE KEY" => {
+                let algorithm = pkcs8::AlgorithmIdentifierRef {
+                    oid: pkcs8::ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1"),
+                    parameters: Some(pkcs8::der::asn1::AnyRef::NULL),
+                };
+                Self::wrap(algorithm, &block.der)
+            }
+            other => Err(KeyError::Unusable(format!("a key of the form {other:?} cannot be used"))),
+        }
+    }
+
+    fn from_sec1(der: &[u8]) -> Result<Self, KeyError> {
+        let key = sec1::EcPrivateKey::from_der(der).map_err(unusable)?;
+        let curve = key
+            .parameters
+            .and_then(|parameters| parameters.named_curve())
+            .ok_or_else(|| KeyError::Unusable("it does not name its curve".into()))?;
+        let curve_der = curve.to_der().map_err(unusable)?;
+        let algorithm = pkcs8::AlgorithmIdentifierRef {
+            oid: pkcs8::ObjectIdentifier::new_unwrap("1.2.840.10045.2.1"),
+            parameters: Some(pkcs8::der::asn1::AnyRef::from_der(&curve_der).map_err(unusable)?),
+        };
+        Self::wrap(algorithm, der)
+    }
+
+    fn wrap(algorithm: pkcs8::AlgorithmIdentifierRef<'_>, der: &[u8]) -> Result<Self, KeyError> {
+        let inner = pkcs8::der::asn1::OctetStringRef::new(der).map_err(unusable)?;
+        let wrapped = PrivateKeyInfoRef::new(algorithm, inner).to_der().map_err(unusable)?;
+        Self::from_pkcs8(&Zeroizing::new(wrapped))
+    }
+
+    /// Reads PKCS#8 DER.
+    ///
+    /// # Errors
+    /// [`KeyError::Unusable`]
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        let pair = KeyPair::try_from(&PrivatePkcs8KeyDer::from(der)).or_else(|error| {
+            // ring wants an EC key's public half in the file; openssl and cfssl may leave it out.
+            let completed = complete_ec(der).ok_or_else(|| describe_unusable(der, &error))?;
+            KeyPair::try_from(&PrivatePkcs8KeyDer::from(completed.as_slice()))
+                .map_err(|error| describe_unusable(der, &error))
+        });
+        Ok(Self { pair: pair? })
+    }
+
+    /// The key as a PEM file of PKCS#8, unencrypted.
+    pub fn to_pem(&self) -> Zeroizing<String> {
+        pem::encode("PRIVATE KEY", self.pair.serialized_der())
+    }
+
+    /// The key as PKCS#8 DER.
+    pub fn pkcs8(&self) -> &[u8] {
+        self.pair.serialized_der()
+    }
+
+    /// The kind, where it is one of those that are made here.
+    pub fn kind(&self) -> Option<KeyType> {
+        let algorithm = PublicKeyData::algorithm(&self.pair);
+        if algorithm == &rcgen::PKCS_ECDSA_P256_SHA256 {
+            Some(KeyType::P256)
+        } else if algorithm == &rcgen::PKCS_ECDSA_P384_SHA384 {
+            Some(KeyType::P384)
+        } else if algorithm == &rcgen::PKCS_ED25519 {
+            Some(KeyType::Ed25519)
+        } else {
+            // A DER RSAPublicKey is the modulus, 5 bytes of exponent and up to 9 of lengths.
+            match self.pair.der_bytes().len() {
+                257..=274 => Some(KeyType::Rsa2048),
+                385..=402 => Some(KeyType::Rsa3072),
+                513..=530 => Some(KeyType::Rsa4096),
+                _ => None,
+            }
+        }
+    }
+
+    /// The subjectPublicKey bits, as they stand in a certificate.
+    pub fn public_bits(&self) -> &[u8] {
+        self.pair.der_bytes()
+    }
+
+    pub(super) fn pair(&self) -> &KeyPair {
+        &self.pair
+    }
+
+    /// Signs with the key's own algorithm (SHA-256 with RSA and P-256, SHA-384 with P-384).
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CaError> {
+        self.pair.sign(message).map_err(|error| CaError::Crypto { action: "sign", what: error.to_string() })
+    }
+}
+
+/// Fills `bytes` from the system's random source.
+pub(super) fn random(bytes: &mut [u8]) -> Result<(), CaError> {
+    SystemRandom::new()
+        .fill(bytes)
+        .map_err(|_| CaError::Crypto { action: "get random bytes", what: "the system gave none".into() })
+}
+
+/// PrivateKeyInfo { 0, { 1.3.101.112 }, OCTET STRING { OCTET STRING of 32 bytes } } up to the seed.
+const ED25519_V1: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
+fn generate_rsa(bits: usize) -> Result<PrivateKey, CaError> {
+    use rsa::pkcs8::EncodePrivateKey;
+    let failed = |what: String| CaError::Crypto { action: "make an RSA key", what };
+    let key = rsa::RsaPrivateKey::new(&mut SystemRng, bits).map_err(|error| failed(error.to_string()))?;
+    let der = key.to_pkcs8_der().map_err(|error| failed(error.to_string()))?;
+    PrivateKey::from_pkcs8(der.as_bytes()).map_err(|error| failed(error.to_string()))
+}
+
+/// ring's system random source for the `rsa` crate.
+struct SystemRng;
+
+impl rsa::rand_core::TryRng for SystemRng {
+    type Error = std::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        SystemRandom::new().fill(bytes).expect("the kernel gives random bytes once it has booted");
+        Ok(())
+    }
+}
+
+impl rsa::rand_core::TryCryptoRng for SystemRng {}
+
+/// The same EC key with its public half computed.
+fn complete_ec(der: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    use p256::elliptic_curve::sec1::ToSec1Point;
+    let info = PrivateKeyInfoRef::from_der(der).ok()?;
+    let inner = sec1::EcPrivateKey::from_der(info.private_key.as_bytes()).ok()?;
+    let public = match info.algorithm.parameters_oid().ok()?.to_string().as_str() {
+        P256 => p256::SecretKey::from_slice(inner.private_key)
+            .ok()?
+            .public_key()
+            .to_sec1_point(false)
+            .as_bytes()
+            .to_vec(),
+        P384 => p384::SecretKey::from_slice(inner.private_key)
+            .ok()?
+            .public_key()
+            .to_sec1_point(false)
+            .as_bytes()
+            .to_vec(),
+        _ => return None,
+    };
+    let whole =
+        sec1::EcPrivateKey { private_key: inner.private_key, parameters: None, public_key: Some(&public) };
+    let whole = Zeroizing::new(whole.to_der().ok()?);
+    let octets = pkcs8::der::asn1::OctetStringRef::new(&whole).ok()?;
+    Some(Zeroizing::new(PrivateKeyInfoRef::new(info.algorithm, octets).to_der().ok()?))
+}
+
+const P256: &str = "1.2.840.10045.3.1.7";
+const P384: &str = "1.3.132.0.34";
+
+fn describe_unusable(der: &[u8], error: &rcgen::Error) -> KeyError {
+    let Ok(info) = PrivateKeyInfoRef::from_der(der) else {
+        return KeyError::Unusable("it is not a private key in PKCS#8 form".into());
+    };
+    let what = match info.algorithm.oid.to_string().as_str() {
+        "1.2.840.10045.2.1" => "only P-256 and P-384 of the elliptic curves can sign here".to_owned(),
+        "1.2.840.113549.1.1.1" => {
+            format!("an RSA key of 2048 to 4096 bits is needed ({error})")
+        }
+        "1.2.840.113549.1.1.10" => "an RSA-PSS key cannot be used: Go refuses it".to_owned(),
+        "1.3.101.113" => "an Ed448 key cannot be used: Go refuses it".to_owned(),
+        other => format!("a key with algorithm {other} cannot be used"),
+    };
+    KeyError::Unusable(what)
+}
+
+fn unusable(error: impl fmt::Display) -> KeyError {
+    KeyError::Unusable(format!("the key cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_made_written_and_read_back() {
+        for kind in [KeyType::P256, KeyType::P384, KeyType::Ed25519, KeyType::Rsa2048] {
+            let key = PrivateKey::generate(kind).unwrap();
+            assert_eq!(key.kind(), Some(kind));
+            let again = PrivateKey::from_pem(key.to_pem().as_bytes(), None).unwrap();
+            assert_eq!(again.public_bits(), key.public_bits());
+            assert_eq!(kind.to_string().parse::<KeyType>().unwrap(), kind);
+        }
+    }
+
+    #[test]
+    fn a_debug_print_shows_no_key() {
+        assert_eq!(format!("{:?}", PrivateKey::generate(KeyType::P256).unwrap()), "PrivateKey");
+    }
+
+    #[test]
+    fn what_is_no_key_says_so() {
+        assert_eq!(PrivateKey::from_pem(b"", None).unwrap_err(), KeyError::NoKey);
+        let broken = pem::encode("PRIVATE KEY", &[0x30, 0]);
+        assert!(matches!(PrivateKey::from_pem(broken.as_bytes(), None), Err(KeyError::Unusable(_))));
+    }
+}

@@ -1,0 +1,229 @@
+//! Changes that are whole or not there, whatever kills the process.
+//!
+//! A pair is two files and a ledger line, and no system call writes all three at once. So each change goes through
+//! `.pending/`, a directory of its own in the PKI directory, under the lock:
+//!
+//! 1. `.pending/intent.json` says what will be done: for each certificate its serial, its files in the order in
+//!    which they are to appear (keys before certificates), and under which name an old file is kept.
+//! 2. The new files are written into `.pending/`, keys with mode 0600 from the moment they exist, each synced.
+//! 3. The ledger lines are appended and synced. **This is the moment at which the change has happened.**
+//! 4. Old files step aside (certificate before key), then the new ones are renamed into place (key before
+//!    certificate). At no moment do a certificate and a key that do not match stand side by side.
+//! 5. The caller prints what it did, and then `.pending/` is removed: the receipt has been handed over.
+//!
+//! Whoever takes the lock next and finds `.pending/` knows that its owner died. A certificate whose serial is in the
+//! ledger is put into place (step 4 again, which skips what was already done); one whose serial is not has never been
+//! seen by anybody, and its files are removed. What was finished that way is told to the caller, so that a command
+//! that was killed and is run again reports the certificate it had made instead of complaining that it exists.
+//! A serial in the ledger is never used again, and a serial that is not was never in a file that anybody could use.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::CaError;
+use super::ledger::Ledger;
+use crate::files::{self, FileError, FileMode, Meta};
+
+const DIR: &str = ".pending";
+const INTENT: &str = "intent.json";
+
+/// A file that is to appear.
+pub(super) struct NewFile {
+    /// Its name in the PKI directory.
+    pub(super) name: String,
+    /// Its content.
+    pub(super) bytes: zeroize::Zeroizing<Vec<u8>>,
+    /// Its mode.
+    pub(super) mode: FileMode,
+}
+
+/// A certificate that is to appear, with its files in order: keys before certificates.
+pub(super) struct Change {
+    /// The certificate's name.
+    pub(super) name: String,
+    /// Its serial, as it will stand in the ledger.
+    pub(super) serial: String,
+    /// The files, keys first.
+    pub(super) files: Vec<NewFile>,
+    /// Whether files of the same names may be there, and step aside.
+    pub(super) replaces: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Intent {
+    items: Vec<Item>,
+}
+
+/// A certificate that an interrupted run had made, and that was put into place now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Item {
+    /// The certificate's name.
+    pub(super) name: String,
+    /// Its serial.
+    pub(super) serial: String,
+    files: Vec<Place>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    file: String,
+    /// The name under which the old file is kept, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keep_as: Option<String>,
+}
+
+/// The pending changes of a PKI directory whose lock is held.
+#[derive(Debug)]
+pub(super) struct Pending {
+    dir: PathBuf,
+    recovered: Vec<Item>,
+}
+
+impl Pending {
+    /// Finishes or undoes what an interrupted run left.
+    pub(super) fn recover(pki_dir: &Path, ledger: &Ledger) -> Result<Self, CaError> {
+        let mut pending = Self { dir: pki_dir.to_owned(), recovered: Vec::new() };
+        let Some(image) = files::read(&pending.path(INTENT))? else {
+            pending.clear()?;
+            return Ok(pending);
+        };
+        // The intent is written atomically; one that cannot be read is not ours, and nothing was done for it.
+        let Ok(intent) = serde_json::from_slice::<Intent>(&image.bytes) else {
+            pending.clear()?;
+            return Ok(pending);
+        };
+        for item in intent.items {
+            if ledger.has_serial(&item.serial) {
+                pending.place(&item)?;
+                pending.recovered.push(item);
+            } else {
+                for place in &item.files {
+                    files::remove(&pending.path(&place.file))?;
+                }
+            }
+        }
+        if pending.recovered.is_empty() {
+            pending.clear()?;
+        }
+        Ok(pending)
+    }
+
+    /// Whether there is anything pending.
+    pub(super) fn is_there(pki_dir: &Path) -> bool {
+        pki_dir.join(DIR).exists()
+    }
+
+    /// What was finished for an interrupted run and not yet reported to anybody.
+    pub(super) fn recovered(&self) -> &[Item] {
+        &self.recovered
+    }
+
+    /// Carries out changes: `record` makes them durable in the ledger, and is called once the files are prepared.
+    ///
+    /// # Errors
+    /// Before `record` has succeeded everything is taken back; an error after that is [`CaError::HalfDone`].
+    pub(super) fn carry_out(
+        &mut self,
+        changes: &[Change],
+        record: impl FnOnce() -> Result<(), CaError>,
+    ) -> Result<(), CaError> {
+        let items = changes.iter().map(|change| self.item(change)).collect::<Result<Vec<_>, _>>()?;
+        if let Err(error) = self.prepare(changes, &items).and_then(|()| record()) {
+            // A full disk must not keep us from making room again; that this may fail too changes nothing.
+            let _ = self.clear();
+            return Err(error);
+        }
+        for item in &items {
+            self.place(item).map_err(|error| CaError::HalfDone { source: Box::new(error) })?;
+        }
+        self.recovered.retain(|old| items.iter().all(|new| new.name != old.name));
+        self.recovered.extend(items);
+        Ok(())
+    }
+
+    /// The caller has told its user: nothing is pending any more. Best effort, since the next writer does the same.
+    pub(super) fn acknowledge(self) {
+        let _ = self.clear();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(DIR).join(name)
+    }
+
+    fn clear(&self) -> Result<(), CaError> {
+        // The intent goes last: until then a killed removal is taken up again.
+        let dir = self.dir.join(DIR);
+        if let Ok(entries) = std::fs::read_dir(&dir) {
+            for entry in entries.flatten().filter(|entry| entry.file_name() != INTENT) {
+                files::remove(&entry.path())?;
+            }
+            files::remove_tree(&dir)?;
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, changes: &[Change], items: &[Item]) -> Result<(), CaError> {
+        files::make_dir(&self.dir.join(DIR), Meta::mode(FileMode::SECRET_DIR))?;
+        // What was recovered stays in the intent until its own command is run again or this one reports.
+        let old = self.recovered.iter().filter(|old| items.iter().all(|new| new.name != old.name));
+        let intent = Intent { items: old.chain(items).cloned().collect() };
+        let text = serde_json::to_vec(&intent).expect("an intent is always JSON");
+        files::replace(&self.path(INTENT), &text, Meta::mode(FileMode::SECRET))?;
+        for file in changes.iter().flat_map(|change| &change.files) {
+            files::replace(&self.path(&file.name), &file.bytes, Meta::mode(file.mode))?;
+        }
+        Ok(())
+    }
+
+    fn item(&self, change: &Change) -> Result<Item, CaError> {
+        let mut places = Vec::new();
+        let history = if change.replaces { self.free_number(change)? } else { 0 };
+        for file in &change.files {
+            let path = self.dir.join(&file.name);
+            let keep_as = match files::read(&path)? {
+                None => None,
+                Some(_) if change.replaces => Some(format!("{}.{history}", file.name)),
+                Some(_) => return Err(CaError::Exists { path }),
+            };
+            places.push(Place { file: file.name.clone(), keep_as });
+        }
+        Ok(Item { name: change.name.clone(), serial: change.serial.clone(), files: places })
+    }
+
+    /// The first number that no old file of the change has.
+    fn free_number(&self, change: &Change) -> Result<u32, CaError> {
+        let mut number = 1;
+        loop {
+            let taken =
+                |file: &NewFile| self.dir.join(format!("{}.{number}", file.name)).symlink_metadata().is_ok();
+            if !change.files.iter().any(taken) {
+                return Ok(number);
+            }
+            number += 1;
+        }
+    }
+
+    /// Step 4, from wherever it was left.
+    fn place(&self, item: &Item) -> Result<(), CaError> {
+        for place in item.files.iter().rev() {
+            let Some(keep_as) = &place.keep_as else { continue };
+            let (path, old) = (self.dir.join(&place.file), self.dir.join(keep_as));
+            // Still to be placed, and the old one has not stepped aside yet.
+            if self.path(&place.file).exists() && !old.exists() {
+                missing_is_fine(files::rename_new(&path, &old))?;
+            }
+        }
+        for place in &item.files {
+            missing_is_fine(files::rename_new(&self.path(&place.file), &self.dir.join(&place.file)))?;
+        }
+        Ok(())
+    }
+}
+
+fn missing_is_fine(result: Result<(), FileError>) -> Result<(), CaError> {
+    match result {
+        Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => Ok(()),
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,219 @@
+//! The PKI directory: `ca.pem`, `ca-key.pem`, `NAME.pem`, `NAME-key.pem`, the ledger, the lock, `templates/`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ::time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use super::authority::{Authority, CaCertificate};
+use super::key::KeyError;
+use super::ledger::{Ledger, LedgerWriter};
+use super::pending::Pending;
+use super::{CaError, PrivateKey, Profiles, pem};
+use crate::files::{self, DirLock, FileImage};
+
+/// The trust anchor's file.
+pub const CA_FILE: &str = "ca.pem";
+/// The CA's key.
+pub const CA_KEY_FILE: &str = "ca-key.pem";
+const LOCK_FILE: &str = "lock";
+
+/// How long a writer waits for another: long enough for a batch of several hundred.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A certificate and its key, as they stand in the PKI directory.
+#[derive(Clone)]
+pub struct Pair {
+    /// The certificate's file: the leaf, and the intermediate after it where there is one.
+    pub cert_pem: Vec<u8>,
+    /// The key's file.
+    pub key_pem: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pair({} bytes of certificate)", self.cert_pem.len())
+    }
+}
+
+/// A PKI directory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+impl Store {
+    /// Opens a directory that holds a CA certificate.
+    ///
+    /// # Errors
+    /// [`CaError::NoCa`] when there is none, [`CaError::File`].
+    pub fn open(dir: &Path) -> Result<Self, CaError> {
+        let store = Self::at(dir);
+        store.ca_pem()?;
+        Ok(store)
+    }
+
+    /// A directory that may not hold anything yet.
+    pub fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A file in the directory.
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.dir.join(file)
+    }
+
+    /// The trust anchor's file, as members and clients are given it.
+    ///
+    /// # Errors
+    /// [`CaError::NoCa`], [`CaError::File`].
+    pub fn ca_pem(&self) -> Result<Vec<u8>, CaError> {
+        Ok(self.needed(CA_FILE)?.bytes)
+    }
+
+    /// The pair of that name; `None` when its certificate or its key is not there.
+    ///
+    /// # Errors
+    /// [`CaError::File`]; [`CaError::KeyMismatch`] when they do not belong together.
+    pub fn pair(&self, name: &str) -> Result<Option<Pair>, CaError> {
+        let (cert_path, key_path) =
+            (self.path(&format!("{name}.pem")), self.path(&format!("{name}-key.pem")));
+        // A renewal may come between the two reads; then the next look sees the new pair.
+        for attempt in 0..5 {
+            if attempt > 0 {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let (Some(cert), Some(key)) = (files::read(&cert_path)?, files::read(&key_path)?) else {
+                continue;
+            };
+            let pair = Pair { cert_pem: cert.bytes, key_pem: Zeroizing::new(key.bytes) };
+            let der = first_certificate(&cert_path, &pair.cert_pem)?;
+            let certificate = CaCertificate::from_der(&cert_path, &der)?;
+            let key = read_key(&key_path, &pair.key_pem, None)?;
+            if certificate.is_of(&key) {
+                return Ok(Some(pair));
+            }
+            if attempt == 4 {
+                return Err(CaError::KeyMismatch { key: key_path, cert: cert_path });
+            }
+        }
+        Ok(None)
+    }
+
+    /// The certificate of the CA that issues here.
+    ///
+    /// # Errors
+    /// [`CaError::NoCa`], [`CaError::Unreadable`], [`CaError::File`].
+    pub fn issuer(&self) -> Result<CaCertificate, CaError> {
+        let path = self.path(CA_FILE);
+        CaCertificate::from_der(&path, &first_certificate(&path, &self.ca_pem()?)?)
+    }
+
+    /// The profiles that the directory knows.
+    ///
+    /// # Errors
+    /// [`CaError::File`]
+    pub fn profiles(&self) -> Result<Profiles, CaError> {
+        Profiles::load(&self.dir)
+    }
+
+    /// The ledger, as it stands now.
+    ///
+    /// # Errors
+    /// [`CaError::File`]
+    pub fn ledger(&self) -> Result<Ledger, CaError> {
+        Ledger::read(&self.dir)
+    }
+
+    /// The CA with its key, checked before it is used: the key is its own and only its owner reads it, the
+    /// certificate may sign and is valid at `now`.
+    ///
+    /// # Errors
+    /// [`CaError`], each with a hint.
+    pub fn authority(&self, passphrase: Option<&[u8]>, now: OffsetDateTime) -> Result<Authority, CaError> {
+        let key_path = self.path(CA_KEY_FILE);
+        let certificate = self.issuer()?;
+        let key = self.needed(CA_KEY_FILE)?;
+        let mode = key.mode.bits();
+        let key_bytes = Zeroizing::new(key.bytes);
+        if mode & 0o077 != 0 {
+            return Err(CaError::KeyReadable { path: key_path, mode });
+        }
+        certificate.check(now)?;
+        Authority::new(certificate, read_key(&key_path, &key_bytes, passphrase)?, &key_path)
+    }
+
+    /// Whether an interrupted run (or one that is still at work) has left something to be finished.
+    pub fn has_pending(&self) -> bool {
+        Pending::is_there(&self.dir)
+    }
+
+    /// Takes the lock and finishes or undoes what an interrupted run left.
+    ///
+    /// # Errors
+    /// [`CaError::Lock`] when another process holds it for longer than [`PATIENCE`]; [`CaError::File`].
+    pub fn writer(&self, what: &str) -> Result<Writer, CaError> {
+        let who = format!("process {} ({what})", std::process::id());
+        let lock = DirLock::take(&self.path(LOCK_FILE), &who, PATIENCE)?;
+        let ledger = LedgerWriter::open(&self.dir)?;
+        let pending = Pending::recover(&self.dir, ledger.ledger())?;
+        Ok(Writer { ledger, pending, _lock: lock })
+    }
+
+    fn needed(&self, file: &'static str) -> Result<FileImage, CaError> {
+        files::read(&self.path(file))?.ok_or_else(|| CaError::NoCa { dir: self.dir.clone(), missing: file })
+    }
+}
+
+/// The one process that may change the directory; dropping it frees the lock.
+///
+/// After the user was told what was done call [`Writer::acknowledge`]; a writer that is dropped without it leaves a
+/// note that the next run of the same command finds.
+#[derive(Debug)]
+pub struct Writer {
+    pub(super) ledger: LedgerWriter,
+    pub(super) pending: Pending,
+    _lock: DirLock,
+}
+
+impl Writer {
+    /// The ledger.
+    pub const fn ledger(&self) -> &Ledger {
+        self.ledger.ledger()
+    }
+
+    /// The names of certificates that an interrupted run had made and that are in place now.
+    pub fn recovered(&self) -> Vec<String> {
+        self.pending.recovered().iter().map(|item| item.name.clone()).collect()
+    }
+
+    /// The user has been told: nothing is pending any more.
+    pub fn acknowledge(self) {
+        self.pending.acknowledge();
+    }
+}
+
+/// The first CERTIFICATE block of a file.
+pub(super) fn first_certificate(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, CaError> {
+    let blocks = pem::blocks(bytes);
+    let block = blocks.iter().find(|block| block.label == "CERTIFICATE").ok_or_else(|| {
+        CaError::Unreadable { path: path.to_owned(), what: "it holds no certificate in PEM form".into() }
+    })?;
+    Ok(block.der.to_vec())
+}
+
+/// The private key of a file.
+pub(super) fn read_key(path: &Path, bytes: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKey, CaError> {
+    let path = path.to_owned();
+    PrivateKey::from_pem(bytes, passphrase).map_err(|error| match error {
+        KeyError::Encrypted => CaError::PassphraseNeeded { path },
+        KeyError::WrongPassphrase => CaError::WrongPassphrase { path },
+        KeyError::NoKey | KeyError::Unusable(_) => CaError::Unreadable { path, what: error.to_string() },
+    })
+}

@@ -1,0 +1,156 @@
+//! `inspect`: what is in a file.
+
+use std::path::{Path, PathBuf};
+
+use ::time::OffsetDateTime;
+use clap::Args;
+use serde_json::json;
+
+use super::output::Style;
+use super::pki::{date, expiry};
+use super::{Context, Exit, Failure, Outcome};
+use crate::ca::inspect::{Certificate, Crl, Item, Key, Request, items};
+use crate::files;
+
+/// Show what is in a file: certificates, keys (never their secret), requests, revocation lists, in PEM or DER.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Files, or directories whose files are shown.
+    #[arg(required = true, value_name = "FILE")]
+    paths: Vec<PathBuf>,
+}
+
+/// Runs it.
+pub fn run(context: &Context, args: &InspectArgs) -> Outcome {
+    let mut documents = Vec::new();
+    let mut found_any = false;
+    for path in &args.paths {
+        for (file, items) in read(path)? {
+            found_any |= !items.is_empty();
+            if context.global.json {
+                documents.push(json!({"file": file, "items": items}));
+            } else if items.is_empty() {
+                context.out.note(format_args!(
+                    "{}: no certificate, key, request or revocation list",
+                    file.display()
+                ));
+            } else {
+                show(context, &file, &items);
+            }
+        }
+    }
+    if context.global.json {
+        context.out.json(&json!({"files": documents}));
+    }
+    Ok(if found_any { Exit::Done } else { Exit::No })
+}
+
+/// The files of a path with what is in them. In a directory, files that hold nothing of ours are passed over.
+fn read(path: &Path) -> Result<Vec<(PathBuf, Vec<Item>)>, Failure> {
+    let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
+        Failure::usage("unreadable", format!("cannot read {}: {error}", path.display()))
+            .hint("give a file or a directory that you may read")
+    };
+    if !path.is_dir() {
+        let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+        return Ok(vec![(path.to_owned(), items(path, &zeroize::Zeroizing::new(bytes)))]);
+    }
+    let mut found = Vec::new();
+    for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
+        let entry = entry.map_err(|error| unreadable(path, &error))?;
+        if !entry.file_type().is_file() {
+            continue;
+        }
+        let image = files::read(entry.path()).map_err(|error| unreadable(entry.path(), &error))?;
+        let bytes = zeroize::Zeroizing::new(image.map_or_else(Vec::new, |image| image.bytes));
+        let items = items(entry.path(), &bytes);
+        if !items.is_empty() {
+            found.push((entry.path().to_owned(), items));
+        }
+    }
+    Ok(found)
+}
+
+fn show(context: &Context, file: &Path, items: &[Item]) {
+    let out = &context.out;
+    for (index, item) in items.iter().enumerate() {
+        let place = if items.len() > 1 {
+            format!("{} [{}]", file.display(), index + 1)
+        } else {
+            file.display().to_string()
+        };
+        let place = out.paint(place, Style::Bold);
+        let (title, rows) = match item {
+            Item::Certificate(found) => {
+                (if found.ca { "CA certificate" } else { "certificate" }, certificate(found))
+            }
+            Item::Key(found) => ("private key", key(found)),
+            Item::Request(found) => ("certificate request", request(found)),
+            Item::Crl(found) => ("revocation list", crl(found)),
+            Item::Other { label, what } => {
+                ("something else", vec![("label", label.clone()), ("", what.clone())])
+            }
+        };
+        out.line(format_args!("{place}  {title}"));
+        for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+            out.line(format_args!("  {name:<12}{value}"));
+        }
+    }
+}
+
+type Rows = Vec<(&'static str, String)>;
+
+fn certificate(found: &Certificate) -> Rows {
+    let now = OffsetDateTime::now_utc();
+    let mut rows = vec![
+        ("subject", found.subject.clone()),
+        ("issuer", if found.issuer == found.subject { "itself".into() } else { found.issuer.clone() }),
+        ("serial", found.serial.clone()),
+        ("from", date(found.not_before)),
+        ("expires", expiry(found.not_after, now)),
+        ("key", format!("{}, signed with {}", found.key_type, found.signature)),
+        ("usages", found.usages.join(", ")),
+        ("key usages", found.key_usages.join(", ")),
+    ];
+    rows.extend(found.sans.iter().map(|san| ("valid for", san.clone())));
+    rows.push(("path length", found.path_len.map(|length| length.to_string()).unwrap_or_default()));
+    rows.push(("may certify", found.constraints.clone().unwrap_or_default()));
+    rows.push(("key id", found.subject_key_id.clone().unwrap_or_default()));
+    rows.push(("issuer's id", found.authority_key_id.clone().unwrap_or_default()));
+    rows.push(("public key", found.public_key_id.clone()));
+    rows.push(("sha256", found.fingerprint.clone()));
+    rows
+}
+
+fn key(found: &Key) -> Rows {
+    vec![
+        ("form", found.form.clone()),
+        ("encrypted", if found.encrypted { "yes: etcd cannot read it".into() } else { String::new() }),
+        ("key", found.key_type.clone().unwrap_or_default()),
+        ("public key", found.public_key_id.clone().unwrap_or_default()),
+        ("problem", found.problem.clone().unwrap_or_default()),
+    ]
+}
+
+fn request(found: &Request) -> Rows {
+    let mut rows = vec![("subject", found.subject.clone()), ("key", found.key_type.clone())];
+    rows.extend(found.sans.iter().map(|san| ("asks for", san.clone())));
+    rows.push(("signature", if found.signature_holds { "holds" } else { "DOES NOT HOLD" }.into()));
+    rows.push(("public key", found.public_key_id.clone()));
+    rows
+}
+
+fn crl(found: &Crl) -> Rows {
+    let now = OffsetDateTime::now_utc();
+    let mut rows = vec![
+        ("issuer", found.issuer.clone()),
+        ("number", found.number.clone().unwrap_or_default()),
+        ("made", date(found.this_update)),
+        ("next", found.next_update.map(|next| expiry(next, now)).unwrap_or_default()),
+    ];
+    rows.extend(found.revoked.iter().map(|entry| {
+        let reason = entry.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
+        ("revoked", format!("{} on {}{reason}", entry.serial, date(entry.since)))
+    }));
+    rows
+}

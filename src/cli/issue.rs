@@ -1,0 +1,260 @@
+//! `issue`: keys and certificates for members, clients and proxies.
+
+use std::path::PathBuf;
+
+use ::time::OffsetDateTime;
+use clap::Args;
+use serde_json::json;
+
+use super::output::Style;
+use super::pki::{expiry, key_type_parser, store};
+use super::{Context, Exit, Failure, Outcome};
+use crate::ca::fleet::{self, Drift, FleetOptions, State};
+use crate::ca::issue::{Issued, Planned, Request, check_free, issue, plan};
+use crate::ca::ledger::Ledger;
+use crate::ca::{CertName, KeyType, San, Store};
+use crate::inventory::Inventory;
+
+/// Make a key and a certificate for a member, a client or a proxy.
+///
+/// Writes NAME.pem and NAME-key.pem to the PKI directory. One pair of profile `server` serves an etcd member as
+/// client listener, peer listener, gateway and towards the other members.
+#[derive(Debug, Args)]
+pub struct IssueArgs {
+    /// The names; each becomes NAME.pem and NAME-key.pem.
+    #[arg(required_unless_present = "from", value_name = "NAME")]
+    names: Vec<String>,
+    /// An address that it is valid for; repeatable, with one NAME.
+    #[arg(long, value_name = "ADDRESS")]
+    ip: Vec<String>,
+    /// A DNS name that it is valid for; repeatable, with one NAME.
+    #[arg(long, value_name = "HOST")]
+    dns: Vec<String>,
+    /// server, peer, client, proxy, or a template of your own.
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
+    /// How many days it lasts; the profile says when absent.
+    #[arg(long, value_name = "DAYS")]
+    days: Option<u32>,
+    /// The kind of key; the profile says when absent.
+    #[arg(long, value_parser = key_type_parser(), value_name = "TYPE")]
+    key_type: Option<KeyType>,
+    /// Leave out the profile's default names (the name itself, localhost, 127.0.0.1 and ::1 for members).
+    #[arg(long)]
+    only_given_names: bool,
+    /// Issue for all members, clients and proxies of a cluster.toml that have no certificate yet.
+    #[arg(long, value_name = "FILE",
+        conflicts_with_all = ["names", "ip", "dns", "profile", "only_given_names", "force"])]
+    from: Option<PathBuf>,
+    /// With --from: replace certificates that differ from what the file asks for; the old ones are kept.
+    #[arg(long, requires = "from")]
+    fix: bool,
+    /// Replace a pair of the same name; the old one is kept as NAME.pem.1.
+    #[arg(long)]
+    force: bool,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+const DEFAULT_PROFILE: &str = "server";
+
+/// Runs it.
+pub fn run(context: &Context, args: &IssueArgs) -> Outcome {
+    let now = OffsetDateTime::now_utc();
+    let store = store(context)?;
+    let requests = match &args.from {
+        Some(path) => {
+            let options = FleetOptions { days: args.days, key_type: args.key_type };
+            fleet::requests(&Inventory::load(path)?, &store.profiles()?, options)?
+        }
+        None => requests(args, &store)?,
+    };
+    let authority = store.authority(None, now)?;
+    let planned: Vec<Planned> =
+        requests.iter().map(|request| plan(&authority, request, now)).collect::<Result<_, _>>()?;
+    let work = match &args.from {
+        Some(_) => Work::compared(&store, &store.ledger()?, planned, args.fix, now)?,
+        None => Work { to_do: planned, ..Work::default() },
+    };
+    check_free(&store, &work.to_do)?;
+    if args.dry_run {
+        work.print_plan(context);
+        return Ok(work.exit());
+    }
+    if work.to_do.is_empty() {
+        work.print_done(context, &[]);
+        return Ok(work.exit());
+    }
+    let mut writer = store.writer("issue")?;
+    for warning in writer.ledger().warnings() {
+        context.out.warning(warning);
+    }
+    let issued = issue(&store, &mut writer, &authority, &work.to_do, now)?;
+    work.print_done(context, &issued);
+    writer.acknowledge();
+    Ok(work.exit())
+}
+
+/// What is to be made, and what is there already.
+#[derive(Default)]
+struct Work {
+    to_do: Vec<Planned>,
+    unchanged: Vec<String>,
+    drifted: Vec<(String, Vec<Drift>)>,
+}
+
+impl Work {
+    fn compared(
+        store: &Store,
+        ledger: &Ledger,
+        planned: Vec<Planned>,
+        fix: bool,
+        now: OffsetDateTime,
+    ) -> Result<Self, Failure> {
+        let mut work = Self::default();
+        for mut plan in planned {
+            match fleet::compare(store, ledger, &plan, now)? {
+                State::Missing => work.to_do.push(plan),
+                State::AsWanted => work.unchanged.push(plan.name.to_string()),
+                State::Drifted(drift) => {
+                    if fix {
+                        plan.replace = true;
+                        work.to_do.push(plan.clone());
+                    }
+                    work.drifted.push((plan.name.to_string(), drift));
+                }
+            }
+        }
+        Ok(work)
+    }
+
+    fn is_fixed(&self, name: &str) -> bool {
+        self.to_do.iter().any(|plan| plan.name.as_str() == name)
+    }
+
+    /// Drift that stays is an answer of no.
+    fn exit(&self) -> Exit {
+        if self.drifted.iter().all(|(name, _)| self.is_fixed(name)) { Exit::Done } else { Exit::No }
+    }
+
+    fn print_plan(&self, context: &Context) {
+        if context.global.json {
+            let would: Vec<_> = self.to_do.iter().map(planned_json).collect();
+            context.out.json(&json!({
+                "dry_run": true, "issued": [], "would_issue": would,
+                "unchanged": self.unchanged, "drifted": self.drifted_json(),
+            }));
+        }
+        for plan in &self.to_do {
+            let name = context.out.paint(&plan.name, Style::Bold);
+            context.out.line(format_args!("would issue {name}  {} {}", plan.profile.name, plan.key_type));
+            describe(context, plan);
+        }
+        self.print_rest(context);
+    }
+
+    fn print_done(&self, context: &Context, issued: &[Issued]) {
+        if context.global.json {
+            context.out.json(&json!({
+                "dry_run": false, "issued": issued,
+                "unchanged": self.unchanged, "drifted": self.drifted_json(),
+            }));
+        }
+        for (issued, plan) in issued.iter().zip(&self.to_do) {
+            print(context, issued, plan);
+        }
+        self.print_rest(context);
+    }
+
+    fn print_rest(&self, context: &Context) {
+        if !self.unchanged.is_empty() {
+            context.out.line(format_args!("as wanted, left alone: {}", self.unchanged.join(", ")));
+        }
+        for (name, drift) in &self.drifted {
+            let fixed = self.is_fixed(name);
+            for drift in drift {
+                let told =
+                    if fixed { format!("{name}: {drift}: replaced") } else { format!("{name}: {drift}") };
+                context.out.warning(told);
+            }
+        }
+        if self.exit() == Exit::No {
+            context.out.note("these were left as they are; --fix replaces them and keeps the old ones");
+        }
+    }
+
+    fn drifted_json(&self) -> Vec<serde_json::Value> {
+        let one = |(name, drift): &(String, Vec<Drift>)| json!({"name": name, "drift": drift, "fixed": self.is_fixed(name)});
+        self.drifted.iter().map(one).collect()
+    }
+}
+
+fn requests(args: &IssueArgs, store: &Store) -> Result<Vec<Request>, Failure> {
+    if args.names.len() > 1 && !(args.ip.is_empty() && args.dns.is_empty()) {
+        return Err(Failure::usage(
+            "one-name",
+            "--ip and --dns belong to one certificate, and several names are given",
+        )
+        .hint("issue each by itself, or describe them in a cluster.toml and give it with --from"));
+    }
+    let profiles = store.profiles()?;
+    let profile = profiles.get(args.profile.as_deref().unwrap_or(DEFAULT_PROFILE))?;
+    let ips = args.ip.iter().map(|text| San::ip(text));
+    let names = args.dns.iter().map(|text| San::dns(text));
+    let sans = names.chain(ips).collect::<Result<Vec<_>, _>>()?;
+    args.names
+        .iter()
+        .map(|name| {
+            Ok(Request {
+                name: name.parse::<CertName>()?,
+                profile: profile.clone(),
+                sans: sans.clone(),
+                only_given_names: args.only_given_names,
+                days: args.days,
+                key_type: args.key_type,
+                replace: args.force,
+            })
+        })
+        .collect()
+}
+
+fn print(context: &Context, issued: &Issued, plan: &Planned) {
+    let out = &context.out;
+    let cert = out.paint(issued.cert.display(), Style::Bold);
+    out.line(format_args!("{cert}  {} {}, key {}", issued.profile, issued.key_type, issued.key.display()));
+    describe(context, plan);
+    if issued.finished_earlier {
+        out.note(format_args!("{} was made by an earlier run that was interrupted", issued.name));
+    }
+}
+
+fn describe(context: &Context, plan: &Planned) {
+    let out = &context.out;
+    for san in &plan.sans {
+        out.line(format_args!("  {san}"));
+    }
+    if plan.sans.is_empty() {
+        out.line("  no names: it is accepted from any address");
+    }
+    out.line(format_args!("  expires {}", expiry(plan.validity.not_after, OffsetDateTime::now_utc())));
+    if plan.validity.capped {
+        out.warning(format_args!("{}: its life is cut short, since the CA ends on that day", plan.name));
+    }
+    for san in &plan.left_out {
+        out.note(format_args!("{}: {san} is left out, since the CA may not certify it", plan.name));
+    }
+}
+
+fn planned_json(plan: &Planned) -> serde_json::Value {
+    json!({
+        "name": plan.name.as_str(),
+        "profile": plan.profile.name,
+        "key_type": plan.key_type,
+        "sans": plan.sans,
+        "left_out": plan.left_out,
+        "not_before": plan.validity.not_before.unix_timestamp(),
+        "not_after": plan.validity.not_after.unix_timestamp(),
+        "capped": plan.validity.capped,
+    })
+}

@@ -1,0 +1,107 @@
+//! What a migration says while it goes, for people or as NDJSON.
+
+use super::super::output::Style;
+use super::super::{Context, Output};
+use crate::migrate::plan::{Action, Goal};
+use crate::migrate::{Event, Report, StepLine};
+
+/// Prints events.
+pub(super) struct Narrator {
+    out: Output,
+}
+
+impl Narrator {
+    pub(super) fn new(context: &Context) -> Self {
+        Self { out: context.out }
+    }
+
+    /// Where the cluster stands, as data.
+    pub(super) fn standing(&self, event: &Event<'_>) {
+        let Event::Observed { cluster, members } = event else { return };
+        self.out.line(format_args!("Cluster {cluster}"));
+        for member in members {
+            let stage = member.stage.map_or("down", super::super::super::migrate::stage::Stage::describe);
+            self.out.line(format_args!(
+                "  {}{} {} etcd {} · {stage} · {}",
+                self.out.paint(&member.name, Style::Bold),
+                if member.leader { " (leader)" } else { "" },
+                member.id,
+                member.version,
+                member.peer_urls.join(","),
+            ));
+        }
+    }
+
+    /// What would be done, as data.
+    pub(super) fn steps(&self, steps: &[StepLine]) {
+        if steps.is_empty() {
+            self.out.line("Nothing to do.");
+            return;
+        }
+        self.out.line("Plan");
+        for (i, step) in steps.iter().enumerate() {
+            let actions: Vec<_> = step.actions.iter().map(|&action| word(action)).collect();
+            self.out.line(format_args!(
+                "  {:>2}. {}: {} → {}",
+                i + 1,
+                self.out.paint(&step.member, Style::Bold),
+                actions.join(", "),
+                step.stage.describe(),
+            ));
+        }
+    }
+
+    /// Who would be cut off, as data.
+    pub(super) fn clients(&self, speak: &str, clients: &[String]) {
+        self.out.line(format_args!("{speak} clients that must move before the roll that cuts them off:"));
+        for client in clients {
+            self.out.line(format_args!("  {client}"));
+        }
+    }
+
+    /// The last word.
+    pub(super) fn finished(&self, goal: Goal, steps: usize) {
+        let what = match goal {
+            Goal::Http => "The cluster speaks HTTP as before.",
+            Goal::Https => "The cluster speaks HTTPS; plain HTTP is left on the loopback port 4001 only.",
+            Goal::Sealed => "The cluster speaks HTTPS alone.",
+        };
+        let nothing = if steps == 0 { " Nothing had to be done." } else { "" };
+        self.out.line(format_args!("{} {what}{nothing}", self.out.paint("done:", Style::Green)));
+    }
+}
+
+const fn word(action: Action) -> &'static str {
+    match action {
+        Action::Install => "place certificates",
+        Action::UpdatePeerUrl => "update peer URL",
+        Action::Configure => "settings",
+        Action::Restart => "restart",
+        Action::Restore => "put back what was there",
+    }
+}
+
+impl Report for Narrator {
+    fn event(&self, event: &Event<'_>) {
+        if self.out.json {
+            self.out.json(event);
+            return;
+        }
+        match event {
+            Event::Step { n, of, member, stage, state: "start", .. } => self.out.note(format_args!(
+                "[{n}/{of}] {} → {}",
+                self.out.err(member, Style::Bold),
+                stage.describe()
+            )),
+            Event::Step { ms: Some(ms), .. } => {
+                self.out.note(format_args!("      {} in {ms} ms", self.out.err("done", Style::Green)));
+            }
+            Event::Action { what, state: "start", .. } => self.out.note(format_args!("      {what}")),
+            Event::Gate { when, ms, checks, .. } => {
+                self.out.note(format_args!("      gate {when}: {} ({ms} ms)", checks.join(", ")));
+            }
+            Event::Note { what } => self.out.warning(what),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What the commands that work on the PKI directory have in common.
+
+use ::time::{Duration, OffsetDateTime};
+
+use super::{Context, Exit, Failure};
+use crate::ca::{CaError, KeyType, Store};
+use crate::files::FileError;
+use crate::inventory::InventoryError;
+
+impl From<CaError> for Failure {
+    fn from(error: CaError) -> Self {
+        let (exit, code) = classify(&error);
+        let failure = Self::new(exit, code, error.to_string());
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<InventoryError> for Failure {
+    fn from(error: InventoryError) -> Self {
+        Self::usage("bad-inventory", error.to_string()).hint(error.hint())
+    }
+}
+
+fn classify(error: &CaError) -> (Exit, &'static str) {
+    match error {
+        CaError::BadValue { .. } => (Exit::Usage, "bad-value"),
+        CaError::CaExpired { .. } => (Exit::No, "ca-expired"),
+        CaError::CaMayNotSign { .. } => (Exit::No, "ca-may-not-sign"),
+        CaError::CaNotYetValid { .. } => (Exit::No, "ca-not-yet-valid"),
+        CaError::Exists { .. } => (Exit::No, "exists"),
+        CaError::HalfDone { .. } => (Exit::Failed, "half-done"),
+        CaError::KeyMismatch { .. } => (Exit::No, "key-mismatch"),
+        CaError::KeyReadable { .. } => (Exit::No, "key-readable"),
+        CaError::LedgerMissing { .. } => (Exit::No, "ledger-missing"),
+        CaError::Lock(crate::files::LockError::Held { .. }) => (Exit::No, "locked"),
+        CaError::Lock(crate::files::LockError::File(error)) | CaError::File(error) => file(error),
+        CaError::NoCa { .. } => (Exit::Usage, "no-ca"),
+        CaError::NoSuchName { .. } => (Exit::No, "no-such-name"),
+        CaError::OutsideConstraints { .. } => (Exit::No, "outside-constraints"),
+        CaError::PassphraseNeeded { .. } => (Exit::Usage, "passphrase-needed"),
+        CaError::Template { .. } => (Exit::Usage, "bad-template"),
+        CaError::UnknownProfile { .. } => (Exit::Usage, "unknown-profile"),
+        CaError::Unreadable { .. } => (Exit::Usage, "unreadable"),
+        CaError::WrongPassphrase { .. } => (Exit::No, "wrong-passphrase"),
+        CaError::Crypto { .. } => (Exit::No, "crypto"),
+    }
+}
+
+/// A path that cannot be read is wrong usage; one that cannot be written is a refusal before anything changed.
+fn file(error: &FileError) -> (Exit, &'static str) {
+    match error {
+        FileError::Exists { .. } => (Exit::No, "exists"),
+        FileError::NotRegular { .. } => (Exit::Usage, "not-a-file"),
+        FileError::Io { action: "read" | "look at", .. } => (Exit::Usage, "unreadable"),
+        _ => (Exit::No, "cannot-write"),
+    }
+}
+
+/// A parser for clap that knows the kinds of key, so that `--help` and did-you-mean do too.
+pub(super) fn key_type_parser() -> impl clap::builder::TypedValueParser<Value = KeyType> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    PossibleValuesParser::new(KeyType::NAMES)
+        .map(|name| name.parse::<KeyType>().expect("clap has checked that it is one of the names"))
+}
+
+/// The PKI directory of the global option, with a CA in it.
+pub(super) fn store(context: &Context) -> Result<Store, Failure> {
+    Ok(Store::open(&context.global.pki_dir)?)
+}
+
+/// A date as people read it.
+pub(super) fn date(time: OffsetDateTime) -> String {
+    format!("{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day())
+}
+
+/// Days from `now` until `end`, to the nearest; negative when it has passed by more than half a day.
+pub(super) fn days_left(end: OffsetDateTime, now: OffsetDateTime) -> i64 {
+    ((end - now).whole_seconds() + 43_200).div_euclid(86_400)
+}
+
+/// A date with the time to it, such as `2027-11-21 (in 365 days)`.
+pub(super) fn expiry(end: OffsetDateTime, now: OffsetDateTime) -> String {
+    match days_left(end, now) {
+        days if days < 0 => format!("{} (expired {} days ago)", date(end), -days),
+        0 => format!("{} (today)", date(end)),
+        1 => format!("{} (in 1 day)", date(end)),
+        days => format!("{} (in {days} days)", date(end)),
+    }
+}
+
+/// A span of time such as 30d, 12h, 90m; a bare number is days.
+pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, "d"),
+    };
+    let seconds: i64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 604_800,
+        "y" => 31_536_000,
+        _ => return Err("give a time such as 30d, 12h or 2w".into()),
+    };
+    let count: i64 = digits.parse().map_err(|_| "give a time such as 30d, 12h or 2w")?;
+    count.checked_mul(seconds).map(Duration::seconds).ok_or_else(|| "that is too long".into())
+}

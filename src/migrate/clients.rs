@@ -1,0 +1,116 @@
+//! Who is connected to listeners that are about to go: they must move first.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::etcd::{PeerUrl, Scheme};
+use crate::host::Connection;
+
+use super::error::MigrateError;
+use super::node::Node;
+use super::observe::{in_parallel, settings};
+use super::stage::{LEGACY_PORT, Settings, Stage};
+
+/// How often the sockets are looked at: short connections are easily missed.
+const LOOKS: u32 = 4;
+const BETWEEN: Duration = Duration::from_millis(150);
+
+/// The clients that a step to `stage` would cut off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InTheWay {
+    /// What they speak: `plain-text` or `tls`.
+    pub speak: &'static str,
+    /// Who they are: the member, its port, the address or process, and how many connections.
+    pub clients: Vec<String>,
+}
+
+/// Who would be cut off when the members go to `to`; none when nobody is.
+///
+/// # Errors
+/// [`MigrateError::Host`]
+pub(super) fn in_the_way(nodes: &[Node], to: Stage) -> Result<Option<InTheWay>, MigrateError> {
+    let speak = if to == Stage::Plain { "tls" } else { "plain-text" };
+    let lists = in_parallel(nodes, |_, node| look(node, to))?;
+    let clients: Vec<String> = lists.concat();
+    Ok((!clients.is_empty()).then_some(InTheWay { speak, clients }))
+}
+
+/// The ports that a stage closes to those who use them now. A port that http and https share cannot tell who speaks
+/// which: all of its clients count.
+fn doomed(running: &Settings, to: Stage) -> Vec<u16> {
+    let urls =
+        PeerUrl::list(running.get("listen-client-urls").map_or("", String::as_str)).unwrap_or_default();
+    let of = |scheme| urls.iter().filter(move |url| url.scheme() == scheme).map(|url| url.at().port());
+    let mut ports: Vec<u16> = match to {
+        Stage::Plain => of(Scheme::Https).filter(|port| of(Scheme::Http).all(|http| http != *port)).collect(),
+        Stage::Certs => Vec::new(),
+        Stage::Tls => of(Scheme::Http).filter(|&port| port != LEGACY_PORT).collect(),
+        Stage::Sealed => of(Scheme::Http).collect(),
+    };
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+fn look(node: &Node, to: Stage) -> Result<Vec<String>, MigrateError> {
+    let mut seen: BTreeMap<(String, u16), usize> = BTreeMap::new();
+    for look in 0..LOOKS {
+        if look > 0 {
+            std::thread::sleep(BETWEEN);
+        }
+        // A restart that an earlier run asked for may still be under way: each look asks anew who etcd is and which
+        // ports it serves, and counts only if that held throughout.
+        let Some(process) = node.service.running()? else { continue };
+        let ports = doomed(&settings(node, &process.launch)?, to);
+        if ports.is_empty() {
+            continue;
+        }
+        let connections = node.host.connections(&ports)?;
+        if node.service.running()?.is_none_or(|now| now.identity != process.identity) {
+            continue;
+        }
+        let mut now: BTreeMap<(String, u16), usize> = BTreeMap::new();
+        for connection in connections {
+            // etcd's own gateway dials itself.
+            if connection.process.as_ref().is_some_and(|client| client.pid == process.pid) {
+                continue;
+            }
+            *now.entry((who(&connection), connection.local.port())).or_default() += 1;
+        }
+        for (client, count) in now {
+            let most = seen.entry(client).or_default();
+            *most = count.max(*most);
+        }
+    }
+    let line = |((who, port), count): (&(String, u16), &usize)| {
+        format!(
+            "{who} on port {port} of {} ({count} connection{})",
+            node.name,
+            if *count == 1 { "" } else { "s" }
+        )
+    };
+    Ok(seen.iter().map(line).collect())
+}
+
+fn who(connection: &Connection) -> String {
+    match &connection.process {
+        Some(process) => format!("{}[{}]", process.name, process.pid),
+        None => connection.remote.ip().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_each_roll_closes() {
+        let running = Settings::from([(
+            "listen-client-urls".to_owned(),
+            "http://0.0.0.0:2379,https://0.0.0.0:2378,http://127.0.0.1:4001".to_owned(),
+        )]);
+        assert_eq!(doomed(&running, Stage::Plain), [2378]);
+        assert_eq!(doomed(&running, Stage::Tls), [2379]);
+        assert_eq!(doomed(&running, Stage::Sealed), [2379, 4001]);
+    }
+}

@@ -1,0 +1,334 @@
+//! The loop: observe, plan, one step, gate, observe again.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::etcd::types::join;
+use crate::etcd::{EtcdError, PeerUrl};
+use crate::files::{self, DirLock, FileMode, Meta};
+
+use super::clients::{InTheWay, in_the_way};
+use super::error::MigrateError;
+use super::event::{Event, MemberLine, Report, StepLine};
+use super::gate::{After, Gate};
+use super::journal::Journal;
+use super::node::Node;
+use super::observe::{Observed, Sight, Wishes, observe};
+use super::place;
+use super::plan::{Action, Goal, Next, Refusal, Step, next, plan};
+use super::stage::Stage;
+
+/// How a migration is to go.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What is wanted.
+    pub goal: Goal,
+    /// How the stages are made.
+    pub wishes: Wishes,
+    /// Go on although clients would be cut off.
+    pub cut_clients: bool,
+    /// Go on although process and disk disagree.
+    pub accept_drift: bool,
+    /// How long a gate is waited for.
+    pub step_timeout: Duration,
+    /// Where the journal goes.
+    pub pki_dir: PathBuf,
+    /// What other runs are told of this one.
+    pub operator: String,
+}
+
+/// A migration of a cluster.
+pub struct Migration<'a> {
+    nodes: &'a [Node],
+    options: &'a Options,
+    report: &'a dyn Report,
+}
+
+/// What would be done.
+#[derive(Debug)]
+pub struct Planned {
+    /// Where the cluster stands.
+    pub observed: Observed,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// Who would be cut off by the next roll that cuts anybody.
+    pub clients: Option<InTheWay>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// Everything is as wanted.
+    Done {
+        /// How many steps this run took.
+        steps: usize,
+    },
+    /// The next roll waits for clients to move.
+    Waiting(InTheWay),
+}
+
+/// A run that was stopped.
+#[derive(Debug)]
+pub struct Stopped {
+    /// Why.
+    pub error: MigrateError,
+    /// Whether something had been changed.
+    pub changed: bool,
+}
+
+impl<'a> Migration<'a> {
+    /// A migration; nothing is looked at yet.
+    pub fn new(nodes: &'a [Node], options: &'a Options, report: &'a dyn Report) -> Self {
+        Self { nodes, options, report }
+    }
+
+    /// Looks at the cluster and says what would be done; changes nothing.
+    ///
+    /// # Errors
+    /// [`MigrateError`]
+    pub fn plan(&self) -> Result<Planned, MigrateError> {
+        let observed = self.observe()?;
+        let (steps, refusal) = plan(&observed.standings(), self.options.goal);
+        if let Some(Refusal::OthersDown(down)) = refusal {
+            return Err(self.others_down(&down));
+        }
+        let cutting = steps.iter().map(|step| step.stage).find(|&stage| self.cuts(stage));
+        let clients = match cutting {
+            Some(stage) => in_the_way(self.nodes, stage)?,
+            None => None,
+        };
+        Ok(Planned { observed, steps, clients })
+    }
+
+    /// Takes the cluster there, one step at a time.
+    ///
+    /// # Errors
+    /// [`Stopped`]: the cluster serves on, and the next run carries on from what it finds.
+    pub fn apply(&self) -> Result<Ending, Stopped> {
+        let mut changed = false;
+        self.run(&mut changed).map_err(|error| Stopped { error, changed })
+    }
+
+    fn run(&self, changed: &mut bool) -> Result<Ending, MigrateError> {
+        let start = Instant::now();
+        let state = self.options.pki_dir.join("migrate");
+        files::make_dir(&state, Meta::mode(FileMode::SECRET_DIR))?;
+        let _here = DirLock::take(&state.join("lock"), &self.options.operator, Duration::ZERO)?;
+        let mut _there = Vec::with_capacity(self.nodes.len());
+        for node in self.nodes {
+            _there.push(node.host.lock(&self.options.operator)?);
+        }
+        let mut observed = self.observe()?;
+        let journal = Journal::open(&self.options.pki_dir, &format!("{:x}", observed.cluster_id))?;
+        journal.write(None, "begin", &format!("{:?} by {}", self.options.goal, self.options.operator))?;
+        self.announce(&observed);
+        let foreseen = plan(&observed.standings(), self.options.goal).0.len();
+        let mut steps = 0;
+        // Every member passes each stage at most once in a run that succeeds.
+        let most = self.nodes.len() * Stage::ALL.len() * 2;
+        loop {
+            let step = match next(&observed.standings(), self.options.goal) {
+                Next::Done => break,
+                Next::Refused(Refusal::OthersDown(down)) => return Err(self.others_down(&down)),
+                Next::Step(step) => step,
+            };
+            if self.cuts(step.stage)
+                && !self.options.cut_clients
+                && let Some(clients) = in_the_way(self.nodes, step.stage)?
+            {
+                journal.write(None, "end", "waiting for clients to move")?;
+                self.report.event(&Event::Clients { speak: clients.speak, clients: clients.clients.clone() });
+                return Ok(Ending::Waiting(clients));
+            }
+            steps += 1;
+            if steps > most {
+                return Err(MigrateError::WrongCluster(
+                    "the cluster changes while it is being migrated".to_owned(),
+                ));
+            }
+            let done = self.step(&observed, &step, (steps, foreseen.max(steps)), &journal, changed);
+            if let Err(error) = &done {
+                journal.write(Some(&self.nodes[step.member].name), "failed", &error.to_string())?;
+            }
+            done?;
+            observed = self.observe()?;
+        }
+        journal.write(None, "end", "done")?;
+        self.report.event(&Event::Done { steps, ms: ms(start) });
+        Ok(Ending::Done { steps })
+    }
+
+    fn observe(&self) -> Result<Observed, MigrateError> {
+        let observed = observe(self.nodes, self.options.wishes)?;
+        if !self.options.accept_drift {
+            for (node, sight) in self.nodes.iter().zip(&observed.members) {
+                if let Some(what) = &sight.drift {
+                    return Err(MigrateError::Drift { member: node.name.clone(), what: what.clone() });
+                }
+            }
+        }
+        Ok(observed)
+    }
+
+    /// Whether a step to this stage takes listeners away that clients may use.
+    fn cuts(&self, stage: Stage) -> bool {
+        match self.options.goal {
+            Goal::Http => stage == Stage::Plain,
+            Goal::Https | Goal::Sealed => stage >= Stage::Tls,
+        }
+    }
+
+    fn others_down(&self, down: &[usize]) -> MigrateError {
+        MigrateError::OthersDown { members: down.iter().map(|&i| self.nodes[i].name.clone()).collect() }
+    }
+
+    fn announce(&self, observed: &Observed) {
+        self.report.event(&self.observed_event(observed));
+        let (steps, _) = plan(&observed.standings(), self.options.goal);
+        self.report.event(&Event::Plan { steps: self.step_lines(&steps) });
+        if let [_] | [_, _] = self.nodes {
+            let what = "with one or two members the cluster is down while one of them restarts".to_owned();
+            self.report.event(&Event::Note { what });
+        }
+    }
+
+    /// Where the cluster stands, as an event.
+    pub fn observed_event(&self, observed: &Observed) -> Event<'static> {
+        let line = |(node, sight): (&Node, &Sight)| MemberLine {
+            name: node.name.clone(),
+            id: sight.id.to_string(),
+            stage: sight.standing.running,
+            disk: sight.standing.disk,
+            peer_urls: sight.peer_urls.iter().map(ToString::to_string).collect(),
+            client_urls: sight.client_urls.clone(),
+            version: sight.version.clone(),
+            leader: sight.standing.leader,
+        };
+        Event::Observed {
+            cluster: format!("{:x}", observed.cluster_id),
+            members: self.nodes.iter().zip(&observed.members).map(line).collect(),
+        }
+    }
+
+    /// Steps with their members' names.
+    pub fn step_lines(&self, steps: &[Step]) -> Vec<StepLine> {
+        let line = |step: &Step| StepLine {
+            member: self.nodes[step.member].name.clone(),
+            stage: step.stage,
+            actions: step.actions.clone(),
+        };
+        steps.iter().map(line).collect()
+    }
+
+    fn step(
+        &self,
+        observed: &Observed,
+        step: &Step,
+        (n, of): (usize, usize),
+        journal: &Journal,
+        changed: &mut bool,
+    ) -> Result<(), MigrateError> {
+        let start = Instant::now();
+        let node = &self.nodes[step.member];
+        let member = node.name.as_str();
+        let sight = &observed.members[step.member];
+        let stage = step.stage;
+        self.report.event(&Event::Step { n, of, member, stage, state: "start", ms: None });
+        let gate = Gate {
+            nodes: self.nodes,
+            wishes: self.options.wishes,
+            member: step.member,
+            deadline: self.options.step_timeout,
+        };
+        let moves = |action: &Action| matches!(action, Action::UpdatePeerUrl | Action::Restart);
+        if step.actions.iter().any(moves) {
+            let held = gate.before()?;
+            self.report.event(&Event::Gate { member, when: "before", ms: held.ms, checks: held.checks });
+        }
+        let last_move = step.actions.iter().rposition(moves);
+        let since = SystemTime::now();
+        for (i, &action) in step.actions.iter().enumerate() {
+            let what = self.describe(sight, stage, action);
+            journal.write(Some(member), "intent", &what)?;
+            *changed = true;
+            self.report.event(&Event::Action { member, action, what: what.clone(), state: "start" });
+            self.act(node, sight, stage, action)?;
+            journal.write(Some(member), "done", &what)?;
+            self.report.event(&Event::Action { member, action, what, state: "done" });
+            if Some(i) == last_move {
+                let settings = sight
+                    .recipe(node, self.options.wishes)
+                    .settings(stage)
+                    .map_err(|source| MigrateError::Url { member: member.to_owned(), source })?;
+                let restarted = step.actions.contains(&Action::Restart);
+                let identity =
+                    sight.process.as_ref().filter(|_| restarted).map(|process| process.identity.as_str());
+                let held = gate.after(&After { identity, settings: &settings, since })?;
+                journal.write(Some(member), "gate", &held.checks.join(", "))?;
+                self.report.event(&Event::Gate { member, when: "after", ms: held.ms, checks: held.checks });
+            }
+        }
+        self.report.event(&Event::Step { n, of, member, stage, state: "done", ms: Some(ms(start)) });
+        Ok(())
+    }
+
+    fn describe(&self, sight: &Sight, stage: Stage, action: Action) -> String {
+        match action {
+            Action::Install => "place the certificates".to_owned(),
+            Action::UpdatePeerUrl => {
+                format!("member update {} {}", sight.id, join(&peer_urls(sight, stage)))
+            }
+            Action::Configure => format!("settings: {}", stage.describe()),
+            Action::Restart => "restart etcd".to_owned(),
+            Action::Restore => "put back what was there before".to_owned(),
+        }
+    }
+
+    fn act(&self, node: &Node, sight: &Sight, stage: Stage, action: Action) -> Result<(), MigrateError> {
+        match action {
+            Action::Install => {
+                place::install(node, sight.process.as_ref().map(|process| process.uid))?;
+            }
+            Action::Configure => {
+                let layers = sight
+                    .recipe(node, self.options.wishes)
+                    .layers(stage)
+                    .map_err(|source| MigrateError::Url { member: node.name.clone(), source })?;
+                place::configure(node, &layers)?;
+            }
+            Action::Restart => node.service.restart()?,
+            Action::Restore => place::restore(node)?,
+            Action::UpdatePeerUrl => self.update_peer_url(sight, stage)?,
+        }
+        Ok(())
+    }
+
+    /// Asks each member in turn to change a peer URL, until one has done it.
+    fn update_peer_url(&self, sight: &Sight, stage: Stage) -> Result<(), MigrateError> {
+        let urls = peer_urls(sight, stage);
+        let observed = observe(self.nodes, self.options.wishes)?;
+        let mut last: Option<(String, EtcdError)> = None;
+        for (node, other) in self.nodes.iter().zip(&observed.members) {
+            let Some(running) = &other.running else { continue };
+            for url in node.client_urls(running) {
+                match node.client(&url).update_peer_urls(sight.id, &urls) {
+                    Ok(()) => return Ok(()),
+                    Err(source) => last = Some((node.name.clone(), source)),
+                }
+            }
+        }
+        Err(match last {
+            Some((member, source)) => MigrateError::Etcd { member, source: Box::new(source) },
+            None => MigrateError::NoAnswer("no member serves clients".to_owned()),
+        })
+    }
+}
+
+/// A member's peer URLs as a stage has them.
+fn peer_urls(sight: &Sight, stage: Stage) -> Vec<PeerUrl> {
+    sight.peer_urls.iter().map(|url| url.with_scheme(stage.peer_scheme())).collect()
+}
+
+fn ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

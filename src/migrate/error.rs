@@ -1,0 +1,186 @@
+//! What can stop a migration, and what to do then.
+
+use crate::etcd::{EtcdError, UrlError};
+use crate::files::{FileError, LockError};
+use crate::host::HostError;
+
+/// Why a migration stops. Whatever it is, the next run carries on from what it then sees.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrateError {
+    /// A member's certificate would be refused.
+    #[error("{member}: its certificate would be refused: {why}")]
+    Certificate {
+        /// The member.
+        member: String,
+        /// What verify found.
+        why: String,
+    },
+    /// A file of ours was changed by somebody else since.
+    #[error("{member}: {path} was changed since it was placed; it is left as it is")]
+    Changed {
+        /// The member.
+        member: String,
+        /// The file.
+        path: String,
+    },
+    /// A file is in the way that this tool did not place.
+    #[error("{member}: {path} is there already and is not what would be placed")]
+    InTheWay {
+        /// The member.
+        member: String,
+        /// The file.
+        path: String,
+    },
+    /// The cluster that answers is not the one that was begun with, or not the inventory's.
+    #[error("{0}")]
+    WrongCluster(String),
+    /// The clocks of two hosts are too far apart.
+    #[error("{member}: its clock is {seconds} s away from this machine's")]
+    Clock {
+        /// The member.
+        member: String,
+        /// How far, in seconds.
+        seconds: u64,
+    },
+    /// The running process and the disk disagree, and neither is a stage of ours.
+    #[error("{member}: {what}")]
+    Drift {
+        /// The member.
+        member: String,
+        /// Which settings, and their values.
+        what: String,
+    },
+    /// The members API or a listener refused.
+    #[error("{member}: {source}")]
+    Etcd {
+        /// The member that was asked.
+        member: String,
+        /// What it said.
+        source: Box<EtcdError>,
+    },
+    /// A file on this machine.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A gate did not hold in time.
+    #[error("{member}: the gate {when} did not hold within {seconds} s: {}", saw.join("; "))]
+    Gate {
+        /// The member whose turn it is.
+        member: String,
+        /// Before or after its restart.
+        when: &'static str,
+        /// How long it was waited for.
+        seconds: u64,
+        /// What was seen last.
+        saw: Vec<String>,
+    },
+    /// A host refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Another run is at work.
+    #[error("another run is at work: {0}")]
+    Locked(#[from] LockError),
+    /// A member's pair or the CA is missing in the PKI directory.
+    #[error("{member}: {what}")]
+    NoPair {
+        /// The member.
+        member: String,
+        /// What is missing.
+        what: String,
+    },
+    /// No member answers.
+    #[error("no member of the cluster answers: {0}")]
+    NoAnswer(String),
+    /// Other members are down.
+    #[error("{} down; no other member is restarted meanwhile", list(members))]
+    OthersDown {
+        /// Them.
+        members: Vec<String>,
+    },
+    /// The member runs with other settings than were placed: something overrides them.
+    #[error("{member}: it runs with {flag}={actual:?} though {wanted:?} was placed")]
+    Overridden {
+        /// The member.
+        member: String,
+        /// The setting.
+        flag: String,
+        /// What was placed.
+        wanted: String,
+        /// What it runs with.
+        actual: String,
+    },
+    /// A URL in a member's configuration or in the members list is malformed.
+    #[error("{member}: {source}")]
+    Url {
+        /// The member.
+        member: String,
+        /// The URL.
+        source: UrlError,
+    },
+}
+
+impl MigrateError {
+    /// A stable word for scripts.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Certificate { .. } => "certificate-refused",
+            Self::Changed { .. } => "file-changed",
+            Self::Clock { .. } => "clock-skew",
+            Self::Drift { .. } => "drift",
+            Self::Etcd { .. } => "etcd",
+            Self::File(_) => "file",
+            Self::Gate { .. } => "gate",
+            Self::Host(HostError::Locked { .. }) | Self::Locked(_) => "locked",
+            Self::Host(_) => "host",
+            Self::InTheWay { .. } => "file-in-the-way",
+            Self::NoAnswer(_) => "no-answer",
+            Self::NoPair { .. } => "no-pair",
+            Self::OthersDown { .. } => "members-down",
+            Self::Overridden { .. } => "overridden",
+            Self::Url { .. } => "malformed-url",
+            Self::WrongCluster(_) => "wrong-cluster",
+        }
+    }
+
+    /// What to do.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Certificate { member, .. } => {
+                format!("see `etcd-pki verify`, then reissue with `etcd-pki issue {member} --ip … --force`")
+            }
+            Self::Changed { path, .. } => {
+                format!("look at {path}; put back what was there or remove it, then run this again")
+            }
+            Self::Clock { .. } => "set the clocks right (NTP) first: certificates are dated".into(),
+            Self::Drift { .. } => {
+                "bring the file and the process together (restart the member, or undo the edit), or pass --accept-drift"
+                    .into()
+            }
+            Self::Etcd { .. } | Self::Host(_) => "run the same command again: it carries on from what it finds".into(),
+            Self::File(_) => "mend the path named above, then run this again".into(),
+            Self::Gate { member, .. } => format!(
+                "the cluster goes on without a further step. Retry: run this again. Go back: `etcd-pki migrate rollback`. \
+                 By hand: see the log of {member}, and `etcd-pki explain` on what it says"
+            ),
+            Self::InTheWay { path, .. } => {
+                format!("move {path} away, or name another directory with ssl-dir in the inventory")
+            }
+            Self::Locked(_) => "wait for it to end; it may be another operator".into(),
+            Self::NoAnswer(_) => "start etcd first, or correct the inventory".into(),
+            Self::NoPair { .. } => "make it: `etcd-pki issue --from cluster.toml`".into(),
+            Self::OthersDown { members } => {
+                format!("start {} first, then run this again", list(members))
+            }
+            Self::Overridden { .. } => "look for a later file that sets it, remove it there, then run this again".into(),
+            Self::Url { .. } => "correct the URL in the member's configuration first".into(),
+            Self::WrongCluster(_) => "check the inventory's addresses".into(),
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [one] => format!("{one} is"),
+        many => format!("{} are", many.join(", ")),
+    }
+}

@@ -1,0 +1,300 @@
+//! The gate before and after every restart: nothing goes on unless the cluster could lose this member now.
+//!
+//! What is looked at is what fails in the field: etcd's own word on its health, one leader, logs that keep up, *new*
+//! TLS connections with the real pairs from host to host (status stays green over old ones for a while), a commit
+//! through the member that was restarted, and its log.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::etcd::{Client, Fault, PeerUrl, Status};
+
+use super::error::MigrateError;
+use super::node::Node;
+use super::observe::{Observed, Sight, Wishes, answering, observe, settings};
+use super::stage::{Settings, differences};
+
+/// A pause between two looks.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// What held, or what did not.
+type Looked = Result<Vec<String>, Vec<String>>;
+
+/// A gate to be passed.
+pub(super) struct Gate<'a> {
+    pub(super) nodes: &'a [Node],
+    pub(super) wishes: Wishes,
+    /// Whose turn it is.
+    pub(super) member: usize,
+    /// How long to wait for it.
+    pub(super) deadline: Duration,
+}
+
+/// What the member must have become.
+pub(super) struct After<'a> {
+    /// Its process before the restart; none when it was down or is not restarted.
+    pub(super) identity: Option<&'a str>,
+    /// What it must run with.
+    pub(super) settings: &'a Settings,
+    /// When the restart was asked for.
+    pub(super) since: SystemTime,
+}
+
+/// A gate that held.
+pub(super) struct Held {
+    pub(super) ms: u64,
+    pub(super) checks: Vec<String>,
+}
+
+impl Gate<'_> {
+    /// Before a restart: the others are well, so that the cluster can spare this one.
+    pub(super) fn before(&self) -> Result<Held, MigrateError> {
+        self.wait("before", None, |gate| {
+            let observed = observe(gate.nodes, gate.wishes)?;
+            let others = |i: usize| i != gate.member;
+            Ok(gate.cluster_is_well(&observed, others))
+        })
+    }
+
+    /// After it: the member is back with what was meant, and everything works through it and to it.
+    pub(super) fn after(&self, after: &After<'_>) -> Result<Held, MigrateError> {
+        self.wait("after", after.identity.map(|_| after.since), |gate| {
+            let node = &gate.nodes[gate.member];
+            let Some(process) = node.service.running()? else {
+                return Ok(Err(vec![format!("{} has no etcd process", node.name)]));
+            };
+            if after.identity.is_some_and(|identity| identity == process.identity) {
+                return Ok(Err(vec![format!("{} still runs its old process", node.name)]));
+            }
+            let actual = settings(node, &process.launch)?;
+            if let Some((flag, wanted, actual)) = differences(after.settings, &actual).into_iter().next() {
+                let member = node.name.clone();
+                return Err(MigrateError::Overridden { member, flag, wanted, actual });
+            }
+            let observed = observe(gate.nodes, gate.wishes)?;
+            let well = gate.cluster_is_well(&observed, |_| true);
+            Ok(well.and_then(|mut checks| {
+                checks.extend(gate.connections(&observed)?);
+                checks.extend(gate.commits(&observed.members[gate.member])?);
+                checks.extend(gate.seen_by_peers(&observed)?);
+                Ok(checks)
+            }))
+        })
+    }
+
+    fn wait(
+        &self,
+        when: &'static str,
+        log_since: Option<SystemTime>,
+        look: impl Fn(&Self) -> Result<Looked, MigrateError>,
+    ) -> Result<Held, MigrateError> {
+        let start = Instant::now();
+        loop {
+            let saw = match look(self) {
+                Ok(Ok(checks)) => {
+                    let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    return Ok(Held { ms, checks });
+                }
+                Ok(Err(saw)) => saw,
+                // Nobody answers, or a host hiccups: that may pass. Everything else will not.
+                Err(error @ (MigrateError::NoAnswer(_) | MigrateError::Host(_))) => vec![error.to_string()],
+                Err(error) => return Err(error),
+            };
+            if start.elapsed() > self.deadline {
+                let node = &self.nodes[self.member];
+                let mut saw = saw;
+                if let Some(since) = log_since {
+                    saw.extend(complaints(node, since));
+                }
+                let (member, seconds) = (node.name.clone(), self.deadline.as_secs());
+                return Err(MigrateError::Gate { member, when, seconds, saw });
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// The members that `counts` takes are healthy, agree on one leader, keep up with each other, and no alarm is
+    /// raised.
+    fn cluster_is_well(&self, observed: &Observed, counts: impl Fn(usize) -> bool + Sync) -> Looked {
+        let mut wrong = Vec::new();
+        let counted: Vec<usize> = (0..self.nodes.len()).filter(|&i| counts(i)).collect();
+        let healths: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = counted
+                .iter()
+                .map(|&i| scope.spawn(move || health(&self.nodes[i], &observed.members[i])))
+                .collect();
+            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("no answer".to_owned()))).collect()
+        });
+        let mut leaders = Vec::new();
+        for (&i, health) in counted.iter().zip(healths) {
+            let name = &self.nodes[i].name;
+            match (&observed.members[i].status, health) {
+                (_, Err(why)) => wrong.push(format!("{name}: {why}")),
+                (None, _) => wrong.push(format!("{name} does not answer")),
+                (Some(status), Ok(())) => match status.leader {
+                    None => wrong.push(format!("{name} knows no leader")),
+                    Some(leader) => leaders.push(leader),
+                },
+            }
+        }
+        leaders.dedup();
+        if leaders.len() > 1 {
+            wrong.push("the members do not agree on a leader".to_owned());
+        }
+        wrong.extend(self.lagging(observed, &counted));
+        if let Some(i) = counted.first() {
+            wrong.extend(alarms(&self.nodes[*i], &observed.members[*i]));
+        }
+        if wrong.is_empty() {
+            Ok(vec![
+                format!("{} of {} healthy", counted.len(), self.nodes.len()),
+                "one leader".to_owned(),
+                "logs level".to_owned(),
+                "no alarm".to_owned(),
+            ])
+        } else {
+            Err(wrong)
+        }
+    }
+
+    /// Members that have not yet applied what the others had when they were asked. They are asked one after the
+    /// other under load, so a second look at those that seem behind is fair.
+    fn lagging(&self, observed: &Observed, counted: &[usize]) -> Vec<String> {
+        let statuses: Vec<(usize, &Status)> =
+            counted.iter().filter_map(|&i| Some((i, observed.members[i].status.as_ref()?))).collect();
+        let newest = statuses.iter().map(|(_, status)| status.raft_index).max().unwrap_or_default();
+        let applied = |status: &Status| status.raft_applied.unwrap_or(status.raft_index);
+        statuses
+            .iter()
+            .filter(|(_, status)| applied(status) < newest)
+            .filter_map(|&(i, _)| {
+                let node = &self.nodes[i];
+                let running = observed.members[i].running.as_ref()?;
+                let again = answering(node, running, Client::status);
+                let behind = newest.saturating_sub(again.as_ref().map_or(0, applied));
+                (behind > 0).then(|| format!("{} is {behind} log entries behind", node.name))
+            })
+            .collect()
+    }
+
+    /// New connections with the real pairs: to every https client listener of the member, and between its machine and
+    /// every other member's, over the peer URLs, both ways.
+    fn connections(&self, observed: &Observed) -> Looked {
+        let node = &self.nodes[self.member];
+        let sight = &observed.members[self.member];
+        let mut checks = Vec::new();
+        let mut wrong = Vec::new();
+        for url in sight.running.as_ref().map(|running| node.https_urls(running)).unwrap_or_default() {
+            match node.client(&url).version() {
+                Ok(_) => checks.push(format!("{url} answers with a client certificate")),
+                Err(error) => wrong.push(error.to_string()),
+            }
+        }
+        let pairs = self.nodes.iter().zip(&observed.members).enumerate().filter(|(i, _)| *i != self.member);
+        let dials: Vec<(&Node, &PeerUrl)> = pairs
+            .flat_map(|(_, (other, theirs))| {
+                let there = theirs.peer_urls.iter().map(move |url| (node, url));
+                there.chain(sight.peer_urls.iter().map(move |url| (other, url)))
+            })
+            .collect();
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                dials.iter().map(|(from, url)| scope.spawn(move || from.client(url).version())).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a dial does not panic")).collect()
+        });
+        for ((from, _), answer) in dials.iter().zip(answers) {
+            if let Err(error) = answer {
+                wrong.push(format!("from {}: {error}", from.name));
+            }
+        }
+        if !dials.is_empty() {
+            checks.push(format!("{} new peer connections", dials.len()));
+        }
+        if wrong.is_empty() { Ok(checks) } else { Err(wrong) }
+    }
+
+    /// A commit goes through the member.
+    fn commits(&self, sight: &Sight) -> Looked {
+        let node = &self.nodes[self.member];
+        let running = sight.running.as_ref().ok_or_else(|| vec![format!("{} is down", node.name)])?;
+        let mut wrong = Vec::new();
+        for url in node.client_urls(running) {
+            let client = node.client(&url);
+            let probed = client.commit_probe().or_else(|error| match error.fault {
+                Fault::Auth { .. } => client.read_probe(),
+                _ => Err(error),
+            });
+            match probed {
+                Ok(()) => return Ok(vec!["a commit goes through it".to_owned()]),
+                Err(error) => wrong.push(error.to_string()),
+            }
+        }
+        Err(wrong)
+    }
+
+    /// The others hold streams with it, where they tell.
+    fn seen_by_peers(&self, observed: &Observed) -> Looked {
+        let id = observed.members[self.member].id;
+        let mut wrong = Vec::new();
+        let mut told = 0;
+        for (i, (node, sight)) in self.nodes.iter().zip(&observed.members).enumerate() {
+            if i == self.member {
+                continue;
+            }
+            let Some(running) = &sight.running else { continue };
+            let peers = answering(node, running, Client::active_peers).flatten();
+            match peers {
+                Some(peers) if !peers.contains(&id) => {
+                    wrong
+                        .push(format!("{} holds no stream with {}", node.name, self.nodes[self.member].name));
+                }
+                Some(_) => told += 1,
+                None => {}
+            }
+        }
+        match (wrong.is_empty(), told) {
+            (false, _) => Err(wrong),
+            (true, 0) => Ok(Vec::new()),
+            (true, told) => Ok(vec![format!("active for {told} peers")]),
+        }
+    }
+}
+
+fn health(node: &Node, sight: &Sight) -> Result<(), String> {
+    let Some(running) = &sight.running else { return Err("it is down".to_owned()) };
+    let mut why = "no client listener answers".to_owned();
+    for url in node.client_urls(running) {
+        match node.client(&url).health() {
+            Ok(health) if health.healthy => return Ok(()),
+            Ok(health) => why = health.reason.unwrap_or(health.body),
+            Err(error) => why = error.to_string(),
+        }
+    }
+    Err(why)
+}
+
+fn alarms(node: &Node, sight: &Sight) -> Vec<String> {
+    let raised = sight.running.as_ref().and_then(|running| answering(node, running, Client::alarms));
+    raised.unwrap_or_default().iter().map(|alarm| format!("an alarm is raised: {alarm:?}")).collect()
+}
+
+/// What the member's log says of certificates, for the operator to read.
+fn complaints(node: &Node, since: SystemTime) -> Vec<String> {
+    let lines = node.service.log_since(since).unwrap_or_default();
+    let telling = |line: &&String| {
+        [
+            "x509",
+            "bad certificate",
+            "unknown authority",
+            "cannot listen",
+            "permission denied",
+            "panic",
+            "fatal",
+        ]
+        .iter()
+        .any(|word| line.contains(word))
+    };
+    let mut told: Vec<String> = lines.iter().filter(telling).map(|line| format!("its log: {line}")).collect();
+    told.dedup();
+    told.truncate(5);
+    told
+}

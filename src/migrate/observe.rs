@@ -1,0 +1,315 @@
+//! What is: every member's process, disk, API answers and traces, looked at anew before each step.
+
+use std::time::{Duration, SystemTime};
+
+use crate::etcd::{Client, Config, EtcdError, Member, MemberId, MemberList, PeerUrl, Scheme, Status};
+use crate::host::{Launch, RunningProcess};
+
+use super::error::MigrateError;
+use super::node::Node;
+use super::place::certificate_files;
+use super::plan::Standing;
+use super::stage::{RELEVANT, Recipe, Settings, Stage, can_share_port, differences, recognise};
+use super::traces::Traces;
+
+/// Clocks further apart than this make a fresh certificate invalid: it is backdated by five minutes.
+const CLOCK_LIMIT: Duration = Duration::from_secs(240);
+
+/// The cluster as it is.
+#[derive(Debug)]
+pub struct Observed {
+    /// Its identifier.
+    pub cluster_id: u64,
+    /// Its members, in the inventory's order.
+    pub members: Vec<Sight>,
+}
+
+/// A member as it is.
+#[derive(Debug)]
+pub struct Sight {
+    /// What the planner needs to know.
+    pub standing: Standing,
+    /// Its identifier.
+    pub id: MemberId,
+    /// Its peer URLs in the members list.
+    pub peer_urls: Vec<PeerUrl>,
+    /// The client URLs the members list shows.
+    pub client_urls: Vec<String>,
+    /// Its process; none when it is down.
+    pub process: Option<RunningProcess>,
+    /// What the process runs with.
+    pub running: Option<Settings>,
+    /// What it would run with if this tool had never been there.
+    pub base: Settings,
+    /// Its version.
+    pub version: String,
+    /// What it says of itself; none when it does not answer.
+    pub status: Option<Status>,
+    /// What the process and the disk disagree about, where that is no stage of ours.
+    pub drift: Option<String>,
+}
+
+/// How the stages are made, as the operator wants it.
+#[derive(Debug, Clone, Copy)]
+pub struct Wishes {
+    /// Clients must show a certificate.
+    pub client_auth: bool,
+    /// https shares the client port with http where the version can.
+    pub shared_port: bool,
+}
+
+impl Observed {
+    /// What the planner needs to know.
+    pub fn standings(&self) -> Vec<Standing> {
+        self.members.iter().map(|member| member.standing.clone()).collect()
+    }
+}
+
+impl Sight {
+    /// What this member's stages are made from.
+    pub fn recipe<'a>(&'a self, node: &'a Node, wishes: Wishes) -> Recipe<'a> {
+        recipe(&self.base, node, &self.version, wishes)
+    }
+}
+
+fn recipe<'a>(base: &'a Settings, node: &'a Node, version: &str, wishes: Wishes) -> Recipe<'a> {
+    Recipe {
+        base,
+        ssl_dir: &node.ssl_dir,
+        pair: &node.name,
+        loopback: node.host.loopback(),
+        shared_port: wishes.shared_port && can_share_port(version),
+        client_auth: wishes.client_auth,
+    }
+}
+
+/// What can be seen on one machine without etcd's help.
+struct Disk {
+    process: Option<RunningProcess>,
+    running: Option<Settings>,
+    next: Settings,
+    base: Settings,
+    installed: bool,
+    traces: bool,
+    launch: Launch,
+}
+
+/// Looks at every member.
+///
+/// # Errors
+/// [`MigrateError`] when a host cannot be looked at, when no member answers, or when the cluster that answers is not
+/// the inventory's.
+pub fn observe(nodes: &[Node], wishes: Wishes) -> Result<Observed, MigrateError> {
+    let disks = in_parallel(nodes, |_, node| look(node))?;
+    let (list, asked) = member_list(nodes, &disks)?;
+    let cluster_id = list.cluster_id.unwrap_or_default();
+    if list.members.len() != nodes.len() {
+        let known: Vec<_> = list.members.iter().map(|member| member.name.as_str()).collect();
+        return Err(MigrateError::WrongCluster(format!(
+            "the cluster has {} members ({}), the inventory names {}",
+            list.members.len(),
+            known.join(", "),
+            nodes.len()
+        )));
+    }
+    let statuses = std::thread::scope(|scope| {
+        let ask = |(node, disk): (&'_ Node, &'_ Disk)| {
+            disk.running.as_ref().and_then(|running| answering(node, running, Client::status))
+        };
+        let threads: Vec<_> = nodes.iter().zip(&disks).map(|pair| scope.spawn(move || ask(pair))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect::<Vec<_>>()
+    });
+    let known = statuses.iter().flatten().map(|status| status.version.clone()).max();
+    let mut members = Vec::with_capacity(nodes.len());
+    for ((node, disk), status) in nodes.iter().zip(disks).zip(statuses) {
+        let member = find(&list, node, &disk).ok_or_else(|| {
+            MigrateError::WrongCluster(format!(
+                "{} is not a member of the cluster that {asked} answers for",
+                node.name
+            ))
+        })?;
+        let version = match (&status, &known) {
+            (Some(status), _) => status.version.clone(),
+            (None, Some(known)) => known.clone(),
+            (None, None) => version_of_program(node, &disk.launch),
+        };
+        members.push(sight(node, disk, member, status, version, wishes)?);
+    }
+    let leader = members.iter().find_map(|member| member.status.as_ref()?.leader);
+    for member in &mut members {
+        member.standing.leader = Some(member.id) == leader;
+    }
+    Ok(Observed { cluster_id, members })
+}
+
+/// Does something for every node, by its place, at once; the first error wins.
+pub(super) fn in_parallel<T: Send>(
+    nodes: &[Node],
+    work: impl Fn(usize, &Node) -> Result<T, MigrateError> + Sync,
+) -> Result<Vec<T>, MigrateError> {
+    let work = &work;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            nodes.iter().enumerate().map(|(i, node)| scope.spawn(move || work(i, node))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a look at a host does not panic")).collect()
+    })
+}
+
+fn look(node: &Node) -> Result<Disk, MigrateError> {
+    let before = SystemTime::now();
+    let clock = node.host.clock()?;
+    let after = SystemTime::now();
+    let apart = clock.duration_since(after).or_else(|_| before.duration_since(clock)).unwrap_or_default();
+    if apart > CLOCK_LIMIT {
+        return Err(MigrateError::Clock { member: node.name.clone(), seconds: apart.as_secs() });
+    }
+    let process = node.service.running()?;
+    let running = process.as_ref().map(|process| settings(node, &process.launch)).transpose()?;
+    let launch = node.service.next_start()?;
+    let next = settings(node, &launch)?;
+    let base = settings(node, &node.service.base()?)?;
+    let mut installed = node.pair.is_some();
+    for file in certificate_files(node, None) {
+        let there = node.host.read(&file.path)?;
+        installed &= there.is_some_and(|image| image.bytes == *file.bytes && image.mode == file.mode);
+    }
+    let traces = !Traces::load(&*node.host)?.is_empty();
+    Ok(Disk { process, running, next, base, installed, traces, launch })
+}
+
+/// The settings that the stages are about, as a launch has them.
+pub(super) fn settings(node: &Node, launch: &Launch) -> Result<Settings, MigrateError> {
+    let config = Config::of(launch)
+        .map_err(|error| MigrateError::Drift { member: node.name.clone(), what: error.to_string() })?;
+    let mut settings = Settings::new();
+    for flag in RELEVANT {
+        if let Some(value) = config.get(flag) {
+            settings.insert(flag.to_owned(), value.to_owned());
+        }
+    }
+    // What etcd does when they are not given.
+    for (flag, default) in
+        [("listen-client-urls", "http://localhost:2379"), ("listen-peer-urls", "http://localhost:2380")]
+    {
+        settings.entry(flag.to_owned()).or_insert_with(|| default.to_owned());
+    }
+    Ok(settings)
+}
+
+fn sight(
+    node: &Node,
+    disk: Disk,
+    member: &Member,
+    status: Option<Status>,
+    version: String,
+    wishes: Wishes,
+) -> Result<Sight, MigrateError> {
+    let malformed = |source| MigrateError::Url { member: node.name.clone(), source };
+    let peer_urls = member
+        .peer_urls
+        .iter()
+        .map(|url| url.parse())
+        .collect::<Result<Vec<PeerUrl>, _>>()
+        .map_err(malformed)?;
+    let all_https = peer_urls.iter().all(|url| url.scheme() == Scheme::Https);
+    let recipe = recipe(&disk.base, node, &version, wishes);
+    let stage_of = |settings: &Settings| recognise(&recipe, settings).map_err(malformed);
+    let on_disk = stage_of(&disk.next)?;
+    let in_force = disk.running.as_ref().map(stage_of).transpose()?;
+    let mut drift = None;
+    let mut unknown = |what: &str, actual: &Settings| -> Result<Stage, MigrateError> {
+        let (stage, apart) = nearest(&recipe, actual).map_err(malformed)?;
+        drift = Some(format!("{what} {apart}"));
+        Ok(stage)
+    };
+    let running = match (&disk.running, in_force) {
+        (Some(actual), Some(None)) => Some(unknown("the process runs with", actual)?),
+        (_, stage) => stage.flatten(),
+    };
+    let on_disk = match on_disk {
+        Some(stage) => stage,
+        None => unknown("the next start would run with", &disk.next)?,
+    };
+    // A process that does not answer yet is there, but not up.
+    let standing = Standing {
+        running,
+        disk: on_disk,
+        peer_url: if all_https { Scheme::Https } else { Scheme::Http },
+        leader: false,
+        installed: disk.installed,
+        traces: disk.traces,
+    };
+    Ok(Sight {
+        standing,
+        id: member.id,
+        peer_urls,
+        client_urls: member.client_urls.clone(),
+        process: disk.process,
+        running: disk.running,
+        base: disk.base,
+        version,
+        status,
+        drift,
+    })
+}
+
+/// The stage with the fewest differences, and what they are.
+fn nearest(recipe: &Recipe<'_>, actual: &Settings) -> Result<(Stage, String), crate::etcd::UrlError> {
+    let mut best = (Stage::Plain, differences(&recipe.settings(Stage::Plain)?, actual));
+    for stage in Stage::ALL {
+        let apart = differences(&recipe.settings(stage)?, actual);
+        if apart.len() < best.1.len() {
+            best = (stage, apart);
+        }
+    }
+    let apart =
+        best.1.iter().map(|(flag, wanted, actual)| format!("{flag}={actual:?} instead of {wanted:?}"));
+    Ok((best.0, apart.collect::<Vec<_>>().join(", ")))
+}
+
+fn find<'a>(list: &'a MemberList, node: &Node, disk: &Disk) -> Option<&'a Member> {
+    let own = disk.base.get("initial-advertise-peer-urls").map_or("", String::as_str);
+    let own = PeerUrl::list(own).unwrap_or_default();
+    let same_place = |member: &&Member| {
+        let urls = member.peer_urls.iter().filter_map(|url| url.parse::<PeerUrl>().ok());
+        urls.into_iter().any(|url| own.iter().any(|own| own.at() == url.at()))
+    };
+    list.members
+        .iter()
+        .find(|member| member.name == node.name)
+        .or_else(|| list.members.iter().find(same_place))
+}
+
+fn member_list(nodes: &[Node], disks: &[Disk]) -> Result<(MemberList, String), MigrateError> {
+    let mut refused = Vec::new();
+    for (node, disk) in nodes.iter().zip(disks) {
+        let Some(running) = &disk.running else {
+            refused.push(format!("{} is down", node.name));
+            continue;
+        };
+        for url in node.client_urls(running) {
+            match node.client(&url).members() {
+                Ok(list) => return Ok((list, node.name.clone())),
+                Err(error) => refused.push(error.to_string()),
+            }
+        }
+    }
+    Err(MigrateError::NoAnswer(refused.join("; ")))
+}
+
+/// The first answer of a member over any of its client listeners.
+pub(super) fn answering<T>(
+    node: &Node,
+    running: &Settings,
+    ask: impl Fn(&Client) -> Result<T, EtcdError>,
+) -> Option<T> {
+    node.client_urls(running).iter().find_map(|url| ask(&node.client(url)).ok())
+}
+
+/// What `etcd --version` says there; empty when it cannot be asked.
+fn version_of_program(node: &Node, launch: &Launch) -> String {
+    let Some(program) = launch.argv.first() else { return String::new() };
+    let output = node.host.run(&[program, "--version"], Duration::from_secs(20));
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().find_map(|line| line.strip_prefix("etcd Version: ")).unwrap_or_default().trim().to_owned()
+}

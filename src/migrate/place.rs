@@ -1,0 +1,112 @@
+//! What is placed on a member's machine: its certificates, and the files with a stage's settings.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::files::{FileMode, Meta, Owner};
+use crate::host::Layer;
+
+use super::error::MigrateError;
+use super::node::Node;
+use super::stage::Settings;
+use super::traces::Traces;
+
+/// A file to be.
+pub(super) struct Planned<'a> {
+    pub(super) path: PathBuf,
+    pub(super) bytes: Cow<'a, [u8]>,
+    pub(super) mode: FileMode,
+    pub(super) owner: Option<Owner>,
+}
+
+/// The pair and the CA as they stand on the machine; none when no pair was issued.
+pub(super) fn certificate_files(node: &Node, owner: Option<Owner>) -> Vec<Planned<'_>> {
+    let Some(pair) = &node.pair else { return Vec::new() };
+    let file = |name: String, bytes, mode| Planned {
+        path: node.ssl_dir.join(name),
+        bytes: Cow::Borrowed(bytes),
+        mode,
+        owner,
+    };
+    vec![
+        file(format!("{}-key.pem", node.name), pair.key_pem.as_slice(), FileMode::SECRET),
+        file(format!("{}.pem", node.name), pair.cert_pem.as_slice(), FileMode::PUBLIC),
+        file("ca.pem".to_owned(), pair.ca_pem.as_slice(), FileMode::PUBLIC),
+    ]
+}
+
+/// Places the certificates for the user that etcd runs as.
+///
+/// # Errors
+/// [`MigrateError::InTheWay`] when another file stands in a place, [`MigrateError::NoPair`].
+pub(super) fn install(node: &Node, uid: Option<u32>) -> Result<Vec<String>, MigrateError> {
+    let owner = uid.map(|uid| node.host.owner(&uid.to_string())).transpose()?;
+    let files = certificate_files(node, owner);
+    if files.is_empty() {
+        return Err(MigrateError::NoPair {
+            member: node.name.clone(),
+            what: "there is no pair of that name in the PKI directory".to_owned(),
+        });
+    }
+    let mut traces = Traces::load(&*node.host)?;
+    for file in &files {
+        let there = node.host.read(&file.path)?;
+        if there.is_some_and(|image| image.bytes != *file.bytes)
+            && !traces.paths().any(|path| path == file.path)
+        {
+            let path = file.path.display().to_string();
+            return Err(MigrateError::InTheWay { member: node.name.clone(), path });
+        }
+    }
+    traces.make_dir(&node.ssl_dir, Meta { mode: FileMode::DIR, owner })?;
+    for file in &files {
+        traces.place(&file.path, &file.bytes, Meta { mode: file.mode, owner: file.owner })?;
+    }
+    Ok(files.iter().map(|file| file.path.display().to_string()).collect())
+}
+
+/// Places the layers of a stage and takes those of later stages away.
+///
+/// # Errors
+/// [`MigrateError::Changed`] when one was edited since, [`MigrateError::InTheWay`] when a file of that name is not ours.
+pub(super) fn configure(
+    node: &Node,
+    layers: &[(&'static str, Settings)],
+) -> Result<Vec<String>, MigrateError> {
+    let mut traces = Traces::load(&*node.host)?;
+    let mut changed = Vec::new();
+    // From the last to the first on the way back, so that what remains is a stage at every moment.
+    for name in LAYERS.into_iter().rev().filter(|name| layers.iter().all(|(layer, _)| layer != name)) {
+        let file = node.service.layer_file(&Layer { name, settings: BTreeMap::new() })?;
+        if traces.paths().any(|path| path == file.path) {
+            traces.put_back(&file.path)?;
+            changed.push(format!("removed {}", file.path.display()));
+        }
+    }
+    for (name, settings) in layers {
+        let file = node.service.layer_file(&Layer { name, settings: settings.clone() })?;
+        let there = node.host.read(&file.path)?;
+        if there.is_some() && !traces.paths().any(|path| path == file.path) {
+            let path = file.path.display().to_string();
+            return Err(MigrateError::InTheWay { member: node.name.clone(), path });
+        }
+        if let Some(dir) = file.path.parent() {
+            traces.make_dir(dir, Meta::mode(FileMode::DIR))?;
+        }
+        traces.place(&file.path, file.content.as_bytes(), Meta::mode(FileMode::PUBLIC))?;
+        changed.push(format!("wrote {}", file.path.display()));
+    }
+    Ok(changed)
+}
+
+/// Puts back what was there before, last first, and removes what was not.
+///
+/// # Errors
+/// [`MigrateError::Changed`]
+pub(super) fn restore(node: &Node) -> Result<(), MigrateError> {
+    Traces::load(&*node.host)?.put_all_back()
+}
+
+/// The names of all layers, in order.
+const LAYERS: [&str; 3] = ["25-insecure_localhost", "30-certs", "40-tls"];

@@ -1,0 +1,328 @@
+//! The stages a member passes through, and the etcd settings each of them needs: pure functions of what the
+//! member would run with if this tool had never been there.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+
+use crate::etcd::types::join;
+use crate::etcd::{PeerUrl, Scheme, UrlError};
+
+/// Settings by flag name, without dashes.
+pub type Settings = BTreeMap<String, String>;
+
+/// The port of old clients, kept on the loopback address in plain text.
+pub const LEGACY_PORT: u16 = 4001;
+/// Where clients find https while the migration lasts, on versions that cannot serve it beside http on one port.
+pub const SECOND_PORT: u16 = 2378;
+
+/// How far a member has come, from plain HTTP to HTTPS only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// As it was before this tool came.
+    Plain,
+    /// Certificates in force; HTTP still served everywhere, https for clients beside it.
+    Certs,
+    /// https for clients and peers; http on the loopback port only.
+    Tls,
+    /// https alone.
+    Sealed,
+}
+
+impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Certs, Self::Tls, Self::Sealed];
+
+    /// What its peer listener and its peer URL speak.
+    pub const fn peer_scheme(self) -> Scheme {
+        match self {
+            Self::Plain | Self::Certs => Scheme::Http,
+            Self::Tls | Self::Sealed => Scheme::Https,
+        }
+    }
+
+    /// In words.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Plain => "plain HTTP",
+            Self::Certs => "certificates in force, HTTP still served",
+            Self::Tls => "HTTPS, plain HTTP on the loopback port only",
+            Self::Sealed => "HTTPS only",
+        }
+    }
+}
+
+/// What the stages of one member are made from.
+#[derive(Debug, Clone)]
+pub struct Recipe<'a> {
+    /// The relevant settings without our layers, defaults filled in.
+    pub base: &'a Settings,
+    /// The directory of the certificates as etcd sees it.
+    pub ssl_dir: &'a Path,
+    /// The name of its pair there.
+    pub pair: &'a str,
+    /// The address only this machine reaches.
+    pub loopback: IpAddr,
+    /// Whether http and https may share a client port on this version.
+    pub shared_port: bool,
+    /// Whether clients must show a certificate.
+    pub client_auth: bool,
+}
+
+/// The flags that the stages set, and that are compared with what a process runs with.
+pub const RELEVANT: [&str; 13] = [
+    "advertise-client-urls",
+    "cert-file",
+    "client-cert-auth",
+    "initial-advertise-peer-urls",
+    "key-file",
+    "listen-client-urls",
+    "listen-peer-urls",
+    "peer-cert-file",
+    "peer-client-cert-auth",
+    "peer-key-file",
+    "peer-trusted-ca-file",
+    "trusted-ca-file",
+    "initial-cluster",
+];
+
+/// Whether one client address may serve http and https together without the data race that was fixed in etcd
+/// 3.4.25 and 3.5.8.
+pub fn can_share_port(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let version = [parts.next(), parts.next(), parts.next()].map(Option::unwrap_or_default);
+    version >= [3, 5, 8] || ([3, 4, 25]..[3, 5, 0]).contains(&version)
+}
+
+impl Recipe<'_> {
+    /// The relevant settings of a stage.
+    ///
+    /// # Errors
+    /// [`UrlError`] when a URL in the base is not well formed.
+    pub fn settings(&self, stage: Stage) -> Result<Settings, UrlError> {
+        let mut settings = self.base.clone();
+        for layer in self.layers(stage)? {
+            settings.extend(layer.1);
+        }
+        Ok(settings)
+    }
+
+    /// The layers that bring a stage about, by name: later ones win.
+    ///
+    /// # Errors
+    /// [`UrlError`] when a URL in the base is not well formed.
+    pub fn layers(&self, stage: Stage) -> Result<Vec<(&'static str, Settings)>, UrlError> {
+        let mut layers = Vec::new();
+        if stage >= Stage::Certs {
+            let plain = self.plain_client_urls()?;
+            layers
+                .push(("25-insecure_localhost", one("listen-client-urls", &self.with_legacy(plain.clone()))));
+            let mut certs = self.certificates();
+            let mut both = plain.clone();
+            both.extend(self.https_beside(&plain));
+            certs.insert("listen-client-urls".into(), join(&self.with_legacy(both)));
+            layers.push(("30-certs", certs));
+        }
+        if stage >= Stage::Tls {
+            let https = secured(&self.plain_client_urls()?);
+            let listen = if stage == Stage::Sealed { https } else { self.with_legacy(https) };
+            let mut tls = one("listen-client-urls", &listen);
+            tls.extend(one("listen-peer-urls", &secured(&self.urls("listen-peer-urls")?)));
+            for flag in ["advertise-client-urls", "initial-advertise-peer-urls"] {
+                if self.base.contains_key(flag) {
+                    tls.extend(one(flag, &secured(&without_legacy(self.urls(flag)?))));
+                }
+            }
+            if let Some(cluster) = self.base.get("initial-cluster") {
+                tls.insert("initial-cluster".into(), secured_cluster(cluster));
+            }
+            layers.push(("40-tls", tls));
+        }
+        Ok(layers)
+    }
+
+    fn urls(&self, flag: &str) -> Result<Vec<PeerUrl>, UrlError> {
+        PeerUrl::list(self.base.get(flag).map_or("", String::as_str))
+    }
+
+    /// The base's client listeners without the legacy port.
+    fn plain_client_urls(&self) -> Result<Vec<PeerUrl>, UrlError> {
+        Ok(without_legacy(self.urls("listen-client-urls")?))
+    }
+
+    fn with_legacy(&self, mut urls: Vec<PeerUrl>) -> Vec<PeerUrl> {
+        urls.push(PeerUrl::new(Scheme::Http, std::net::SocketAddr::new(self.loopback, LEGACY_PORT).into()));
+        dedup(urls)
+    }
+
+    fn https_beside(&self, plain: &[PeerUrl]) -> Vec<PeerUrl> {
+        let free = |url: &&PeerUrl| url.scheme() == Scheme::Http;
+        let urls = plain.iter().filter(free).map(|url| match self.shared_port {
+            true => url.with_scheme(Scheme::Https),
+            false => PeerUrl::new(Scheme::Https, url.at().with_port(SECOND_PORT)),
+        });
+        dedup(urls.collect())
+    }
+
+    fn certificates(&self) -> Settings {
+        let file = |name: &str| self.ssl_dir.join(name).to_string_lossy().into_owned();
+        let mut settings = Settings::new();
+        for prefix in ["", "peer-"] {
+            settings.insert(format!("{prefix}cert-file"), file(&format!("{}.pem", self.pair)));
+            settings.insert(format!("{prefix}key-file"), file(&format!("{}-key.pem", self.pair)));
+            settings.insert(format!("{prefix}trusted-ca-file"), file("ca.pem"));
+            if self.client_auth || !prefix.is_empty() {
+                settings.insert(format!("{prefix}client-cert-auth"), "true".into());
+            }
+        }
+        settings
+    }
+}
+
+/// The same places, all of them https.
+pub fn secured(urls: &[PeerUrl]) -> Vec<PeerUrl> {
+    dedup(urls.iter().map(|url| url.with_scheme(Scheme::Https)).collect())
+}
+
+fn without_legacy(urls: Vec<PeerUrl>) -> Vec<PeerUrl> {
+    let kept: Vec<_> = urls.iter().filter(|url| url.at().port() != LEGACY_PORT).cloned().collect();
+    // A member that serves the legacy port alone keeps its host, at the current port.
+    if kept.is_empty() {
+        dedup(urls.iter().map(|url| PeerUrl::new(url.scheme(), url.at().with_port(2379))).collect())
+    } else {
+        kept
+    }
+}
+
+fn secured_cluster(cluster: &str) -> String {
+    cluster
+        .split(',')
+        .map(|entry| match entry.split_once("=http://") {
+            Some((name, at)) => format!("{name}=https://{at}"),
+            None => entry.to_owned(),
+        })
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+fn one(flag: &str, urls: &[PeerUrl]) -> Settings {
+    Settings::from([(flag.to_owned(), join(urls))])
+}
+
+fn dedup(urls: Vec<PeerUrl>) -> Vec<PeerUrl> {
+    let mut seen = Vec::with_capacity(urls.len());
+    for url in urls {
+        if !seen.contains(&url) {
+            seen.push(url);
+        }
+    }
+    seen
+}
+
+/// The highest stage whose settings a process runs with; none when it runs with something else.
+///
+/// # Errors
+/// [`UrlError`] when a URL in the base is not well formed.
+pub fn recognise(recipe: &Recipe<'_>, actual: &Settings) -> Result<Option<Stage>, UrlError> {
+    for stage in Stage::ALL.into_iter().rev() {
+        if differences(&recipe.settings(stage)?, actual).is_empty() {
+            return Ok(Some(stage));
+        }
+    }
+    Ok(None)
+}
+
+/// The relevant flags in which two sets of settings differ, with both values; lists of URLs compare as sets.
+pub fn differences(wanted: &Settings, actual: &Settings) -> Vec<(String, String, String)> {
+    let value = |settings: &Settings, flag: &str| settings.get(flag).cloned().unwrap_or_default();
+    RELEVANT
+        .iter()
+        .map(|&flag| (flag.to_owned(), value(wanted, flag), value(actual, flag)))
+        .filter(|(flag, wanted, actual)| normal(flag, wanted) != normal(flag, actual))
+        .collect()
+}
+
+fn normal(flag: &str, value: &str) -> Vec<String> {
+    if flag.ends_with("-auth") {
+        // An unset boolean is false; etcd takes what Go's strconv.ParseBool takes.
+        return vec![matches!(value, "true" | "1" | "t" | "T" | "TRUE" | "True").to_string()];
+    }
+    let mut items: Vec<String> = value.split(',').map(|item| item.trim().to_owned()).collect();
+    items.sort();
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(listen: &str) -> Settings {
+        Settings::from([
+            ("listen-client-urls".to_owned(), listen.to_owned()),
+            ("advertise-client-urls".to_owned(), "http://172.16.0.101:2379".to_owned()),
+            ("listen-peer-urls".to_owned(), "http://0.0.0.0:2380".to_owned()),
+            ("initial-advertise-peer-urls".to_owned(), "http://172.16.0.101:2380".to_owned()),
+        ])
+    }
+
+    fn recipe(base: &Settings, shared_port: bool) -> Recipe<'_> {
+        Recipe {
+            base,
+            ssl_dir: Path::new("/etc/ssl/etcd"),
+            pair: "server1",
+            loopback: "127.0.0.1".parse().unwrap(),
+            shared_port,
+            client_auth: true,
+        }
+    }
+
+    #[test]
+    fn it_ends_as_the_documents_do() {
+        let base = base("http://0.0.0.0:2379,http://0.0.0.0:4001");
+        let tls = recipe(&base, false).settings(Stage::Tls).unwrap();
+        assert_eq!(tls["listen-client-urls"], "https://0.0.0.0:2379,http://127.0.0.1:4001");
+        assert_eq!(tls["advertise-client-urls"], "https://172.16.0.101:2379");
+        assert_eq!(tls["listen-peer-urls"], "https://0.0.0.0:2380");
+        assert_eq!(tls["initial-advertise-peer-urls"], "https://172.16.0.101:2380");
+        assert_eq!(tls["peer-key-file"], "/etc/ssl/etcd/server1-key.pem");
+        let sealed = recipe(&base, false).settings(Stage::Sealed).unwrap();
+        assert_eq!(sealed["listen-client-urls"], "https://0.0.0.0:2379");
+    }
+
+    #[test]
+    fn https_stands_beside_http_until_clients_have_moved() {
+        let base = base("http://0.0.0.0:2379");
+        let listen =
+            |shared| recipe(&base, shared).settings(Stage::Certs).unwrap()["listen-client-urls"].clone();
+        assert_eq!(listen(true), "http://0.0.0.0:2379,https://0.0.0.0:2379,http://127.0.0.1:4001");
+        assert_eq!(listen(false), "http://0.0.0.0:2379,https://0.0.0.0:2378,http://127.0.0.1:4001");
+    }
+
+    #[test]
+    fn every_stage_is_recognised_and_nothing_else() {
+        let base = base("http://0.0.0.0:2379");
+        let recipe = recipe(&base, true);
+        for stage in Stage::ALL {
+            let settings = recipe.settings(stage).unwrap();
+            assert_eq!(recognise(&recipe, &settings).unwrap(), Some(stage));
+        }
+        let mut other = recipe.settings(Stage::Tls).unwrap();
+        other.insert("client-cert-auth".into(), "false".into());
+        assert_eq!(recognise(&recipe, &other).unwrap(), None);
+    }
+
+    #[test]
+    fn the_versions_with_the_shared_port_fix() {
+        for (version, can) in [
+            ("3.3.25", false),
+            ("3.4.23", false),
+            ("3.4.25", true),
+            ("3.5.1", false),
+            ("3.5.8", true),
+            ("3.6.0", true),
+        ] {
+            assert_eq!(can_share_port(version), can, "{version}");
+        }
+    }
+}

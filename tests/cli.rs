@@ -1,0 +1,70 @@
+//! What the command line answers: each file in `tests/cli` is a page of commands and their answers.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test arranges its own files and runs the tool"
+)]
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+const TOOL: &str = env!("CARGO_BIN_EXE_etcd-pki");
+
+#[test]
+fn pages() {
+    trycmd::TestCases::new().env("ETCDPKI_DIR", "./pki").case("tests/cli/*.trycmd");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    for arguments in [&["man"][..], &["completions", "bash"], &["--help"]] {
+        let mut child = Command::new(TOOL).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert!(matches!(child.wait().unwrap().code(), Some(0)), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_shell_is_given_names_from_the_pki_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["server1", "server2", "client1", "ca", ".hidden"] {
+        std::fs::write(dir.path().join(format!("{name}-key.pem")), "").unwrap();
+    }
+    let script = Command::new(TOOL).args(["completions", "bash"]).output().unwrap();
+    assert!(script.status.success());
+    let ask = "
+        COMP_WORDS=(etcd-pki install ser) COMP_CWORD=2 COMP_TYPE=9
+        _clap_complete_etcd_pki etcd-pki ser install
+        printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let path = std::path::Path::new(TOOL).parent().unwrap();
+    let mut bash = Command::new("bash")
+        .env("PATH", format!("{}:{}", path.display(), std::env::var("PATH").unwrap()))
+        .env("ETCDPKI_DIR", dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = bash.stdin.take().unwrap();
+    stdin.write_all(&[&script.stdout, ask.as_bytes()].concat()).unwrap();
+    drop(stdin);
+    let answer = bash.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(answer.stdout).unwrap(), "server1\nserver2\n");
+}
+
+#[test]
+fn every_page_is_good_roff() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = Command::new(TOOL).args(["man", "--dir"]).arg(dir.path()).output().unwrap();
+    assert!(made.status.success());
+    let mut pages = 0;
+    for page in std::fs::read_dir(dir.path()).unwrap() {
+        let page = page.unwrap().path();
+        let shown = Command::new("man").args(["--warnings", "-l"]).arg(&page).output().unwrap();
+        let warnings = String::from_utf8(shown.stderr).unwrap();
+        assert!(shown.status.success() && warnings.is_empty(), "{}: {warnings}", page.display());
+        assert!(!shown.stdout.is_empty());
+        pages += 1;
+    }
+    assert!(pages > 5);
+}

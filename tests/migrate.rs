@@ -1,5 +1,5 @@
 //! The live migration on real etcd: every stage, what is in its way, and who must move first.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! kill -9 at random moments of the live migration: the next run always finishes it.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};

@@ -67,6 +67,7 @@ enum Command {
     Issue(issue::IssueArgs),
     List(list::ListArgs),
     Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
     Install(install::InstallArgs),
     Migrate(migrate::MigrateArgs),
     Rehearse(rehearse::RehearseArgs),
@@ -74,7 +75,6 @@ enum Command {
     Man(man::ManArgs),
     #[command(hide = true)]
     Supervise(supervise::SuperviseArgs),
-    Verify(verify::VerifyArgs),
 }
 
 /// What a command is given: the global options and where to print.

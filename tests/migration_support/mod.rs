@@ -1,5 +1,10 @@
 //! A real cluster to migrate, and the commands as a user types them.
-#![allow(dead_code, unreachable_pub, reason = "not every test file needs all of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::disallowed_methods,
+    reason = "not every test file needs all of it"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

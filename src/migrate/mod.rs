@@ -14,6 +14,7 @@ mod node;
 mod observe;
 mod place;
 pub mod plan;
+mod preflight;
 pub mod stage;
 mod traces;
 

@@ -1,1 +1,211 @@
 //! Judges certificates the way etcd, a Go program, does.
+//!
+//! [`judge`] is a pure function: bytes in, a verdict and findings out. The verdict is what etcd itself would do, by
+//! the rules of the Go release it was built with; findings say why, in etcd's own words, and what to do; lints on
+//! top never change the verdict. The pitfalls have stable codes and pages in [`pitfalls`].
+
+pub mod certificate;
+mod chain;
+mod constraints;
+mod der;
+mod extensions;
+mod go;
+mod input;
+mod judge;
+mod key;
+mod lints;
+mod names;
+pub mod on_disk;
+mod peer;
+mod pem;
+pub mod pitfalls;
+mod policies;
+mod public_key;
+pub mod report;
+mod signature;
+pub mod target;
+mod when;
+
+use std::net::IpAddr;
+
+use ::time::OffsetDateTime;
+use serde::Serialize;
+
+pub use go::{GoVersion, UnknownVersion};
+pub use judge::{judge, leaf_of};
+pub use pitfalls::{Code, Pitfall, catalogue};
+pub use public_key::{Curve, PublicKey};
+
+/// What a certificate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// etcd's client port: judged as a client does.
+    Server,
+    /// A member's peer certificate: judged as a server by those who dial it, as a client by those it dials.
+    Peer,
+    /// Whoever dials a client port.
+    Client,
+    /// A proxy: both, and without a common name.
+    Proxy,
+}
+
+impl Role {
+    /// Whether somebody dials it.
+    pub fn serves(self) -> bool {
+        !matches!(self, Self::Client)
+    }
+
+    /// Whether it dials with its certificate.
+    pub fn dials(self) -> bool {
+        !matches!(self, Self::Server)
+    }
+
+    /// `server`, `peer`, `client` or `proxy`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Peer => "peer",
+            Self::Client => "client",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+/// What is judged, and against what.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// PEM as in `--cert-file`: the leaf first, then intermediates in any order.
+    pub chain: &'a [u8],
+    /// PEM as in `--key-file`; without it the pair is not judged.
+    pub key: Option<&'a [u8]>,
+    /// PEM as in `--trusted-ca-file`.
+    pub ca: &'a [u8],
+    /// Further intermediates, PEM, as if they were sent along; may be empty.
+    pub extra_chain: &'a [u8],
+    /// What the certificate is for.
+    pub role: Role,
+    /// Names and addresses that are dialled: each must be covered.
+    pub hosts: &'a [String],
+    /// The address a peer or proxy dials from, as the others see it.
+    pub source_ip: Option<IpAddr>,
+    /// When.
+    pub at: OffsetDateTime,
+    /// Whose rules.
+    pub go: GoVersion,
+    /// A server that demands client certificates: its own gateway then shows the server's certificate as a client.
+    pub client_cert_auth: bool,
+    /// What the system's resolver says of `source_ip` and the DNS SANs; `None` where nobody asked.
+    pub lookups: Option<&'a Lookups>,
+}
+
+impl<'a> Request<'a> {
+    /// A chain, a CA and a role, now, by the newest rules, with nothing else known.
+    pub fn new(chain: &'a [u8], ca: &'a [u8], role: Role) -> Self {
+        Self {
+            chain,
+            key: None,
+            ca,
+            extra_chain: &[],
+            role,
+            hosts: &[],
+            source_ip: None,
+            at: OffsetDateTime::now_utc(),
+            go: GoVersion::NEWEST,
+            client_cert_auth: false,
+            lookups: None,
+        }
+    }
+}
+
+/// Answers of a resolver, which etcd's peer check asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Lookups {
+    /// The names of the source address (reverse).
+    pub reverse: Vec<String>,
+    /// Names and the addresses they have (forward).
+    pub forward: Vec<(String, Vec<IpAddr>)>,
+}
+
+/// What etcd would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Let it in.
+    Accept,
+    /// Refuse it.
+    Reject,
+}
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Accepted, and will bite.
+    Warning,
+    /// Refused, or about to be.
+    Error,
+}
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which pitfall.
+    pub code: Code,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What was found, in this file.
+    pub message: String,
+    /// What etcd or its client prints.
+    pub etcd_says: Option<String>,
+    /// What to do, as a command where there is one.
+    pub fix: Option<String>,
+}
+
+impl Serialize for Finding {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut out = serializer.serialize_struct("Finding", 6)?;
+        out.serialize_field("code", &self.code)?;
+        out.serialize_field("name", self.code.name())?;
+        out.serialize_field("severity", &self.severity)?;
+        out.serialize_field("message", &self.message)?;
+        out.serialize_field("etcd_says", &self.etcd_says)?;
+        out.serialize_field("fix", &self.fix)?;
+        out.end()
+    }
+}
+
+/// A verdict and what led to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// What etcd would do.
+    pub verdict: Verdict,
+    /// The findings, what decided the verdict first.
+    pub findings: Vec<Finding>,
+    /// The leaf, where there is one that can be read.
+    pub leaf: Option<Leaf>,
+}
+
+/// What a leaf says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaf {
+    /// The subject for people.
+    pub subject: String,
+    /// The common name; may be empty.
+    pub common_name: String,
+    /// The last moment it is valid.
+    pub not_after: OffsetDateTime,
+    /// DNS and IP SANs, as written.
+    pub hosts: Vec<String>,
+    /// Whether it may be used by servers.
+    pub for_servers: bool,
+    /// Whether it may be used by clients.
+    pub for_clients: bool,
+    /// Whether it is a CA.
+    pub is_ca: bool,
+    /// Whether subject and issuer are the same.
+    pub self_issued: bool,
+}

@@ -1,0 +1,140 @@
+//! Whose rules apply: the Go that an etcd was built with.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A Go release, such as 1.19.8. Judging differs between releases; see the constants' notes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GoVersion {
+    minor: u16,
+    patch: u16,
+}
+
+impl GoVersion {
+    /// The newest release whose rules are known here.
+    pub const NEWEST: Self = Self::new(27, 0);
+
+    // Where Go's judgement changed. Read in the sources of 1.19.8, 1.21.13, 1.22, 1.23, 1.24, 1.26 and 1.27.
+
+    /// SHA-1 signatures are refused from here on.
+    pub(crate) const NO_SHA1: Self = Self::new(18, 0);
+    /// Arcs of object identifiers must be minimal; name constraints look at every certificate below, no longer at
+    /// the leaf and the constraining certificate itself; RSA above 8192 bits is refused in a handshake; errors say
+    /// `tls: failed to verify certificate: `.
+    pub(crate) const STRICT_OIDS: Self = Self::new(21, 0);
+    /// `*` alone as a SAN covers nothing.
+    pub(crate) const NO_BARE_WILDCARD: Self = Self::new(23, 0);
+    /// Negative serial numbers and critical SKI, AKI and AIA are refused; duplicate extensions are named.
+    pub(crate) const NO_NEGATIVE_SERIAL: Self = Self::new(23, 0);
+    /// RSA below 1024 bits is refused; policies, their mappings and constraints are judged.
+    pub(crate) const POLICIES: Self = Self::new(24, 0);
+    /// Name constraints are checked once a chain stands, without a limit on comparisons; an excluded name excludes
+    /// the wildcard over it; a negative path length and reserved BMPString characters are refused.
+    pub(crate) const CHAIN_CONSTRAINTS: Self = Self::new(26, 0);
+    /// IPv4-mapped addresses are refused; names may hold values that are no strings.
+    pub(crate) const NO_MAPPED: Self = Self::new(27, 0);
+
+    /// Go 1.`minor`.`patch`.
+    pub const fn new(minor: u16, patch: u16) -> Self {
+        Self { minor, patch }
+    }
+
+    /// The Go that the upstream release of this etcd was built with. Distributions differ: `etcd --version`
+    /// prints theirs. An unknown patch release takes that of the nearest one before it.
+    pub fn of_etcd(version: &str) -> Result<Self, UnknownVersion> {
+        let (major, minor, patch) = numbers(version).ok_or_else(|| UnknownVersion(version.to_owned()))?;
+        if (major, minor) > (3, 6) {
+            return Ok(Self::NEWEST);
+        }
+        let wanted = (major, minor, patch.unwrap_or(u16::MAX));
+        ETCD_BUILDS
+            .iter()
+            .rev()
+            .find(|(etcd, _)| *etcd <= wanted)
+            .map(|(_, go)| *go)
+            .ok_or_else(|| UnknownVersion(version.to_owned()))
+    }
+}
+
+/// Upstream releases and their Go, ascending: the first release of each Go that was seen in a release's own output
+/// or its Dockerfile.
+const ETCD_BUILDS: &[((u16, u16, u16), GoVersion)] = &[
+    ((2, 0, 0), GoVersion::new(4, 0)),
+    ((3, 0, 0), GoVersion::new(6, 0)),
+    ((3, 1, 0), GoVersion::new(7, 0)),
+    ((3, 2, 0), GoVersion::new(8, 0)),
+    ((3, 3, 0), GoVersion::new(10, 0)),
+    ((3, 4, 0), GoVersion::new(12, 0)),
+    ((3, 4, 22), GoVersion::new(16, 0)),
+    ((3, 4, 26), GoVersion::new(19, 0)),
+    ((3, 4, 37), GoVersion::new(23, 8)),
+    ((3, 5, 0), GoVersion::new(16, 0)),
+    ((3, 5, 9), GoVersion::new(19, 9)),
+    ((3, 5, 10), GoVersion::new(20, 10)),
+    ((3, 5, 13), GoVersion::new(21, 8)),
+    ((3, 5, 16), GoVersion::new(22, 7)),
+    ((3, 5, 19), GoVersion::new(23, 7)),
+    ((3, 5, 23), GoVersion::new(24, 7)),
+    ((3, 5, 28), GoVersion::new(25, 8)),
+    ((3, 6, 0), GoVersion::new(23, 9)),
+    ((3, 6, 9), GoVersion::new(25, 8)),
+];
+
+/// A version that is none, or that is older than anything known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no version that is known here")]
+pub struct UnknownVersion(String);
+
+impl FromStr for GoVersion {
+    type Err = UnknownVersion;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match numbers(text.strip_prefix("go").unwrap_or(text)) {
+            Some((1, minor, patch)) => Ok(Self::new(minor, patch.unwrap_or(0))),
+            _ => Err(UnknownVersion(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for GoVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "1.{}.{}", self.minor, self.patch)
+    }
+}
+
+/// `X.Y` or `X.Y.Z`, with a `v` before and `-rc.0`, `+git` behind.
+fn numbers(text: &str) -> Option<(u16, u16, Option<u16>)> {
+    let text = text.trim().trim_start_matches('v');
+    let text = text.split(['-', '+', ' ']).next()?;
+    let mut parts = text.split('.').map(|part| part.parse::<u16>().ok());
+    let major = parts.next()??;
+    let minor = parts.next()??;
+    let patch = match parts.next() {
+        None => None,
+        Some(part) => Some(part?),
+    };
+    parts.next().is_none().then_some((major, minor, patch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_etcd_release_has_its_go() {
+        let go = |text: &str| GoVersion::of_etcd(text).unwrap().to_string();
+        assert_eq!(go("3.5.16"), "1.22.7");
+        assert_eq!(go("v3.5.17"), "1.22.7");
+        assert_eq!(go("3.4"), "1.23.8");
+        assert_eq!(go("3.4.23"), "1.16.0");
+        assert_eq!(go("3.7.0-rc.1"), GoVersion::NEWEST.to_string());
+        assert!(GoVersion::of_etcd("three").is_err() && GoVersion::of_etcd("1.0").is_err());
+    }
+
+    #[test]
+    fn go_versions_are_ordered() {
+        let go = |text: &str| text.parse::<GoVersion>().unwrap();
+        assert!(go("1.19.8") < go("go1.23") && go("1.23") < GoVersion::NEWEST);
+        assert!("2.0".parse::<GoVersion>().is_err() && "1".parse::<GoVersion>().is_err());
+    }
+}

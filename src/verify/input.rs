@@ -1,0 +1,154 @@
+//! The PEM files of a request, read as etcd reads them.
+
+use super::certificate::{Certificate, ParseError};
+use super::go::GoVersion;
+use super::judge::Findings;
+use super::pem::{self, Block};
+use super::pitfalls::Code;
+
+/// The certificates that are sent: blocks of the chain file and of the extra chain.
+pub(super) struct Sent {
+    pub(super) blocks: Vec<Block>,
+}
+
+impl Sent {
+    /// Finds the certificates; says what is there instead when there is none.
+    pub(super) fn read(chain: &[u8], extra: &[u8], findings: &mut Findings) -> Option<Self> {
+        let found = pem::blocks(chain);
+        if !found.iter().any(Block::is_certificate) {
+            no_certificate(chain, &found, findings);
+            return None;
+        }
+        let mut blocks: Vec<Block> = found.into_iter().filter(Block::is_certificate).collect();
+        blocks.extend(pem::blocks(extra).into_iter().filter(Block::is_certificate));
+        Some(Self { blocks })
+    }
+
+    /// Parses them all: Go refuses a handshake in which one of them cannot be read.
+    pub(super) fn parse(&self, go: GoVersion, findings: &mut Findings) -> Option<Vec<Certificate<'_>>> {
+        let mut out = Vec::new();
+        for (at, block) in self.blocks.iter().enumerate() {
+            match Certificate::parse(&block.der, go) {
+                Ok(certificate) => out.push(certificate),
+                Err(error) => {
+                    let which = if at == 0 {
+                        "the certificate".to_owned()
+                    } else {
+                        format!("certificate {} of the chain", at + 1)
+                    };
+                    findings.reject(
+                        code_of(&error, &block.der),
+                        format!("{which} cannot be read by Go: {}", error.0),
+                        error.to_string(),
+                        "issue it again with a tool that writes what Go reads: etcd-pki issue NAME",
+                    );
+                    return None;
+                }
+            }
+        }
+        Some(out)
+    }
+}
+
+fn no_certificate(bytes: &[u8], blocks: &[Block], findings: &mut Findings) {
+    let labels: Vec<_> = blocks.iter().map(|block| block.label.as_str()).collect();
+    if labels.is_empty() {
+        let der = bytes.first() == Some(&0x30) && Certificate::parse(bytes, GoVersion::new(19, 0)).is_ok();
+        let message = match () {
+            () if der => "the file is DER, etcd wants PEM",
+            () if bytes.is_empty() => "the file is empty",
+            () => "there is no PEM block in the file",
+        };
+        findings.reject(
+            Code::NotPem,
+            message,
+            "tls: failed to find any PEM data in certificate input",
+            "openssl x509 -inform der -in FILE -out FILE.pem",
+        );
+    } else if labels.len() == 1 && labels[0].ends_with("PRIVATE KEY") {
+        findings.reject(
+            Code::NotACertificate,
+            "the file holds a private key, not a certificate",
+            "tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs may have been switched",
+            "name the certificate in --cert-file and the key in --key-file",
+        );
+    } else {
+        findings.reject(
+            Code::NotACertificate,
+            format!("the file holds no CERTIFICATE block, but {}", labels.join(", ")),
+            format!(
+                "tls: failed to find \"CERTIFICATE\" PEM block in certificate input after skipping PEM blocks of the following types: [{}]",
+                labels.join(" ")
+            ),
+            "have the request signed and use the certificate: etcd-pki sign FILE.csr",
+        );
+    }
+}
+
+/// Which pitfall a parse error is.
+pub(super) fn code_of(error: &ParseError, der: &[u8]) -> Code {
+    match error.0.as_str() {
+        text if text.starts_with("certificate contains duplicate") => Code::DuplicateExtension,
+        "negative serial number" => Code::NegativeSerial,
+        "unsupported elliptic curve" => Code::UnsupportedCurve,
+        _ if is_request(der) || is_key(der) => Code::NotACertificate,
+        _ => Code::MalformedCertificate,
+    }
+}
+
+fn is_request(der: &[u8]) -> bool {
+    use x509_parser::prelude::FromDer;
+    x509_parser::certification_request::X509CertificationRequest::from_der(der).is_ok()
+}
+
+fn is_key(der: &[u8]) -> bool {
+    // A key begins with its version number where a certificate has another SEQUENCE.
+    super::der::Der(der).read(super::der::SEQUENCE).is_some_and(|inner| inner.peek(super::der::INTEGER))
+}
+
+/// The blocks of a CA file that are read as certificates.
+pub(super) struct CaFile {
+    blocks: Vec<Block>,
+}
+
+impl CaFile {
+    pub(super) fn read(ca: &[u8]) -> Self {
+        Self { blocks: pem::blocks(ca) }
+    }
+
+    /// The roots. etcd reads every block as a certificate, whatever its label, and does not start when one cannot be
+    /// read.
+    pub(super) fn parse(&self, go: GoVersion, findings: &mut Findings) -> Vec<Certificate<'_>> {
+        let mut roots = Vec::new();
+        for block in &self.blocks {
+            match Certificate::parse(&block.der, go) {
+                Ok(certificate) => roots.push(certificate),
+                Err(error) if block.is_certificate() => {
+                    findings.reject(
+                        code_of(&error, &block.der),
+                        format!("a certificate in the CA file cannot be read by Go: {}", error.0),
+                        error.to_string(),
+                        "take it out of the CA file",
+                    );
+                }
+                Err(error) => {
+                    findings.reject(
+                        Code::CaFileJunk,
+                        format!("the CA file holds a block {:?}, which is no certificate", block.label),
+                        error.to_string(),
+                        "leave only CERTIFICATE blocks in the CA file",
+                    );
+                }
+            }
+        }
+        if self.blocks.is_empty() {
+            findings.reject(
+                Code::EmptyCaFile,
+                "the CA file holds no certificate",
+                "x509: certificate signed by unknown authority",
+                "put the CA's certificate into it, as PEM, and restart etcd",
+            );
+        }
+        roots
+    }
+}

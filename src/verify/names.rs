@@ -1,0 +1,327 @@
+//! Names: whether a certificate speaks for a host, as Go's `VerifyHostname` has it, and the small parsers for
+//! domains, mail addresses and URIs that name constraints need.
+
+use std::net::IpAddr;
+
+use super::certificate::{Certificate, ParseError};
+use super::go::GoVersion;
+
+/// The first twelve bytes of an IPv4-mapped IPv6 address.
+pub(crate) const V4_MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+/// From how many names on Go 1.26 counts them instead of listing them.
+const MANY: usize = 100;
+
+/// Whether the certificate speaks for `host`; if not, Go's words.
+///
+/// An address is looked for among the IP SANs only, a v4-mapped one equals its v4 form. A name is compared without
+/// regard to case and to one trailing dot; `*` stands for the whole left-most label only. The common name never
+/// counts.
+pub(crate) fn verify_host(certificate: &Certificate<'_>, host: &str, go: GoVersion) -> Result<(), String> {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let found = match address(bare, go) {
+        Some(ip) => certificate.extensions.ips().iter().any(|san| san.to_canonical() == ip),
+        None => certificate.extensions.dns().iter().any(|pattern| covers(pattern, host, go)),
+    };
+    if found { Ok(()) } else { Err(host_error(certificate, bare, go)) }
+}
+
+/// The address that a text is to Go; a zone (`fe80::1%eth0`) is looked over from 1.27 on.
+fn address(text: &str, go: GoVersion) -> Option<IpAddr> {
+    let text = match text.split_once('%') {
+        Some((ip, zone)) if go >= GoVersion::NO_MAPPED && ip.contains(':') && !zone.is_empty() => ip,
+        _ => text,
+    };
+    text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+}
+
+/// Whether a DNS SAN covers a name.
+pub(crate) fn covers(pattern: &str, host: &str, go: GoVersion) -> bool {
+    let host = host.to_ascii_lowercase();
+    // A bare `*` is no host name any more.
+    let bare = pattern == "*" && go >= GoVersion::NO_BARE_WILDCARD;
+    if is_valid(&host, false) && is_valid(pattern, true) && !bare {
+        matches(pattern, &host)
+    } else {
+        // What is no host name is compared exactly.
+        !matches!(pattern, "" | ".")
+            && !matches!(host.as_str(), "" | ".")
+            && pattern.to_ascii_lowercase() == host
+    }
+}
+
+fn matches(pattern: &str, host: &str) -> bool {
+    let pattern = pattern.to_ascii_lowercase();
+    let host = host.to_ascii_lowercase();
+    let host = host.strip_suffix('.').unwrap_or(&host);
+    if pattern.is_empty() || host.is_empty() {
+        return false;
+    }
+    let (left, right): (Vec<_>, Vec<_>) = (pattern.split('.').collect(), host.split('.').collect());
+    left.len() == right.len()
+        && left
+            .iter()
+            .zip(&right)
+            .enumerate()
+            .all(|(at, (want, have))| (at == 0 && *want == "*") || want == have)
+}
+
+fn is_valid(host: &str, pattern: bool) -> bool {
+    let host = if pattern { host } else { host.strip_suffix('.').unwrap_or(host) };
+    host.split('.').enumerate().all(|(at, label)| {
+        (pattern && at == 0 && label == "*")
+            || (!label.is_empty()
+                && label.bytes().enumerate().all(|(at, byte)| {
+                    byte.is_ascii_alphanumeric() || byte == b'_' || (byte == b'-' && at != 0)
+                }))
+    })
+}
+
+fn host_error(certificate: &Certificate<'_>, host: &str, go: GoVersion) -> String {
+    if certificate.extensions.san.is_none() && matches(&certificate.common_name(), host) {
+        return "x509: certificate relies on legacy Common Name field, use SANs instead".to_owned();
+    }
+    let (names, kind): (Vec<String>, _) = if host.parse::<IpAddr>().is_ok() {
+        let ips = certificate.extensions.ips();
+        if ips.is_empty() {
+            return format!(
+                "x509: cannot validate certificate for {host} because it doesn't contain any IP SANs"
+            );
+        }
+        (ips.iter().map(|ip| ip.to_canonical().to_string()).collect(), "IP SANs")
+    } else {
+        (certificate.extensions.dns().iter().map(|&name| name.to_owned()).collect(), "names")
+    };
+    if go >= GoVersion::CHAIN_CONSTRAINTS && names.len() >= MANY {
+        return format!("x509: certificate is valid for {} {kind}, but none matched {host}", names.len());
+    }
+    let valid = names.join(", ");
+    if valid.is_empty() {
+        return format!("x509: certificate is not valid for any names, but wanted to match {host}");
+    }
+    format!("x509: certificate is valid for {valid}, not {host}")
+}
+
+/// Whether a text is a domain to Go: printable labels, none empty, no dot at the end. The empty text is one.
+pub(super) fn is_domain(text: &str, constraint: bool, go: GoVersion) -> bool {
+    if text.is_empty() {
+        return true;
+    }
+    // Before 1.26 one leading dot too many went unseen.
+    let mut text = text;
+    if constraint {
+        text = text.strip_prefix('.').unwrap_or(text);
+    }
+    if go < GoVersion::CHAIN_CONSTRAINTS {
+        text = text.strip_prefix('.').unwrap_or(text);
+        if text.is_empty() {
+            // `.` alone has an empty last label, unless the constraint's dot was taken off before.
+            return constraint;
+        }
+    }
+    text.split('.').all(|label| !label.is_empty() && label.bytes().all(|byte| (33..=126).contains(&byte)))
+}
+
+/// A uniformResourceIdentifier SAN: only its host matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Uri<'a> {
+    /// As written.
+    pub(super) text: &'a str,
+    /// The host with its port, if any; may be empty.
+    pub(super) host: String,
+}
+
+impl<'a> Uri<'a> {
+    pub(super) fn parse(text: &'a str, go: GoVersion) -> Result<Self, ParseError> {
+        let host = uri_host(text).ok_or_else(|| ParseError(format!("cannot parse URI {text:?}")))?;
+        if is_domain(&host, false, go) {
+            Ok(Self { text, host })
+        } else {
+            Err(ParseError(format!("cannot parse URI {text:?}: invalid domain")))
+        }
+    }
+
+    /// The host alone, for constraints; `Err` where Go cannot match it against any.
+    pub(super) fn constrained_host(&self) -> Result<String, String> {
+        if self.host.is_empty() {
+            return Err(format!(
+                "URI with empty host ({:?}) cannot be matched against constraints",
+                self.text
+            ));
+        }
+        let mut host = self.host.as_str();
+        if host.contains(':') && !host.ends_with(']') {
+            let (name, _) = host.rsplit_once(':').expect("a colon was seen");
+            if name.contains(':') && !name.starts_with('[') {
+                return Err(format!("cannot parse URI host {host:?}: too many colons in address"));
+            }
+            host = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        }
+        if host.parse::<IpAddr>().is_ok() || (host.starts_with('[') && host.ends_with(']')) {
+            return Err(format!("URI with IP ({:?}) cannot be matched against constraints", self.text));
+        }
+        Ok(host.to_ascii_lowercase())
+    }
+}
+
+/// The host of a URI as Go's `url.Parse` finds it; `None` where that fails.
+fn uri_host(text: &str) -> Option<String> {
+    if text.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
+        return None;
+    }
+    let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
+    if !escapes_are_sound(fragment) {
+        return None;
+    }
+    let (scheme, rest) = scheme(text)?;
+    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
+    if !rest.starts_with('/') {
+        if !scheme.is_empty() {
+            return Some(String::new());
+        }
+        let segment = rest.split('/').next().unwrap_or_default();
+        return (!segment.contains(':') && escapes_are_sound(rest)).then(String::new);
+    }
+    if scheme.is_empty() && rest.starts_with("///") || !rest.starts_with("//") {
+        return escapes_are_sound(rest).then(String::new);
+    }
+    let authority = &rest[2..];
+    let (authority, path) = authority.split_at(authority.find('/').unwrap_or(authority.len()));
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let user_ok =
+        user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&byte));
+    if !user_ok || !escapes_are_sound(user) || !escapes_are_sound(path) {
+        return None;
+    }
+    let port = match host.strip_prefix('[') {
+        Some(_) => &host[host.rfind(']')? + 1..],
+        None => host.rfind(':').map_or("", |at| &host[at..]),
+    };
+    let port_ok = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let host_ok = host.bytes().all(|byte| {
+        byte >= 0x80 || byte.is_ascii_alphanumeric() || b"-_.~!$&'()*+,;=:[]<>\"%".contains(&byte)
+    });
+    // Only %25 and escapes of non-ASCII bytes may stand in a host; either way it is no domain to match.
+    (port_ok && host_ok && escapes_are_sound(host)).then(|| host.to_owned())
+}
+
+fn scheme(text: &str) -> Option<(&str, &str)> {
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => {}
+            b'0'..=b'9' | b'+' | b'-' | b'.' if at > 0 => {}
+            b':' if at == 0 => return None,
+            b':' => return Some((&text[..at], &text[at + 1..])),
+            _ => return Some(("", text)),
+        }
+    }
+    Some(("", text))
+}
+
+fn escapes_are_sound(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'%')
+        .all(|(at, _)| bytes.get(at + 1..at + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit)))
+}
+
+/// A mail address: what stands before and behind the `@`, the latter in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mailbox {
+    pub(super) local: String,
+    pub(super) domain: String,
+}
+
+impl Mailbox {
+    /// Reads an RFC 2821 mailbox with Go's leniencies: spaces in quotes, escapes outside of them.
+    pub(super) fn parse(text: &str, go: GoVersion) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let (local, rest) = match bytes.first()? {
+            b'"' => quoted(&bytes[1..])?,
+            _ => dotted(bytes)?,
+        };
+        let domain = std::str::from_utf8(rest.strip_prefix(b"@")?).ok()?;
+        let domain_ok =
+            is_domain(domain, false, go) && !(go >= GoVersion::CHAIN_CONSTRAINTS && domain.contains('@'));
+        domain_ok.then(|| Self {
+            local: String::from_utf8_lossy(&local).into_owned(),
+            domain: domain.to_ascii_lowercase(),
+        })
+    }
+}
+
+fn quoted(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut local = Vec::new();
+    loop {
+        let (&byte, after) = rest.split_first()?;
+        rest = after;
+        match byte {
+            b'"' => return Some((local, rest)),
+            b'\\' => {
+                let (&escaped, after) = rest.split_first()?;
+                if !matches!(escaped, 1..=9 | 11 | 12 | 14..=127) {
+                    return None;
+                }
+                local.push(escaped);
+                rest = after;
+            }
+            1..=8 | 11 | 12 | 14..=33 | 35..=91 | 93..=127 => local.push(byte),
+            _ => return None,
+        }
+    }
+}
+
+fn dotted(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut local = Vec::new();
+    while let Some((&byte, after)) = rest.split_first() {
+        let (byte, after) = match byte {
+            b'\\' => {
+                let (&escaped, after) = after.split_first()?;
+                (escaped, after)
+            }
+            byte if byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte) => (byte, after),
+            _ => break,
+        };
+        local.push(byte);
+        rest = after;
+    }
+    let dots = local.is_empty()
+        || local.starts_with(b".")
+        || local.ends_with(b".")
+        || local.windows(2).any(|pair| pair == b"..");
+    (!dots).then_some((local, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_stand_for_one_whole_label() {
+        let covers = |pattern: &str, host: &str| covers(pattern, host, GoVersion::NEWEST);
+        assert!(covers("*.etcd.local", "m1.etcd.local") && covers("*.etcd.local", "M1.Etcd.Local."));
+        assert!(!covers("*.etcd.local", "etcd.local") && !covers("*.etcd.local", "a.m1.etcd.local"));
+        assert!(!covers("m*.etcd.local", "m1.etcd.local") && !covers("*", "m1"));
+        assert!(covers("m_1", "M_1") && covers("a b", "A B"), "no host names: exact");
+        assert!(super::covers("*", "m1", GoVersion::new(19, 8)));
+        assert!(!covers("", "") && !covers(".", "."));
+    }
+
+    #[test]
+    fn uris_and_mailboxes() {
+        let host = |text: &str| uri_host(text);
+        assert_eq!(host("https://User@Example.com:80/x?y#z").unwrap(), "Example.com:80");
+        assert_eq!(host("urn:a:b").unwrap(), "");
+        assert_eq!(host("spiffe://example.org/x").unwrap(), "example.org");
+        assert_eq!(host(":x"), None);
+        assert_eq!(host("http://a:b/"), None);
+        assert_eq!(host("http://%zz/"), None);
+        let go = GoVersion::NEWEST;
+        let mailbox = Mailbox::parse("\"a b\"@Example.com", go).unwrap();
+        assert_eq!((mailbox.local.as_str(), mailbox.domain.as_str()), ("a b", "example.com"));
+        assert!(Mailbox::parse("a..b@example.com", go).is_none() && Mailbox::parse("a", go).is_none());
+    }
+}

@@ -1,0 +1,65 @@
+//! What etcd's peer port asks beyond Go: does the address a peer comes from stand in its certificate?
+//!
+//! Seen in etcd 3.3 to 3.6, `client/pkg/transport/listener_tls.go`: no SAN at all passes; then the IP SANs; then, if
+//! there are DNS SANs, a reverse lookup of the address and a forward lookup of each name that is no wildcard.
+
+use std::net::IpAddr;
+
+use super::certificate::Certificate;
+use super::judge::Findings;
+use super::pitfalls::Code;
+use super::{Lookups, Request, names};
+
+pub(super) fn check_source(request: &Request<'_>, leaf: &Certificate<'_>, findings: &mut Findings) {
+    let Some(source) = request.source_ip else { return };
+    let (ips, dns) = (leaf.extensions.ips(), leaf.extensions.dns());
+    if ips.is_empty() && dns.is_empty() {
+        return;
+    }
+    let source = source.to_canonical();
+    if ips.iter().any(|ip| ip.to_canonical() == source)
+        || dns.iter().any(|name| is_at(name, source, request.lookups))
+    {
+        return;
+    }
+    let says = if dns.is_empty() {
+        names::verify_host(leaf, &source.to_string(), request.go).err().unwrap_or_default()
+    } else {
+        format!("tls: \"{source}\" does not match any of DNSNames [{}]", quoted(dns))
+    };
+    let unless = match (request.lookups, dns.is_empty()) {
+        (None, false) => "; only DNS could still save it: its reverse name, or a DNS SAN that resolves to it",
+        _ => "",
+    };
+    findings.reject(
+        Code::PeerSourceAddress,
+        format!("the members' peer ports refuse it: it dials from {source}, which is not among its SANs{unless}"),
+        says,
+        format!("issue it again with --ip {source}, or start etcd with --experimental-peer-skip-client-san-verification"),
+    );
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a DNS SAN stands for the address: by its reverse names (a wildcard by its suffix), or by its own addresses.
+fn is_at(name: &str, source: IpAddr, lookups: Option<&Lookups>) -> bool {
+    let Some(lookups) = lookups else {
+        // Every hosts file knows this one.
+        return name == "localhost" && source == IpAddr::from([127, 0, 0, 1]);
+    };
+    let by_reverse = lookups.reverse.iter().any(|reverse| {
+        let reverse = reverse.trim_end_matches('.');
+        match name.strip_prefix('*') {
+            Some(suffix) => reverse.ends_with(suffix),
+            None => reverse == name,
+        }
+    });
+    let by_forward = !name.starts_with('*')
+        && lookups
+            .forward
+            .iter()
+            .any(|(forward, ips)| forward == name && ips.iter().any(|ip| ip.to_canonical() == source));
+    by_reverse || by_forward
+}

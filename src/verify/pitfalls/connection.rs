@@ -1,0 +1,113 @@
+//! What goes wrong between two programs: who shows what to whom, and over which protocol.
+
+use super::{Code, Pitfall};
+
+pub(super) const FAMILY: &[Pitfall] = &[
+    Pitfall {
+        code: Code::PeerSourceAddress,
+        title: "a peer dials from an address that its certificate does not have",
+        says: &[
+            "tls: \"…\" does not match any of DNSNames [",
+            "does not match any of DNSNames",
+            "rejected connection from \"…\" (error \"x509: certificate is valid for …, not …\"",
+            "failed to find remote peer in cluster",
+        ],
+        cause: "etcd's peer port, and only that one, compares the source address of the connection with the SANs of \
+            the client certificate: IP SANs first, then DNS SANs by reverse and forward lookup. A certificate without \
+            any IP or DNS SAN passes. NAT and a second interface bite here; the one who dials just sees a close.",
+        cure: "Issue the member's certificate with the address that the others see it come from, or start with \
+            --experimental-peer-skip-client-san-verification.",
+        proof: "etcd-pki verify CERT --ca CA --role peer --source-ip ADDRESS",
+    },
+    Pitfall {
+        code: Code::NoClientCertificate,
+        title: "the client shows no certificate",
+        says: &[
+            "tls: client didn't provide a certificate",
+            "remote error: tls: certificate required",
+            "alert certificate required",
+            "alert number 116",
+            "remote error: tls: bad certificate",
+        ],
+        cause: "The port asks for a client certificate and got none: no --cert/--key, or a client that found none of \
+            its own signed by the CAs that the server named.",
+        cure: "Give the client its pair: etcdctl `--cert --key --cacert`, v2 `--cert-file --key-file --ca-file`, curl \
+            `--cert --key --cacert`.",
+        proof: "etcd-pki verify --connect HOST:PORT --ca CA",
+    },
+    Pitfall {
+        code: Code::HttpToTls,
+        title: "plain HTTP spoken to a TLS port",
+        says: &[
+            "tls: first record does not look like a TLS handshake",
+            "first record does not look like a TLS handshake",
+            "http: TLS handshake error from",
+            "curl: (52) Empty reply from server",
+            "malformed HTTP response",
+            "client sent an HTTP request to an HTTPS server",
+        ],
+        cause: "A client, a health check or a peer still has an http URL. One or a few of these from a member that just \
+            restarted are normal: it replays old peer URLs.",
+        cure: "Use https in the URL; for a peer, `etcdctl member update` to its https peer URL.",
+        proof: "etcd-pki verify --connect HOST:PORT --ca CA",
+    },
+    Pitfall {
+        code: Code::TlsToHttp,
+        title: "TLS spoken to a plain port",
+        says: &[
+            "http: server gave HTTP response to HTTPS client",
+            "server gave HTTP response to HTTPS client",
+            "SSL_ERROR_SYSCALL",
+            "wrong version number",
+            "tls: oversized record received",
+        ],
+        cause: "The URL says https, but nobody serves TLS there (yet).",
+        cure: "Use http in the URL, or give that listener its https URL and its certificate.",
+        proof: "etcd-pki verify --connect HOST:PORT --ca CA",
+    },
+    Pitfall {
+        code: Code::TlsTooOld,
+        title: "the client speaks TLS 1.1 at most",
+        says: &[
+            "tls: client offered only unsupported versions",
+            "client offered only unsupported versions",
+            "remote error: tls: protocol version not supported",
+            "tlsv1 alert protocol version",
+        ],
+        cause: "Go's servers want TLS 1.2 since 1.18.",
+        cure: "Update the client, or let it speak TLS 1.2.",
+        proof: "etcd-pki verify --connect HOST:PORT --ca CA",
+    },
+    Pitfall {
+        code: Code::BadRecordMac,
+        title: "an OpenSSL client that does not trust the server (TLS 1.3)",
+        says: &["local error: tls: bad record MAC", "tls: bad record MAC"],
+        cause: "OpenSSL sends its alert unencrypted when it refuses the server's certificate in TLS 1.3; Go cannot read \
+            it and reports a bad record. Nothing was corrupted.",
+        cure: "Give the client the right CA (`--cacert`).",
+        proof: "etcd-pki verify --connect HOST:PORT --ca CA",
+    },
+    Pitfall {
+        code: Code::CommonNameUser,
+        title: "the certificate's common name is taken for an etcd user",
+        says: &[
+            "etcdserver: permission denied",
+            "etcdserver: user name is empty",
+            "etcdserver: user name not found",
+            "auth: user not found",
+        ],
+        cause: "With authentication on, a client certificate logs in as the user that its common name names: CN=root is \
+            root, a CN that is no user may do nothing, and no CN means no user.",
+        cure: "Set the common name on purpose, or leave it out and log in with --user.",
+        proof: "etcd-pki inspect CERT",
+    },
+    Pitfall {
+        code: Code::SrvDiscovery,
+        title: "SRV discovery checks the discovery domain",
+        says: &["certificate is valid for …, not …", "error querying DNS SRV records"],
+        cause: "With --discovery-srv and no trusted CA, the server name that is checked is the discovery domain, not \
+            the host in the SRV record.",
+        cure: "Add the discovery domain to the members' DNS SANs.",
+        proof: "etcd-pki verify CERT --ca CA --role server --host DOMAIN",
+    },
+];

@@ -1,0 +1,122 @@
+//! What etcd accepts today and what bites later.
+
+use super::{Code, Pitfall};
+
+pub(super) const FAMILY: &[Pitfall] = &[
+    Pitfall {
+        code: Code::ExpiresSoon,
+        title: "the certificate ends soon",
+        says: &[],
+        cause: "It ends within the time that was asked for; etcd accepts it until the last second and nobody afterwards.",
+        cure: "Renew it: `etcd-pki renew NAME`; a pair is read again at every handshake.",
+        proof: "etcd-pki verify CERT --ca CA --expires-within 30d",
+    },
+    Pitfall {
+        code: Code::LongValidity,
+        title: "a leaf that is valid for very long",
+        says: &[],
+        cause: "More than about two years: a stolen key stays good, and whoever must renew it will have forgotten how.",
+        cure: "Issue for a year or less and renew by a timer.",
+        proof: "etcd-pki inspect CERT",
+    },
+    Pitfall {
+        code: Code::OutlivesCa,
+        title: "a leaf that outlives its CA",
+        says: &[],
+        cause: "It ends after the CA does: on that day it stops working, whatever its own date says.",
+        cure: "Rotate the CA in time, or issue for less.",
+        proof: "etcd-pki verify CERT --ca CA",
+    },
+    Pitfall {
+        code: Code::WeakRootSignature,
+        title: "a root that signed itself with SHA-1 or MD5",
+        says: &[],
+        cause: "Nobody checks a root's own signature, so it works; scanners complain, and what made it is old.",
+        cure: "Make a new CA when you rotate it.",
+        proof: "etcd-pki inspect CA",
+    },
+    Pitfall {
+        code: Code::OddSerial,
+        title: "a serial number that is zero, tiny or too long",
+        says: &[],
+        cause: "RFC 5280 wants a positive serial of at most 20 bytes; etcd's revocation compares nothing but serials, so \
+            small ones collide between CAs.",
+        cure: "Issue with random serial numbers.",
+        proof: "etcd-pki inspect CERT",
+    },
+    Pitfall {
+        code: Code::NoKeyIdentifier,
+        title: "no subject or authority key identifier",
+        says: &[],
+        cause: "Go only uses them to order candidates, but with two CAs of one name (a rotation) they are what tells \
+            them apart; other tools refuse certificates without them.",
+        cure: "Issue with subjectKeyIdentifier and authorityKeyIdentifier.",
+        proof: "etcd-pki inspect CERT",
+    },
+    Pitfall {
+        code: Code::NoLoopbackSan,
+        title: "a member's certificate without 127.0.0.1",
+        says: &["certificate is valid for …, not 127.0.0.1"],
+        cause: "etcd's own gateway, health checks and etcdctl on the node dial 127.0.0.1.",
+        cure: "Add 127.0.0.1 (and localhost) to the SANs.",
+        proof: "etcd-pki verify CERT --ca CA --role server --host 127.0.0.1",
+    },
+    Pitfall {
+        code: Code::WildcardSan,
+        title: "a wildcard SAN in a peer's certificate",
+        says: &["does not match any of DNSNames [*."],
+        cause: "etcd's peer check matches a wildcard only against the reverse DNS name of the source address; without \
+            reverse DNS every connection is refused.",
+        cure: "Add the member's address as an IP SAN.",
+        proof: "etcd-pki verify CERT --ca CA --role peer --source-ip ADDRESS",
+    },
+    Pitfall {
+        code: Code::WeakRsa,
+        title: "an RSA key below 2048 bits",
+        says: &[],
+        cause: "1024 bits still work with Go, but are within reach of an attacker, and distributions' OpenSSL refuses \
+            them.",
+        cure: "Make a new key: P-256, or RSA with 2048 bits and more.",
+        proof: "etcd-pki inspect CERT",
+    },
+    Pitfall {
+        code: Code::KeyExposed,
+        title: "a key that others can read",
+        says: &[],
+        cause: "The file's mode lets group or others read it: whoever has an account on the host is a member.",
+        cure: "`chmod 0600 KEY`; if others had accounts there, issue a new pair.",
+        proof: "etcd-pki verify DIRECTORY",
+    },
+    Pitfall {
+        code: Code::KeyOwner,
+        title: "a key that etcd's user does not own",
+        says: &[],
+        cause: "A key of mode 0600 that belongs to someone else than the unit's user cannot be read by etcd.",
+        cure: "`chown etcd:etcd KEY`.",
+        proof: "etcd-pki verify DIRECTORY",
+    },
+    Pitfall {
+        code: Code::CaKeyOnNode,
+        title: "the CA's key lies beside a member's files",
+        says: &[],
+        cause: "A node needs the CA's certificate, never its key: whoever takes the node can issue himself anything.",
+        cure: "Move the key to where certificates are issued; if the node was open to others, rotate the CA.",
+        proof: "etcd-pki verify DIRECTORY",
+    },
+    Pitfall {
+        code: Code::LeafIsCa,
+        title: "a CA's certificate used as a leaf",
+        says: &[],
+        cause: "Go accepts a CA certificate as a leaf; its key then lies on a node and can sign anything.",
+        cure: "Issue a leaf for the node and take the CA's key away.",
+        proof: "etcd-pki inspect CERT",
+    },
+    Pitfall {
+        code: Code::NoUsageLimit,
+        title: "a leaf without any extended key usage",
+        says: &[],
+        cause: "Without an extended key usage a certificate is good for everything; Go accepts that, other tools do not.",
+        cure: "Issue with serverAuth and clientAuth for members, clientAuth for clients.",
+        proof: "etcd-pki inspect CERT",
+    },
+];

@@ -1,0 +1,210 @@
+//! Public keys as Go reads them from a SubjectPublicKeyInfo.
+
+use super::certificate::ParseError;
+use super::der::{self, Der};
+use super::go::GoVersion;
+
+/// A curve that Go knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Curve {
+    /// P-224: read, but no TLS.
+    P224,
+    /// P-256.
+    P256,
+    /// P-384.
+    P384,
+    /// P-521.
+    P521,
+}
+
+impl Curve {
+    /// The curve of a named-curve OID's content.
+    pub(crate) fn of_oid(oid: &[u8]) -> Option<Self> {
+        match oid {
+            [0x2b, 0x81, 0x04, 0x00, 0x21] => Some(Self::P224),
+            [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07] => Some(Self::P256),
+            [0x2b, 0x81, 0x04, 0x00, 0x22] => Some(Self::P384),
+            [0x2b, 0x81, 0x04, 0x00, 0x23] => Some(Self::P521),
+            _ => None,
+        }
+    }
+
+    /// How many bytes a coordinate has.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::P224 => 28,
+            Self::P256 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66,
+        }
+    }
+
+    /// `P-256`, as Go prints it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::P224 => "P-224",
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::P521 => "P-521",
+        }
+    }
+
+    /// Whether an uncompressed point lies on the curve.
+    fn has_point(self, point: &[u8]) -> bool {
+        if point.len() != 1 + 2 * self.size() || point[0] != 4 {
+            return false;
+        }
+        match self {
+            Self::P224 => p224::PublicKey::from_sec1_bytes(point).is_ok(),
+            Self::P256 => p256::PublicKey::from_sec1_bytes(point).is_ok(),
+            Self::P384 => p384::PublicKey::from_sec1_bytes(point).is_ok(),
+            Self::P521 => p521::PublicKey::from_sec1_bytes(point).is_ok(),
+        }
+    }
+}
+
+/// A public key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicKey {
+    /// RSA.
+    Rsa {
+        /// The modulus, big-endian, without leading zeros.
+        modulus: Vec<u8>,
+        /// The public exponent.
+        exponent: u64,
+    },
+    /// A point on a curve.
+    Ec {
+        /// The curve.
+        curve: Curve,
+        /// The uncompressed point.
+        point: Vec<u8>,
+    },
+    /// Ed25519.
+    Ed25519(Vec<u8>),
+    /// DSA: read, never used.
+    Dsa,
+    /// A kind that Go does not know: the certificate is read, its key is good for nothing.
+    Unknown {
+        /// The algorithm, dotted.
+        oid: String,
+    },
+}
+
+impl PublicKey {
+    /// Reads a SubjectPublicKeyInfo.
+    pub(super) fn parse(spki: &[u8], go: GoVersion) -> Result<Self, ParseError> {
+        let strict = go >= GoVersion::STRICT_OIDS;
+        let bad = |what: &str| ParseError::new(what);
+        let mut fields = Der(spki).read(der::SEQUENCE).ok_or_else(|| bad("malformed spki"))?;
+        let mut algorithm =
+            fields.read(der::SEQUENCE).ok_or_else(|| bad("malformed public key algorithm identifier"))?;
+        let oid = algorithm.oid(strict).ok_or_else(|| bad("malformed OID"))?;
+        let parameters = if algorithm.is_empty() {
+            &[][..]
+        } else {
+            algorithm.any().ok_or_else(|| bad("malformed parameters"))?.full
+        };
+        let bits = fields.bit_string().ok_or_else(|| bad("malformed subjectPublicKey"))?;
+        let bytes = bits.right_aligned();
+        match oid {
+            [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01] => rsa(&bytes, parameters),
+            [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => ec(bytes, parameters, strict),
+            [0x2b, 0x65, 0x70] => ed25519(bytes, parameters),
+            [0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01] => dsa(&bytes, parameters),
+            other => Ok(Self::Unknown { oid: der::dotted(other) }),
+        }
+    }
+
+    /// How many bits the key has, as people count them.
+    pub fn bits(&self) -> usize {
+        match self {
+            Self::Rsa { modulus, .. } => bit_length(modulus),
+            Self::Ec { curve: Curve::P521, .. } => 521,
+            Self::Ec { curve, .. } => curve.size() * 8,
+            Self::Ed25519(_) => 256,
+            Self::Dsa | Self::Unknown { .. } => 0,
+        }
+    }
+
+    /// As people name it: `RSA 2048`, `P-256`, `Ed25519`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Rsa { .. } => format!("RSA {}", self.bits()),
+            Self::Ec { curve, .. } => curve.name().to_owned(),
+            Self::Ed25519(_) => "Ed25519".to_owned(),
+            Self::Dsa => "DSA".to_owned(),
+            Self::Unknown { oid } => oid_name(oid),
+        }
+    }
+}
+
+fn oid_name(oid: &str) -> String {
+    match oid {
+        "1.2.840.113549.1.1.10" => "RSA-PSS".to_owned(),
+        "1.3.101.113" => "Ed448".to_owned(),
+        "1.3.101.110" => "X25519".to_owned(),
+        other => format!("algorithm {other}"),
+    }
+}
+
+/// The number of bits of a big-endian number.
+pub(crate) fn bit_length(number: &[u8]) -> usize {
+    match number.iter().position(|&byte| byte != 0) {
+        None => 0,
+        Some(start) => (number.len() - start) * 8 - number[start].leading_zeros() as usize,
+    }
+}
+
+fn rsa(bytes: &[u8], parameters: &[u8]) -> Result<PublicKey, ParseError> {
+    if parameters != [der::NULL, 0] {
+        return Err(ParseError::new("RSA key missing NULL parameters"));
+    }
+    let mut fields =
+        Der(bytes).read(der::SEQUENCE).ok_or_else(|| ParseError::new("invalid RSA public key"))?;
+    let modulus = fields.integer().ok_or_else(|| ParseError::new("invalid RSA modulus"))?;
+    let exponent = fields.int64().ok_or_else(|| ParseError::new("invalid RSA public exponent"))?;
+    if modulus[0] & 0x80 != 0 || modulus == [0] {
+        return Err(ParseError::new("RSA modulus is not a positive number"));
+    }
+    let exponent = u64::try_from(exponent)
+        .ok()
+        .filter(|&exponent| exponent > 0)
+        .ok_or_else(|| ParseError::new("RSA public exponent is not a positive number"))?;
+    let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus).to_vec();
+    Ok(PublicKey::Rsa { modulus, exponent })
+}
+
+fn ec(point: Vec<u8>, parameters: &[u8], strict: bool) -> Result<PublicKey, ParseError> {
+    let oid = Der(parameters).oid(strict).ok_or_else(|| ParseError::new("invalid ECDSA parameters"))?;
+    let curve = Curve::of_oid(oid).ok_or_else(|| ParseError::new("unsupported elliptic curve"))?;
+    if !curve.has_point(&point) {
+        return Err(ParseError::new("failed to unmarshal elliptic curve point"));
+    }
+    Ok(PublicKey::Ec { curve, point })
+}
+
+fn ed25519(bytes: Vec<u8>, parameters: &[u8]) -> Result<PublicKey, ParseError> {
+    if !parameters.is_empty() {
+        return Err(ParseError::new("Ed25519 key encoded with illegal parameters"));
+    }
+    if bytes.len() != 32 {
+        return Err(ParseError::new("wrong Ed25519 public key size"));
+    }
+    Ok(PublicKey::Ed25519(bytes))
+}
+
+fn dsa(bytes: &[u8], parameters: &[u8]) -> Result<PublicKey, ParseError> {
+    let positive = |number: &[u8]| number != [0] && number[0] & 0x80 == 0;
+    let y = Der(bytes).integer().ok_or_else(|| ParseError::new("invalid DSA public key"))?;
+    let bad = || ParseError::new("invalid DSA parameters");
+    let mut fields = Der(parameters).read(der::SEQUENCE).ok_or_else(bad)?;
+    let mut all_positive = positive(y);
+    for _ in 0..3 {
+        all_positive &= positive(fields.integer().ok_or_else(bad)?);
+    }
+    if !all_positive {
+        return Err(ParseError::new("zero or negative DSA parameter"));
+    }
+    Ok(PublicKey::Dsa)
+}

@@ -1,0 +1,122 @@
+//! What is on disk: certificates in files and directories, each with the key that goes with it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+/// A file larger than this is no certificate, key or CA bundle.
+pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How deep a directory is walked.
+const MAX_DEPTH: usize = 16;
+
+/// A certificate file, and its key where one lies beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The certificate file.
+    pub certificate: PathBuf,
+    /// The key beside it.
+    pub key: Option<PathBuf>,
+}
+
+/// A path that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {path}: {source}")]
+pub struct Unreadable {
+    /// The path.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: std::io::Error,
+}
+
+/// Reads a file, a pipe or a device, up to [`MAX_BYTES`] and one byte more, which tells that there was more.
+///
+/// # Errors
+/// [`Unreadable`].
+pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
+    let fail = |source| Unreadable { path: path.to_owned(), source };
+    let file = File::open(path).map_err(fail)?;
+    if file.metadata().map_err(fail)?.is_dir() {
+        return Err(fail(std::io::ErrorKind::IsADirectory.into()));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
+    Ok(bytes)
+}
+
+/// The certificate files that a path names: itself, or those below a directory, in the order of their names.
+///
+/// In a directory a file counts by its ending, `.pem`, `.crt`, `.cer` or `.cert`; keys are found beside their
+/// certificates as `X-key.pem` or `X.key`. Symlinks are followed, loops are not.
+///
+/// # Errors
+/// [`Unreadable`] for the path itself or a directory below it.
+pub fn find(path: &Path) -> Result<Vec<Target>, Unreadable> {
+    let metadata = std::fs::metadata(path).map_err(|source| Unreadable { path: path.to_owned(), source })?;
+    if !metadata.is_dir() {
+        return Ok(vec![Target { certificate: path.to_owned(), key: key_beside(path) }]);
+    }
+    let mut found = Vec::new();
+    let walk = walkdir::WalkDir::new(path).follow_links(true).max_depth(MAX_DEPTH).sort_by_file_name();
+    for entry in walk {
+        let entry = match entry {
+            Ok(entry) => entry,
+            // A loop of symlinks, or one that leads nowhere: what it points to is not there to be judged.
+            Err(error) if error.loop_ancestor().is_some() || is_dangling(&error) => continue,
+            Err(error) => {
+                let path = error.path().unwrap_or(path).to_owned();
+                let source = error.into_io_error().unwrap_or_else(|| std::io::ErrorKind::Other.into());
+                return Err(Unreadable { path, source });
+            }
+        };
+        if entry.file_type().is_file() && is_certificate_name(entry.path()) {
+            found.push(Target { certificate: entry.path().to_owned(), key: key_beside(entry.path()) });
+        }
+    }
+    Ok(found)
+}
+
+fn is_dangling(error: &walkdir::Error) -> bool {
+    error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
+fn is_certificate_name(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    matches!(ending.to_ascii_lowercase().as_str(), "pem" | "crt" | "cer" | "cert") && !is_key_name(path)
+}
+
+/// Whether a name is that of a key: `X-key.pem`, `X.key`, `X.key.pem`, `key.pem`.
+pub fn is_key_name(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+    name.ends_with(".key")
+        || stem == "key"
+        || [".key", "-key", "_key"].iter().any(|ending| stem.ends_with(ending))
+}
+
+/// The key that goes with a certificate file, by its name.
+pub fn key_beside(certificate: &Path) -> Option<PathBuf> {
+    if is_key_name(certificate) {
+        return None;
+    }
+    let stem = certificate.file_stem()?.to_str()?;
+    let candidates = [format!("{stem}-key.pem"), format!("{stem}.key"), format!("{stem}.key.pem")];
+    candidates.iter().map(|name| certificate.with_file_name(name)).find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_told_by_their_names() {
+        for key in ["server1-key.pem", "tls.key", "a.key.pem", "key.pem", "CA-KEY.PEM"] {
+            assert!(is_key_name(Path::new(key)), "{key}");
+        }
+        for other in ["server1.pem", "keys.pem", "monkey.pem", "tls.crt"] {
+            assert!(!is_key_name(Path::new(other)), "{other}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Dates as Go reads them in certificates, and as it prints them.
+
+use ::time::{Date, Duration, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
+
+use super::certificate::ParseError;
+use super::der::{self, Der};
+
+/// Reads a UTCTime or GeneralizedTime. Go parses the text by its layout, prints it back and wants the same text:
+/// so no fractions and no `+0000`, but an offset such as `+0100`, and UTCTime without seconds.
+pub(super) fn read(from: &mut Der<'_>) -> Result<OffsetDateTime, ParseError> {
+    if from.peek(der::UTC_TIME) {
+        let text = from.read(der::UTC_TIME).and_then(|content| utc(content.0));
+        text.ok_or_else(|| ParseError::new("malformed UTCTime"))
+    } else if from.peek(der::GENERALIZED_TIME) {
+        let text = from.read(der::GENERALIZED_TIME).and_then(|content| {
+            let year = i32::try_from(number(content.0.get(..4)?)?).ok()?;
+            moment(year, &content.0[4..], true)
+        });
+        text.ok_or_else(|| ParseError::new("malformed GeneralizedTime"))
+    } else {
+        Err(ParseError::new("unsupported time format"))
+    }
+}
+
+fn utc(text: &[u8]) -> Option<OffsetDateTime> {
+    let short = i32::try_from(number(text.get(..2)?)?).ok()?;
+    // 50 to 99 are 1950 to 1999 (RFC 5280, 4.1.2.5.1).
+    let year = if short >= 50 { 1900 + short } else { 2000 + short };
+    let rest = &text[2..];
+    moment(year, rest, true).or_else(|| moment(year, rest, false))
+}
+
+/// `MMDDhhmm[ss]` and `Z` or an offset.
+fn moment(year: i32, text: &[u8], seconds: bool) -> Option<OffsetDateTime> {
+    let digits = if seconds { 10 } else { 8 };
+    let field = |at: usize| u8::try_from(number(text.get(at..at + 2)?)?).ok();
+    let date = Date::from_calendar_date(year, Month::try_from(field(0)?).ok()?, field(2)?).ok()?;
+    let second = if seconds { field(8)? } else { 0 };
+    let time = Time::from_hms(field(4)?, field(6)?, second).ok()?;
+    let local = PrimitiveDateTime::new(date, time).assume_utc();
+    match text.get(digits..)? {
+        b"Z" => Some(local),
+        [sign @ (b'+' | b'-'), zone @ ..] if zone.len() == 4 => {
+            let (hours, minutes) = (number(&zone[..2])?, number(&zone[2..])?);
+            if hours > 24 || minutes >= 60 || (hours == 0 && minutes == 0) {
+                return None;
+            }
+            let offset = Duration::minutes(i64::from(hours * 60 + minutes));
+            if *sign == b'+' { local.checked_sub(offset) } else { local.checked_add(offset) }
+        }
+        _ => None,
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    digits
+        .iter()
+        .try_fold(0u32, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0')))
+}
+
+/// As Go prints a moment: `2026-11-21T12:00:00Z`.
+pub(crate) fn rfc3339(moment: OffsetDateTime) -> String {
+    let moment = moment.to_offset(UtcOffset::UTC);
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+        moment.year(),
+        u8::from(moment.month()),
+        moment.day(),
+        moment.hour(),
+        moment.minute(),
+        moment.second()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn utc_time(text: &str) -> Option<String> {
+        let mut der = vec![der::UTC_TIME, u8::try_from(text.len()).unwrap()];
+        der.extend(text.as_bytes());
+        read(&mut Der(&der)).ok().map(rfc3339)
+    }
+
+    #[test]
+    fn utc_times() {
+        assert_eq!(utc_time("261121120000Z").unwrap(), "2026-11-21T12:00:00Z");
+        assert_eq!(utc_time("500101000000Z").unwrap(), "1950-01-01T00:00:00Z");
+        assert_eq!(utc_time("2611211200Z").unwrap(), "2026-11-21T12:00:00Z");
+        assert_eq!(utc_time("261121120000+0100").unwrap(), "2026-11-21T11:00:00Z");
+        for bad in
+            ["261121120000", "261121120000+0000", "261121120000.5Z", "261321120000Z", "260230120000Z", ""]
+        {
+            assert_eq!(utc_time(bad), None, "{bad}");
+        }
+    }
+}

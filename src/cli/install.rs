@@ -180,8 +180,8 @@ fn bundle_failure(error: &BundleError, name: &str, dir: &str) -> Failure {
     match error {
         BundleError::AuthorityItself { .. } => Failure::no("ca-key-refused", error.to_string())
             .hint("issue a pair for the node and install that: etcd-pki issue NAME --ip ADDRESS"),
-        BundleError::BadName { .. } => {
-            Failure::usage("bad-name", error.to_string()).hint("the name as given to `etcd-pki issue`")
+        BundleError::BadName { fault, .. } => {
+            Failure::usage("bad-name", error.to_string()).hint(fault.hint.clone())
         }
         BundleError::Expired { .. } => Failure::no("expired", message).hint(format!("etcd-pki renew {name}")),
         BundleError::File(source) => Failure::usage("unreadable-pki", source.to_string())

@@ -63,18 +63,18 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Rehearse(rehearse::RehearseArgs),
-    #[command(hide = true)]
-    Supervise(supervise::SuperviseArgs),
-    Install(install::InstallArgs),
-    Migrate(migrate::MigrateArgs),
     InitCa(init_ca::InitCaArgs),
     Issue(issue::IssueArgs),
-    Completions(completions::CompletionsArgs),
-    Man(man::ManArgs),
     List(list::ListArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
+    Install(install::InstallArgs),
+    Migrate(migrate::MigrateArgs),
+    Rehearse(rehearse::RehearseArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+    #[command(hide = true)]
+    Supervise(supervise::SuperviseArgs),
 }
 
 /// What a command is given: the global options and where to print.

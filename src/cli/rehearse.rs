@@ -82,6 +82,7 @@ pub fn run(context: &Context, args: &RehearseArgs) -> Outcome {
         Ok(figures) => bad_figures(figures),
         Err(error) => Some(failure(error)),
     };
+    let killed = rehearsal.killed();
     let is_interrupted = failure.as_ref().is_some_and(|failure| failure.code == "interrupted");
     let kept = if args.keep && !is_interrupted {
         Some(rehearsal.keep().map_err(self::failure)?)
@@ -89,7 +90,7 @@ pub fn run(context: &Context, args: &RehearseArgs) -> Outcome {
         drop(rehearsal);
         None
     };
-    show_result(context, args, figures, failure.as_ref(), kept.as_ref());
+    show_result(context, args, figures, killed, failure.as_ref(), kept.as_ref());
     Ok(if failure.is_none() { Exit::Done } else { Exit::No })
 }
 
@@ -220,6 +221,7 @@ fn show_result(
     context: &Context,
     args: &RehearseArgs,
     figures: Figures,
+    killed: u32,
     failure: Option<&Failure>,
     kept: Option<&Kept>,
 ) {
@@ -229,6 +231,9 @@ fn show_result(
         let more = serde_json::to_value(figures).expect("numbers can be written as JSON");
         if let (Some(result), Value::Object(more)) = (result.as_object_mut(), more) {
             result.extend(more);
+            if args.interrupt > 0 {
+                result.insert("killed".into(), json!(killed));
+            }
             if let Some(kept) = kept {
                 result.insert("dir".into(), json!(kept.dir));
             }
@@ -244,6 +249,9 @@ fn show_result(
          longest gap {longest_gap_ms} ms, slowest write {slowest_ms} ms"
     );
     out.line("");
+    if args.interrupt > 0 {
+        out.line(format_args!("the migration was killed {killed} times and run again"));
+    }
     out.line(out.paint(line, if failure.is_none() { Style::Green } else { Style::Red }));
     if let Some(failure) = failure {
         let logs = "run it with `--dir DIR` to keep every member's log and files";

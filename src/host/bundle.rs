@@ -14,6 +14,7 @@ use x509_parser::prelude::FromDer;
 use zeroize::Zeroizing;
 
 use crate::files::{self, FileError};
+use crate::inventory::names::{self, Fault};
 
 /// Certificates below a root that we follow; etcd's Go would go on to 100 signature checks.
 const MAX_CHAIN: usize = 16;
@@ -44,10 +45,12 @@ pub enum BundleError {
         what: String,
     },
     /// A name that is no plain file name.
-    #[error("{name:?} is not a usable name: letters, digits, dots, dashes and underscores only")]
+    #[error("{name:?} is not a usable name: {}", fault.what)]
     BadName {
         /// The name.
         name: String,
+        /// What is wrong with it, and what to do.
+        fault: Fault,
     },
     /// Its last day is over.
     #[error("{what} has expired ({not_after})")]
@@ -246,14 +249,10 @@ impl Bundle {
 }
 
 fn check_name(name: &str) -> Result<(), BundleError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if name == "ca" || name == "ca-key" {
+    if matches!(name, "ca" | "ca-key") {
         return Err(BundleError::AuthorityItself { what: format!("{name:?}") });
     }
-    if name.is_empty() || name.len() > 200 || name.starts_with(['.', '-']) || !name.chars().all(plain) {
-        return Err(BundleError::BadName { name: name.to_owned() });
-    }
-    Ok(())
+    names::check_name(name).map_err(|fault| BundleError::BadName { name: name.to_owned(), fault })
 }
 
 fn certificates(what: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BundleError> {

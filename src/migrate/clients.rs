@@ -8,7 +8,7 @@ use crate::host::Connection;
 
 use super::error::MigrateError;
 use super::node::Node;
-use super::observe::{Observed, in_parallel};
+use super::observe::{in_parallel, settings};
 use super::stage::{LEGACY_PORT, Settings, Stage};
 
 /// How often the sockets are looked at: short connections are easily missed.
@@ -24,21 +24,13 @@ pub struct InTheWay {
     pub clients: Vec<String>,
 }
 
-/// Who would be cut off when the members at `from` go to `to`; none when nobody is.
+/// Who would be cut off when the members go to `to`; none when nobody is.
 ///
 /// # Errors
 /// [`MigrateError::Host`]
-pub(super) fn in_the_way(
-    nodes: &[Node],
-    observed: &Observed,
-    to: Stage,
-) -> Result<Option<InTheWay>, MigrateError> {
+pub(super) fn in_the_way(nodes: &[Node], to: Stage) -> Result<Option<InTheWay>, MigrateError> {
     let speak = if to == Stage::Plain { "tls" } else { "plain-text" };
-    let lists = in_parallel(nodes, |i, node| {
-        let sight = &observed.members[i];
-        let ports = sight.running.as_ref().map(|running| doomed(running, to)).unwrap_or_default();
-        look(node, &ports, sight.process.as_ref().map(|process| process.pid))
-    })?;
+    let lists = in_parallel(nodes, |_, node| look(node, to))?;
     let clients: Vec<String> = lists.concat();
     Ok((!clients.is_empty()).then_some(InTheWay { speak, clients }))
 }
@@ -60,19 +52,27 @@ fn doomed(running: &Settings, to: Stage) -> Vec<u16> {
     ports
 }
 
-fn look(node: &Node, ports: &[u16], etcd: Option<u32>) -> Result<Vec<String>, MigrateError> {
+fn look(node: &Node, to: Stage) -> Result<Vec<String>, MigrateError> {
     let mut seen: BTreeMap<(String, u16), usize> = BTreeMap::new();
-    if ports.is_empty() {
-        return Ok(Vec::new());
-    }
     for look in 0..LOOKS {
         if look > 0 {
             std::thread::sleep(BETWEEN);
         }
+        // A restart that an earlier run asked for may still be under way: each look asks anew who etcd is and which
+        // ports it serves, and counts only if that held throughout.
+        let Some(process) = node.service.running()? else { continue };
+        let ports = doomed(&settings(node, &process.launch)?, to);
+        if ports.is_empty() {
+            continue;
+        }
+        let connections = node.host.connections(&ports)?;
+        if node.service.running()?.is_none_or(|now| now.identity != process.identity) {
+            continue;
+        }
         let mut now: BTreeMap<(String, u16), usize> = BTreeMap::new();
-        for connection in node.host.connections(ports)? {
+        for connection in connections {
             // etcd's own gateway dials itself.
-            if etcd.is_some() && connection.process.as_ref().map(|process| process.pid) == etcd {
+            if connection.process.as_ref().is_some_and(|client| client.pid == process.pid) {
                 continue;
             }
             *now.entry((who(&connection), connection.local.port())).or_default() += 1;

@@ -25,7 +25,7 @@ const MARKER: &str = "rehearsal.toml";
 /// How long the load runs before, between and after, so that there is something to compare with.
 const BREATH: Duration = Duration::from_secs(2);
 /// An interrupted migration is killed at most so long after its start.
-const LONGEST_LEASH: Duration = Duration::from_millis(6000);
+const LONGEST_LEASH: Duration = Duration::from_millis(2000);
 
 /// What is rehearsed.
 #[derive(Debug, Clone)]
@@ -71,8 +71,9 @@ pub struct Rehearsal {
     settings: Settings,
     api: Api,
     before: Before,
-    clients: Option<Clients>,
     random: Random,
+    killed: u32,
+    parts_left: u32,
     is_tls: bool,
 }
 
@@ -105,7 +106,19 @@ impl Rehearsal {
         timeline.phase("all healthy on plain HTTP; 4 writers (100 writes a second) and a watcher begin");
         let random = Random(settings.seed);
         let load = Some(load);
-        Ok(Self { load, cluster, scratch, settings, api, before, clients: None, random, is_tls: false })
+        let parts_left = if settings.rollback { 4 } else { 2 };
+        Ok(Self {
+            load,
+            cluster,
+            scratch,
+            settings,
+            api,
+            before,
+            random,
+            killed: 0,
+            parts_left,
+            is_tls: false,
+        })
     }
 
     /// Does it all; the figures are those of the whole way.
@@ -125,21 +138,8 @@ impl Rehearsal {
         let clients = self.read_clients()?;
 
         let apply = ["migrate", "apply", "--inventory", inventory, "--pki-dir", pki, "--yes"];
-        let first = self.persist(&tool, &apply, timeline)?;
-        match (first.exit, first.code.as_deref()) {
-            (Some(1), Some("plaintext-clients")) => {}
-            // It must not go on over the heads of clients that speak plain text.
-            (Some(0), _) => {
-                let what = "the migration did not wait for the plain-text clients to move";
-                return Err(RehearseError::Load(what.to_owned()));
-            }
-            _ => return Err(first.failure()),
-        }
-        timeline.phase("the clients are taught https");
-        self.load()
-            .move_to(Speak::Https, Some(Arc::clone(&clients.with_pair)))
-            .map_err(RehearseError::Load)?;
-        self.persist(&tool, &apply, timeline)?.expect(&[0])?;
+        let https = (Speak::Https, Some(Arc::clone(&clients.with_pair)));
+        self.two_rolls(&tool, &apply, "plaintext-clients", https, timeline)?;
         self.is_tls = true;
         pause(BREATH, stop)?;
         proved(proof::of_https(&self.cluster, &clients, self.api))?;
@@ -147,11 +147,8 @@ impl Rehearsal {
             .phase("proved: https everywhere, no certificate and plain HTTP refused, loopback 4001 answers");
 
         if self.settings.rollback {
-            self.load()
-                .move_to(Speak::Both, Some(Arc::clone(&clients.with_pair)))
-                .map_err(RehearseError::Load)?;
             let back = ["migrate", "rollback", "--inventory", inventory, "--pki-dir", pki, "--yes"];
-            self.persist(&tool, &back, timeline)?.expect(&[0])?;
+            self.two_rolls(&tool, &back, "tls-clients", (Speak::Http, None), timeline)?;
             self.is_tls = false;
             pause(BREATH, stop)?;
             proved(proof::of_http(&self.cluster, &clients, self.api, &self.before))?;
@@ -163,6 +160,11 @@ impl Rehearsal {
     /// How the load fares so far.
     pub fn figures(&self) -> Figures {
         self.load.as_ref().map(Load::so_far).unwrap_or_default()
+    }
+
+    /// How often the migration was killed.
+    pub const fn killed(&self) -> u32 {
+        self.killed
     }
 
     /// Leaves the cluster running, without the load.
@@ -189,7 +191,7 @@ impl Rehearsal {
         self.load.as_ref().expect("it runs until it is finished")
     }
 
-    fn read_clients(&mut self) -> Result<Clients, RehearseError> {
+    fn read_clients(&self) -> Result<Clients, RehearseError> {
         let pki = self.pki();
         let read = |name: &str| -> Result<Vec<u8>, RehearseError> {
             let path = pki.join(name);
@@ -201,27 +203,50 @@ impl Rehearsal {
         let pair = Tls::with_pair(&ca, &read(&format!("{CLIENT}.pem"))?, &key);
         let wrong = |error: crate::etcd::TlsError| RehearseError::Load(error.to_string());
         let without_pair = Arc::new(Tls::new(&ca).map_err(wrong)?);
-        let clients = Clients { with_pair: Arc::new(pair.map_err(wrong)?), without_pair };
-        self.clients = Some(clients.clone());
-        Ok(clients)
+        Ok(Clients { with_pair: Arc::new(pair.map_err(wrong)?), without_pair })
     }
 
-    /// Runs the migration, killing it at random moments as often as is wanted, until it ends by itself.
+    /// Runs the migration until it stops between its rolls because of the clients (`code`), moves them, and runs it
+    /// again to its end.
+    fn two_rolls(
+        &mut self,
+        tool: &Tool<'_>,
+        words: &[&str],
+        code: &str,
+        (speak, tls): (Speak, Option<Arc<Tls>>),
+        timeline: &Timeline<'_>,
+    ) -> Result<(), RehearseError> {
+        let first = self.persist(tool, words, timeline)?;
+        match (first.exit, first.code.as_deref()) {
+            (Some(1), Some(found)) if found == code => {}
+            // It must not go on over the heads of its clients.
+            (Some(0), _) => {
+                return Err(RehearseError::Load("the migration did not wait for its clients".into()));
+            }
+            _ => return Err(first.failure()),
+        }
+        timeline.phase(format!("the clients are moved to {speak}"));
+        self.load().move_to(speak, tls).map_err(RehearseError::Load)?;
+        self.persist(tool, words, timeline)?.expect(&[0]).map(drop)
+    }
+
+    /// Runs the migration, killing it at random moments as often as is this part's share, until it ends by itself.
     fn persist(
         &mut self,
         tool: &Tool<'_>,
         words: &[&str],
         timeline: &Timeline<'_>,
     ) -> Result<End, RehearseError> {
-        // The kills are spread over the ways that are gone: forward, and back if wanted.
-        let mut left = self.settings.interrupt.div_ceil(if self.settings.rollback { 3 } else { 2 });
+        // Spread over the parts that are to come: two there, and two back if wanted.
+        let mut share = (self.settings.interrupt - self.killed).div_ceil(self.parts_left.max(1));
+        self.parts_left = self.parts_left.saturating_sub(1);
         loop {
-            let leash = (left > 0).then(|| self.random.below(LONGEST_LEASH));
+            let leash = (share > 0).then(|| self.random.below(LONGEST_LEASH));
             let end = tool.run(words, leash)?;
             match leash {
                 Some(leash) if end.exit.is_none() => {
                     timeline.phase(format!("killed it after {} ms, and run it again", leash.as_millis()));
-                    left -= 1;
+                    (share, self.killed) = (share - 1, self.killed + 1);
                 }
                 _ => return Ok(end),
             }

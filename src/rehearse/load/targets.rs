@@ -16,7 +16,7 @@ use crate::rehearse::cluster::{CLIENT_PORT, SECOND_PORT, url};
 pub enum Speak {
     /// Plain HTTP only.
     Http,
-    /// TLS only.
+    /// TLS only, on the usual port or on the second one.
     Https,
     /// Whichever they are served.
     Both,
@@ -57,15 +57,15 @@ impl Targets {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = self.generation.load(Ordering::Acquire);
         let (speak, tls) = &*now;
-        let mut places = Vec::new();
-        if *speak != Speak::Https {
-            places.push((Scheme::Http, CLIENT_PORT));
-        }
-        if *speak != Speak::Http {
-            places.extend([(Scheme::Https, CLIENT_PORT), (Scheme::Https, SECOND_PORT)]);
-        }
+        let (http, https) = ((Scheme::Http, CLIENT_PORT), (Scheme::Https, CLIENT_PORT));
+        let second = (Scheme::Https, SECOND_PORT);
+        let places: &[_] = match speak {
+            Speak::Http => &[http],
+            Speak::Https => &[https, second],
+            Speak::Both => &[http, https, second],
+        };
         let mut clients = Vec::new();
-        for (scheme, port) in places {
+        for &(scheme, port) in places {
             for i in 0..self.addresses.len() {
                 let address = self.addresses[(first + i) % self.addresses.len()];
                 let tls = if scheme == Scheme::Https { tls.clone() } else { None };

@@ -234,7 +234,8 @@ mod tests {
         let document = sarif(&sample());
         let rules = document["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
         assert!(rules.iter().any(|rule| rule["id"] == document["runs"][0]["results"][0]["ruleId"]));
-        let uri = &document["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+        let uri =
+            &document["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
         assert_eq!(uri, "dir/a%20b.pem");
     }
 }

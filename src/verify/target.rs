@@ -54,8 +54,7 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
 /// # Errors
 /// [`Unreadable`] for the path itself or a directory below it.
 pub fn find(path: &Path) -> Result<Vec<Target>, Unreadable> {
-    let metadata =
-        std::fs::metadata(path).map_err(|source| Unreadable { path: path.to_owned(), source })?;
+    let metadata = std::fs::metadata(path).map_err(|source| Unreadable { path: path.to_owned(), source })?;
     if !metadata.is_dir() {
         return Ok(vec![Target { certificate: path.to_owned(), key: key_beside(path) }]);
     }

@@ -9,6 +9,8 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use clap::Parser as _;
+
 const TOOL: &str = env!("CARGO_BIN_EXE_etcd-pki");
 
 #[test]
@@ -67,4 +69,33 @@ fn every_page_is_good_roff() {
         pages += 1;
     }
     assert!(pages > 5);
+}
+
+/// Commands that the pages tell of and that are still to come.
+const TO_COME: [&str; 1] = ["explain"];
+
+#[test]
+fn every_command_line_in_the_readme_is_one_that_the_tool_takes() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let mut seen = 0;
+    for line in readme.lines().filter_map(|line| line.strip_prefix("etcd-pki ")) {
+        let line = line.split('#').next().unwrap();
+        // The only quoting that the page uses.
+        let words = line.split('"').enumerate().flat_map(|(i, part)| match i % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        });
+        let words: Vec<_> = words.collect();
+        let parsed =
+            etcd_pki::cli::Cli::try_parse_from([&["etcd-pki".to_owned()], words.as_slice()].concat());
+        match parsed {
+            Ok(_) => {
+                assert!(!TO_COME.contains(&words[0].as_str()), "{} has come: take it off the list", words[0])
+            }
+            Err(_) if TO_COME.contains(&words[0].as_str()) => {}
+            Err(error) => panic!("etcd-pki {line}\n{error}"),
+        }
+        seen += 1;
+    }
+    assert!(seen > 15, "{seen} command lines");
 }

@@ -514,3 +514,24 @@ fn killed_at_any_moment_the_node_is_whole_and_the_next_run_finishes() {
     }
     assert!(kills >= 20, "only {kills} kills: strace did not do its work");
 }
+
+#[test]
+fn many_at_once_leave_one_whole_pair() {
+    let scene = Scene::new();
+    let ca = authority(&scene.pki(), "etcd CA");
+    issue(&scene.pki(), &ca, "server1");
+    scene.install("server1", &[]);
+    issue(&scene.pki(), &ca, "server1");
+    let ends: Vec<_> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..16).map(|_| scope.spawn(|| scene.install("server1", &[]))).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    for end in ends {
+        assert_eq!(end.status.code(), Some(0), "{}", stderr(&end));
+    }
+    assert_eq!(scene.placed().len(), 3, "{:?}", scene.placed());
+    for name in ["server1-key.pem", "server1.pem"] {
+        let (there, here) = (std::fs::read(scene.node().join(name)), std::fs::read(scene.pki().join(name)));
+        assert_eq!(there.unwrap(), here.unwrap(), "{name}");
+    }
+}

@@ -13,6 +13,7 @@ pub mod output;
 mod pki;
 pub mod rehearse;
 pub mod supervise;
+pub mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,17 +63,18 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Rehearse(rehearse::RehearseArgs),
-    #[command(hide = true)]
-    Supervise(supervise::SuperviseArgs),
-    Install(install::InstallArgs),
-    Migrate(migrate::MigrateArgs),
     InitCa(init_ca::InitCaArgs),
     Issue(issue::IssueArgs),
-    Completions(completions::CompletionsArgs),
-    Man(man::ManArgs),
     List(list::ListArgs),
     Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
+    Install(install::InstallArgs),
+    Migrate(migrate::MigrateArgs),
+    Rehearse(rehearse::RehearseArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+    #[command(hide = true)]
+    Supervise(supervise::SuperviseArgs),
 }
 
 /// What a command is given: the global options and where to print.
@@ -108,5 +110,6 @@ fn run(context: &Context, command: Command) -> Outcome {
         Command::Man(args) => man::run(context, &args),
         Command::List(args) => list::run(context, &args),
         Command::Inspect(args) => inspect::run(context, &args),
+        Command::Verify(args) => verify::run(context, &args),
     }
 }

@@ -322,6 +322,10 @@ pub fn open_append(path: &Path, mode: FileMode) -> Result<File, FileError> {
 /// # Errors
 /// [`FileError::Io`], also when something that is no directory is in the way.
 pub fn make_dir(path: &Path, meta: Meta) -> Result<bool, FileError> {
+    make_dir_in(path, meta, true)
+}
+
+fn make_dir_in(path: &Path, meta: Meta, parent_may_be_missing: bool) -> Result<bool, FileError> {
     match rustix::fs::mkdir(path, Mode::from_raw_mode(meta.mode.bits())) {
         Ok(()) => {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -339,9 +343,10 @@ pub fn make_dir(path: &Path, meta: Meta) -> Result<bool, FileError> {
                 Err(FileError::io("create directory", path)(rustix::io::Errno::NOTDIR))
             }
         }
-        Err(rustix::io::Errno::NOENT) if parent(path) != path => {
+        // Where the parent is there and nothing can be made in it (/proc), once more is enough.
+        Err(rustix::io::Errno::NOENT) if parent_may_be_missing && parent(path) != path => {
             make_dir(parent(path), meta)?;
-            make_dir(path, meta)
+            make_dir_in(path, meta, false)
         }
         Err(errno) => Err(FileError::io("create directory", path)(errno)),
     }

@@ -1,0 +1,16 @@
+//! The CA through the real binary, judged by OpenSSL, curl, etcdctl and a real etcd, and killed at every system call.
+#![allow(clippy::disallowed_methods, reason = "a test's own files and processes")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../support/mod.rs"]
+mod common;
+mod support;
+
+mod acceptance;
+mod bad_input;
+mod crash;
+mod fleet;
+mod issuing;
+mod looking;
+mod members;
+mod together;

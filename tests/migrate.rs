@@ -131,3 +131,15 @@ fn plain_text_clients_are_waited_for() {
     });
     assert_eq!((figures.failed, figures.lost, figures.missed), (0, 0, 0), "{figures:?}");
 }
+
+#[test]
+fn a_member_that_serves_neither_gateway_nor_v2_is_spoken_to_by_etcdctl() {
+    // As 3.4 is with a --config-file: gRPC is all that is left.
+    let ground = Ground::with(3, &[("ETCD_ENABLE_GRPC_GATEWAY", "false")]);
+    let plan = ground.migrate(&["plan"]);
+    assert!(plan.status.success(), "{}", String::from_utf8_lossy(&plan.stderr));
+    let apply = ground.migrate(&["apply", "--yes"]);
+    assert!(apply.status.success(), "{}", String::from_utf8_lossy(&apply.stderr));
+    assert!(ground.migrate(&["status"]).status.success());
+    assert!(ground.migrate(&["rollback", "--yes"]).status.success());
+}

@@ -17,6 +17,7 @@ use super::observe::{Observed, Sight, Wishes, observe};
 use super::place;
 use super::plan::{Action, Goal, Next, Refusal, Step, next, plan};
 use super::preflight;
+use super::speak::Speaker;
 use super::stage::Stage;
 
 /// How a migration is to go.
@@ -313,11 +314,9 @@ impl<'a> Migration<'a> {
         let mut last: Option<(String, EtcdError)> = None;
         for (node, other) in self.nodes.iter().zip(&observed.members) {
             let Some(running) = &other.running else { continue };
-            for url in node.client_urls(running) {
-                match node.client(&url).update_peer_urls(sight.id, &urls) {
-                    Ok(()) => return Ok(()),
-                    Err(source) => last = Some((node.name.clone(), source)),
-                }
+            match Speaker::to(node, running).update_peer_urls(sight.id, &urls) {
+                Ok(()) => return Ok(()),
+                Err(source) => last = Some((node.name.clone(), source)),
             }
         }
         Err(match last {

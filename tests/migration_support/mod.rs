@@ -11,10 +11,12 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use etcd_pki::etcd::Tls;
+use etcd_pki::etcd::client::{Client, Endpoint};
+use etcd_pki::etcd::{Scheme, Tls};
+use etcd_pki::host::Service;
 use etcd_pki::rehearse::cluster::{self, Cluster};
 
-use crate::rehearsal_support::{EXE, own_base};
+use crate::rehearsal_support::{EXE, own_base, until};
 
 /// A cluster on plain HTTP with a PKI directory that holds all it needs, and its addresses.
 pub struct Ground {
@@ -25,11 +27,29 @@ pub struct Ground {
 
 impl Ground {
     pub fn new(members: u8) -> Self {
+        Self::with(members, &[])
+    }
+
+    /// A cluster whose members have more in their environment files.
+    pub fn with(members: u8, more: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let etcd = cluster::find_etcd(None).unwrap();
         let addresses = cluster::addresses(own_base(), members).unwrap();
         let stop = AtomicBool::new(false);
         let cluster = Cluster::start(Path::new(EXE), dir.path(), &etcd, &addresses, false, &stop).unwrap();
+        for member in cluster.members.iter().filter(|_| !more.is_empty()) {
+            let file = member.dir.path().join("etcd.env");
+            let mut text = std::fs::read_to_string(&file).unwrap();
+            more.iter().for_each(|(name, value)| text += &format!("{name}={value}\n"));
+            std::fs::write(&file, text).unwrap();
+            let service = member.host().unwrap().service();
+            let before = service.running().unwrap().unwrap().identity;
+            service.restart().unwrap();
+            until("restarted", || service.running().unwrap().is_some_and(|now| now.identity != before));
+            let url = member.url(Scheme::Http, cluster::CLIENT_PORT);
+            let client = Client::new(Endpoint::direct(url, None));
+            until("healthy", || client.health().is_ok_and(|health| health.healthy));
+        }
         cluster.write_inventory(&dir.path().join("cluster.toml"), "client").unwrap();
         let ground = Self { cluster, dir, addresses };
         assert!(ground.tool(&["init-ca"]).status.success());

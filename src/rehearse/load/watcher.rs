@@ -12,8 +12,19 @@ pub(super) fn watch(shared: &Shared, index: usize, from: u64) {
     while !shared.stop_watching.load(Ordering::Relaxed) {
         circle.follow(&shared.targets);
         let mut was_served = false;
-        if let Ok(mut events) = circle.current().watch(PREFIX, next) {
-            while let Some(Ok(event)) = events.next() {
+        let watching = circle.current().watch(PREFIX, next);
+        if let Err(error) = &watching {
+            shared.note_trouble(format!("the watcher: {error}"));
+        }
+        if let Ok(mut events) = watching {
+            while let Some(event) = events.next() {
+                let event = match event {
+                    Ok(event) => event,
+                    Err(error) => {
+                        shared.note_trouble(format!("the watcher: {error}"));
+                        break;
+                    }
+                };
                 was_served = true;
                 shared.served[index].store(circle.generation(), Ordering::Release);
                 let key = event.kv.key.trim_start_matches('/').to_owned();

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant, SystemTime};
 use ::time::OffsetDateTime;
 use ::time::format_description::well_known::Rfc3339;
 
-use dir::WRITTEN_BY;
 pub use dir::{DirError, ProcessDir, Unit};
 
 use super::local::Local;
@@ -19,7 +18,7 @@ use super::{
     Connection, Host, HostError, Launch, Layer, LayerFile, RunOutput, RunningProcess, Service, Stream, proc,
 };
 use crate::files::{self, FileImage, FileStat, Meta, Owner};
-use crate::systemd::envfile;
+use crate::systemd::{WRITTEN_BY, envfile};
 
 /// How long a start may take until the process is etcd itself and no longer what starts it.
 const EXEC: Duration = Duration::from_secs(2);

@@ -8,13 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, FileError, FileMode, Meta};
 use crate::host::Launch;
-use crate::systemd::envfile;
+use crate::systemd::{WRITTEN_BY, envfile};
 
 /// The search path of a supervised etcd: its environment holds this, `HOME`, and what the files say.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// How the comment at the top of each of our environment files begins; a file without it is somebody else's.
-pub(super) const WRITTEN_BY: &str = "Written by etcd-pki";
 
 /// What is run, and where: `unit.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

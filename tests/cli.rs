@@ -9,6 +9,8 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use clap::Parser as _;
+
 const TOOL: &str = env!("CARGO_BIN_EXE_etcd-pki");
 
 #[test]
@@ -67,4 +69,52 @@ fn every_page_is_good_roff() {
         pages += 1;
     }
     assert!(pages > 5);
+}
+
+/// Commands that the pages tell of and that are still to come.
+const TO_COME: [&str; 1] = ["explain"];
+
+#[test]
+fn every_command_line_in_the_readme_is_one_that_the_tool_takes() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let mut seen = 0;
+    for line in readme.lines().filter_map(|line| line.strip_prefix("etcd-pki ")) {
+        let line = line.split('#').next().unwrap();
+        // The only quoting that the page uses.
+        let words = line.split('"').enumerate().flat_map(|(i, part)| match i % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        });
+        let words: Vec<_> = words.collect();
+        let parsed =
+            etcd_pki::cli::Cli::try_parse_from([&["etcd-pki".to_owned()], words.as_slice()].concat());
+        match parsed {
+            Ok(_) => {
+                assert!(!TO_COME.contains(&words[0].as_str()), "{} has come: take it off the list", words[0])
+            }
+            Err(_) if TO_COME.contains(&words[0].as_str()) => {}
+            Err(error) => panic!("etcd-pki {line}\n{error}"),
+        }
+        seen += 1;
+    }
+    assert!(seen > 15, "{seen} command lines");
+}
+
+#[test]
+fn the_first_screen_of_the_readme_runs_up_to_the_migration() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let screen = readme.split("## The whole way").nth(1).unwrap().split("```").nth(1).unwrap();
+    let script = screen.strip_prefix("sh\n").unwrap().split("etcd-pki migrate").next().unwrap();
+    assert!(script.contains("init-ca") && script.contains("issue") && script.contains("verify"), "{script}");
+    let dir = tempfile::tempdir().unwrap();
+    let path = std::path::Path::new(TOOL).parent().unwrap();
+    let run = Command::new("bash")
+        .args(["-euc", script])
+        .current_dir(dir.path())
+        .env("PATH", format!("{}:{}", path.display(), std::env::var("PATH").unwrap()))
+        .env_remove("ETCDPKI_DIR")
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(dir.path().join("pki/server1-key.pem").exists());
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_pki::etcd::{Api, Client, Fault, MemberId, PeerUrl, Tls, TlsError};
+use etcd_pki::etcd::{Api, Client, Fault, MemberId, PeerUrl, Tls, TlsError, User};
+use etcd_pki::host::command::command;
 use etcd_support::{Etcd, Pki, address, binaries, strings, v2_flags};
 use rcgen::ExtendedKeyUsagePurpose;
 
@@ -265,6 +266,53 @@ fn a_cluster_without_its_quorum_answers_but_cannot_commit() {
         assert!(matches!(refused.fault, Fault::Server { .. } | Fault::Timeout), "{refused}");
         let status = alone.status().unwrap();
         assert_eq!(status.leader, None, "{status:?}");
+    });
+}
+
+/// With etcd's authentication on, a call needs a user; a token that no longer holds is renewed.
+#[test]
+fn with_authentication_on_a_user_gets_through() {
+    let user = |name: &str, password: &str| User {
+        name: name.into(),
+        password: zeroize::Zeroizing::new(password.into()),
+    };
+    each_version(|version, binary| {
+        let flags = [v2_flags(version), strings(&["--auth-token-ttl", "1"])].concat();
+        let flags = if version.starts_with("3.5") { flags } else { v2_flags(version) };
+        let etcd = Etcd::start(binary, address(), "http", &flags);
+        let before = etcd.ready(None).with_user(user("root", "secret"));
+        before.put("a", "1").unwrap();
+        for words in [
+            &["user", "add", "root:secret"][..],
+            &["user", "grant-role", "root", "root"],
+            &["auth", "enable"],
+        ] {
+            let mut etcdctl = command(binary.with_file_name("etcdctl"));
+            etcdctl.args(["--endpoints", &etcd.client_url]).args(words).env("ETCDCTL_API", "3");
+            let output = etcdctl.output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+        }
+
+        // Authentication was off when it first called.
+        before.put("a", "2").unwrap();
+        let client = etcd.client(None).with_user(user("root", "secret"));
+        client.put("a", "3").unwrap();
+        client.commit_probe().unwrap();
+        let own = client.members().unwrap().members.remove(0);
+        let url: PeerUrl = own.peer_urls[0].parse().unwrap();
+        client.update_peer_urls(own.id, std::slice::from_ref(&url)).unwrap();
+        if version.starts_with("3.5") {
+            std::thread::sleep(Duration::from_millis(2500));
+        }
+        client.put("a", "4").unwrap();
+        assert_eq!(client.with_api(Api::V2).members().unwrap().members.remove(0), own);
+
+        let nobody = etcd.client(None);
+        let refused = nobody.update_peer_urls(own.id, &[url]).unwrap_err();
+        assert_eq!(refused.fault, Fault::Auth { message: "etcdserver: user name is empty".into() });
+        let wrong = etcd.client(None).with_user(user("root", "wrong")).put("a", "5").unwrap_err();
+        assert!(matches!(wrong.fault, Fault::Auth { .. }), "{wrong}");
+        assert!(!format!("{wrong} {wrong:?}").contains("\"wrong\""));
     });
 }
 

@@ -301,6 +301,19 @@ fn what_does_not_belong_together_is_refused() {
 }
 
 #[test]
+fn what_etcd_would_refuse_is_refused_before_it_is_placed() {
+    let scene = Scene::new();
+    let ca = authority(&scene.pki(), "etcd CA");
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::EmailProtection];
+    let cert = params.signed_by(&key, &ca).unwrap();
+    std::fs::write(scene.pki().join("server1.pem"), cert.pem()).unwrap();
+    std::fs::write(scene.pki().join("server1-key.pem"), key.serialize_pem()).unwrap();
+    refused(&scene, &scene.install("server1", &[]), 1, "etcd would refuse server1.pem as server: EP");
+}
+
+#[test]
 fn the_ca_s_own_pair_is_never_placed() {
     let scene = Scene::new();
     refused(&scene, &scene.install("ca", &[]), 1, "is never placed on a node");
@@ -513,4 +526,25 @@ fn killed_at_any_moment_the_node_is_whole_and_the_next_run_finishes() {
         }
     }
     assert!(kills >= 20, "only {kills} kills: strace did not do its work");
+}
+
+#[test]
+fn many_at_once_leave_one_whole_pair() {
+    let scene = Scene::new();
+    let ca = authority(&scene.pki(), "etcd CA");
+    issue(&scene.pki(), &ca, "server1");
+    scene.install("server1", &[]);
+    issue(&scene.pki(), &ca, "server1");
+    let ends: Vec<_> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..16).map(|_| scope.spawn(|| scene.install("server1", &[]))).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    for end in ends {
+        assert_eq!(end.status.code(), Some(0), "{}", stderr(&end));
+    }
+    assert_eq!(scene.placed().len(), 3, "{:?}", scene.placed());
+    for name in ["server1-key.pem", "server1.pem"] {
+        let (there, here) = (std::fs::read(scene.node().join(name)), std::fs::read(scene.pki().join(name)));
+        assert_eq!(there.unwrap(), here.unwrap(), "{name}");
+    }
 }

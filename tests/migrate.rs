@@ -1,139 +1,17 @@
-//! The live migration on real etcd: interrupted at any moment it carries on, and what is in its way is said.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+//! The live migration on real etcd: every stage, what is in its way, and who must move first.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::process::Stdio;
+use std::time::Duration;
 
+use etcd_pki::etcd::Scheme;
 use etcd_pki::etcd::client::Api;
-use etcd_pki::etcd::{Scheme, Tls};
-use etcd_pki::rehearse::cluster::{self, Cluster};
 use etcd_pki::rehearse::load::{Load, Speak};
 use etcd_pki::rehearse::proof;
 
+mod migration_support;
 mod rehearsal_support;
-use rehearsal_support::{EXE, own_base};
-
-/// A cluster on plain HTTP with a PKI directory that holds all it needs, and its addresses.
-struct Ground {
-    cluster: Cluster,
-    dir: tempfile::TempDir,
-    addresses: Vec<std::net::Ipv4Addr>,
-}
-
-impl Ground {
-    fn new(members: u8) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let etcd = cluster::find_etcd(None).unwrap();
-        let addresses = cluster::addresses(own_base(), members).unwrap();
-        let stop = AtomicBool::new(false);
-        let cluster = Cluster::start(Path::new(EXE), dir.path(), &etcd, &addresses, false, &stop).unwrap();
-        cluster.write_inventory(&dir.path().join("cluster.toml"), "client").unwrap();
-        let ground = Self { cluster, dir, addresses };
-        assert!(ground.tool(&["init-ca"]).status.success());
-        assert!(ground.tool(&["issue", "--from", &ground.inventory()]).status.success());
-        ground
-    }
-
-    fn inventory(&self) -> String {
-        self.dir.path().join("cluster.toml").display().to_string()
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(EXE);
-        command.args(words).arg("--pki-dir").arg(self.dir.path().join("pki")).stdin(Stdio::null());
-        command
-    }
-
-    fn tool(&self, words: &[&str]) -> Output {
-        self.command(words).output().unwrap()
-    }
-
-    /// `migrate WHAT …` of this cluster.
-    fn migrate(&self, words: &[&str]) -> Output {
-        self.tool(&self.migrate_words(words).iter().map(String::as_str).collect::<Vec<_>>())
-    }
-
-    fn migrate_words(&self, words: &[&str]) -> Vec<String> {
-        let mut all = vec!["migrate".to_owned()];
-        all.extend(words.iter().map(|&word| word.to_owned()));
-        all.extend(["--inventory".to_owned(), self.inventory()]);
-        all
-    }
-
-    fn tls(&self) -> Arc<Tls> {
-        let read = |name: &str| std::fs::read(self.dir.path().join("pki").join(name)).unwrap();
-        Arc::new(Tls::with_pair(&read("ca.pem"), &read("client.pem"), &read("client-key.pem")).unwrap())
-    }
-
-    fn file(&self, member: &str, name: &str) -> PathBuf {
-        self.dir.path().join(member).join(name)
-    }
-}
-
-/// A failure's exit code, and its JSON error's code, message and hint.
-fn refusal(output: &Output) -> (i32, String, String, String) {
-    let text = String::from_utf8_lossy(&output.stdout);
-    let last = text.lines().last().unwrap_or_default();
-    let error = serde_json::from_str::<serde_json::Value>(last).unwrap_or_default()["error"].clone();
-    let field = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
-    (output.status.code().unwrap_or(-1), field("code"), field("message"), field("hint"))
-}
-
-/// The next of a fixed sequence of pseudo-random numbers below a bound.
-fn random(state: &mut u64, below: u64) -> u64 {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    (*state >> 33) % below
-}
-
-/// Migrates forward and back in turn, killing each run once at a random moment, then letting the next one finish.
-fn killed_and_resumed(seed: u64, rounds: u32) {
-    let ground = Ground::new(3);
-    let load = Load::start(&ground.addresses, Api::V3 { prefix: "/v3" }).unwrap();
-    load.move_to(Speak::Both, Some(ground.tls())).unwrap();
-    let mut state = seed;
-    let mut killed = 0;
-    for round in 0..rounds {
-        let way = if round % 2 == 0 { "apply" } else { "rollback" };
-        let words = ground.migrate_words(&[way, "--yes", "--cut-plaintext", "--json"]);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let leash = Duration::from_millis(random(&mut state, 9000));
-        let mut child = ground.command(&words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let end = Instant::now() + leash;
-        while Instant::now() < end && child.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        child.kill().unwrap();
-        killed += u32::from(child.wait().unwrap().code().is_none());
-        let output = ground.tool(&words);
-        assert!(
-            output.status.success(),
-            "round {round} ({way}, killed after {leash:?}): {}",
-            String::from_utf8_lossy(&output.stdout)
-        );
-    }
-    // An even number of rounds ends on plain HTTP, as it began.
-    let figures =
-        load.finish(|| proof::keys(&ground.cluster, Scheme::Http, None, Api::V3 { prefix: "/v3" }).unwrap());
-    println!("seed {seed}: {killed} of {rounds} runs killed, all finished by the next; {figures:?}");
-    assert!(killed * 2 > rounds, "most runs are killed before they end");
-    assert_eq!((figures.lost, figures.missed), (0, 0), "{figures:?}");
-    for member in &ground.cluster.members {
-        let layers: Vec<_> = std::fs::read_dir(member.dir.path().join("etcd.env.d")).unwrap().collect();
-        assert!(layers.is_empty(), "nothing of ours is left: {layers:?}");
-    }
-}
-
-#[test]
-fn thirty_runs_killed_at_random_moments_are_finished_by_the_next() {
-    std::thread::scope(|scope| {
-        for seed in [1, 2, 3] {
-            scope.spawn(move || killed_and_resumed(seed, 10));
-        }
-    });
-}
+use migration_support::{Ground, refusal};
 
 #[test]
 fn forward_seal_and_back_on_one_cluster_with_status_at_every_stage() {
@@ -252,4 +130,16 @@ fn plain_text_clients_are_waited_for() {
         proof::keys(&ground.cluster, Scheme::Https, Some(&tls), Api::V3 { prefix: "/v3" }).unwrap()
     });
     assert_eq!((figures.failed, figures.lost, figures.missed), (0, 0, 0), "{figures:?}");
+}
+
+#[test]
+fn a_member_that_serves_neither_gateway_nor_v2_is_spoken_to_by_etcdctl() {
+    // As 3.4 is with a --config-file: gRPC is all that is left.
+    let ground = Ground::with(3, &[("ETCD_ENABLE_GRPC_GATEWAY", "false")]);
+    let plan = ground.migrate(&["plan"]);
+    assert!(plan.status.success(), "{}", String::from_utf8_lossy(&plan.stderr));
+    let apply = ground.migrate(&["apply", "--yes"]);
+    assert!(apply.status.success(), "{}", String::from_utf8_lossy(&apply.stderr));
+    assert!(ground.migrate(&["status"]).status.success());
+    assert!(ground.migrate(&["rollback", "--yes"]).status.success());
 }

@@ -21,6 +21,7 @@ pub mod rehearse;
 pub mod renew;
 pub mod revoke;
 pub mod supervise;
+pub mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,11 +71,6 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Rehearse(rehearse::RehearseArgs),
-    #[command(hide = true)]
-    Supervise(supervise::SuperviseArgs),
-    Install(install::InstallArgs),
-    Migrate(migrate::MigrateArgs),
     InitCa(init_ca::InitCaArgs),
     ImportCa(import_ca::ImportCaArgs),
     Issue(issue::IssueArgs),
@@ -88,6 +84,14 @@ enum Command {
     Export(export::ExportArgs),
     List(list::ListArgs),
     Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
+    Install(install::InstallArgs),
+    Migrate(migrate::MigrateArgs),
+    Rehearse(rehearse::RehearseArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+    #[command(hide = true)]
+    Supervise(supervise::SuperviseArgs),
 }
 
 /// What a command is given: the global options and where to print.
@@ -130,5 +134,6 @@ fn run(context: &Context, command: Command) -> Outcome {
         Command::Export(args) => export::run(context, &args),
         Command::List(args) => list::run(context, &args),
         Command::Inspect(args) => inspect::run(context, &args),
+        Command::Verify(args) => verify::run(context, &args),
     }
 }

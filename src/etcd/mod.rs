@@ -10,7 +10,7 @@ pub mod transport;
 pub mod types;
 
 pub use client::{
-    Alarm, Api, Client, Endpoint, Event, Health, KeyValue, Member, MemberList, Status, Versions, Watch,
+    Alarm, Api, Client, Endpoint, Event, Health, KeyValue, Member, MemberList, Status, User, Versions, Watch,
 };
 pub use config::{Config, ConfigError, Conflict, Source};
 pub use error::{EtcdError, Fault};

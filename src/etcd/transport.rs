@@ -6,6 +6,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustls::ClientConnection;
 use rustls_pki_types::ServerName;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -133,6 +134,17 @@ impl Link {
 
     /// Whether an idle connection can take another request: nothing to read, and not closed.
     fn is_idle(&mut self) -> bool {
+        // A socket's timeout is rounded up to the kernel's clock ticks, 16 ms in the worst case: ask without one.
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(link) if link.session.wants_read() => &link.stream,
+            Self::Tls(_) => return false,
+        };
+        let mut polled = [PollFd::new(stream, PollFlags::IN)];
+        if rustix::event::poll(&mut polled, Some(&Timespec::default())) == Ok(0) {
+            return true;
+        }
+        // It may be a session ticket, which is no data.
         const GLANCE: Duration = Duration::from_millis(1);
         matches!(self.read(&mut [0; 1], GLANCE), Err(Fault::Timeout))
     }

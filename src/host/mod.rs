@@ -15,6 +15,7 @@ pub mod supervisor;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -261,7 +262,7 @@ pub struct ClientProcess {
 }
 
 /// A bidirectional byte stream that can time out.
-pub trait Stream: Read + Write + Send + Sync + std::fmt::Debug {
+pub trait Stream: Read + Write + AsFd + Send + Sync + std::fmt::Debug {
     /// How long reads and writes may block.
     ///
     /// # Errors

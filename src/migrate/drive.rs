@@ -16,6 +16,8 @@ use super::node::Node;
 use super::observe::{Observed, Sight, Wishes, observe};
 use super::place;
 use super::plan::{Action, Goal, Next, Refusal, Step, next, plan};
+use super::preflight;
+use super::speak::Speaker;
 use super::stage::Stage;
 
 /// How a migration is to go.
@@ -92,6 +94,7 @@ impl<'a> Migration<'a> {
         if let Some(Refusal::OthersDown(down)) = refusal {
             return Err(self.others_down(&down));
         }
+        preflight::check(self.nodes, &observed, &steps, self.options.wishes)?;
         let cutting = steps.iter().map(|step| step.stage).find(|&stage| self.cuts(stage));
         let clients = match cutting {
             Some(stage) => in_the_way(self.nodes, stage)?,
@@ -122,7 +125,8 @@ impl<'a> Migration<'a> {
         let journal = Journal::open(&self.options.pki_dir, &format!("{:x}", observed.cluster_id))?;
         journal.write(None, "begin", &format!("{:?} by {}", self.options.goal, self.options.operator))?;
         self.announce(&observed);
-        let foreseen = plan(&observed.standings(), self.options.goal).0.len();
+        let (foreseen, _) = plan(&observed.standings(), self.options.goal);
+        preflight::check(self.nodes, &observed, &foreseen, self.options.wishes)?;
         let mut steps = 0;
         // Every member passes each stage at most once in a run that succeeds.
         let most = self.nodes.len() * Stage::ALL.len() * 2;
@@ -146,7 +150,7 @@ impl<'a> Migration<'a> {
                     "the cluster changes while it is being migrated".to_owned(),
                 ));
             }
-            let done = self.step(&observed, &step, (steps, foreseen.max(steps)), &journal, changed);
+            let done = self.step(&observed, &step, (steps, foreseen.len().max(steps)), &journal, changed);
             if let Err(error) = &done {
                 journal.write(Some(&self.nodes[step.member].name), "failed", &error.to_string())?;
             }
@@ -310,11 +314,9 @@ impl<'a> Migration<'a> {
         let mut last: Option<(String, EtcdError)> = None;
         for (node, other) in self.nodes.iter().zip(&observed.members) {
             let Some(running) = &other.running else { continue };
-            for url in node.client_urls(running) {
-                match node.client(&url).update_peer_urls(sight.id, &urls) {
-                    Ok(()) => return Ok(()),
-                    Err(source) => last = Some((node.name.clone(), source)),
-                }
+            match Speaker::to(node, running).update_peer_urls(sight.id, &urls) {
+                Ok(()) => return Ok(()),
+                Err(source) => last = Some((node.name.clone(), source)),
             }
         }
         Err(match last {

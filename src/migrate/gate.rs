@@ -6,11 +6,12 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::etcd::{Client, Fault, PeerUrl, Status};
+use crate::etcd::{PeerUrl, Status};
 
 use super::error::MigrateError;
 use super::node::Node;
-use super::observe::{Observed, Sight, Wishes, answering, observe, settings};
+use super::observe::{Observed, Sight, Wishes, observe, settings};
+use super::speak::Speaker;
 use super::stage::{Settings, differences};
 
 /// A pause between two looks.
@@ -169,7 +170,7 @@ impl Gate<'_> {
             .filter_map(|&(i, _)| {
                 let node = &self.nodes[i];
                 let running = observed.members[i].running.as_ref()?;
-                let again = answering(node, running, Client::status);
+                let again = Speaker::to(node, running).status().ok();
                 let behind = newest.saturating_sub(again.as_ref().map_or(0, applied));
                 (behind > 0).then(|| format!("{} is {behind} log entries behind", node.name))
             })
@@ -216,19 +217,10 @@ impl Gate<'_> {
     fn commits(&self, sight: &Sight) -> Looked {
         let node = &self.nodes[self.member];
         let running = sight.running.as_ref().ok_or_else(|| vec![format!("{} is down", node.name)])?;
-        let mut wrong = Vec::new();
-        for url in node.client_urls(running) {
-            let client = node.client(&url);
-            let probed = client.commit_probe().or_else(|error| match error.fault {
-                Fault::Auth { .. } => client.read_probe(),
-                _ => Err(error),
-            });
-            match probed {
-                Ok(()) => return Ok(vec!["a commit goes through it".to_owned()]),
-                Err(error) => wrong.push(error.to_string()),
-            }
+        match Speaker::to(node, running).commit() {
+            Ok(()) => Ok(vec!["a commit goes through it".to_owned()]),
+            Err(error) => Err(vec![error.to_string()]),
         }
-        Err(wrong)
     }
 
     /// The others hold streams with it, where they tell.
@@ -241,7 +233,7 @@ impl Gate<'_> {
                 continue;
             }
             let Some(running) = &sight.running else { continue };
-            let peers = answering(node, running, Client::active_peers).flatten();
+            let peers = Speaker::to(node, running).active_peers();
             match peers {
                 Some(peers) if !peers.contains(&id) => {
                     wrong
@@ -260,20 +252,14 @@ impl Gate<'_> {
 }
 
 fn health(node: &Node, sight: &Sight) -> Result<(), String> {
-    let Some(running) = &sight.running else { return Err("it is down".to_owned()) };
-    let mut why = "no client listener answers".to_owned();
-    for url in node.client_urls(running) {
-        match node.client(&url).health() {
-            Ok(health) if health.healthy => return Ok(()),
-            Ok(health) => why = health.reason.unwrap_or(health.body),
-            Err(error) => why = error.to_string(),
-        }
+    match &sight.running {
+        None => Err("it is down".to_owned()),
+        Some(running) => Speaker::to(node, running).health(),
     }
-    Err(why)
 }
 
 fn alarms(node: &Node, sight: &Sight) -> Vec<String> {
-    let raised = sight.running.as_ref().and_then(|running| answering(node, running, Client::alarms));
+    let raised = sight.running.as_ref().and_then(|running| Speaker::to(node, running).alarms().ok());
     raised.unwrap_or_default().iter().map(|alarm| format!("an alarm is raised: {alarm:?}")).collect()
 }
 

@@ -14,6 +14,8 @@ mod node;
 mod observe;
 mod place;
 pub mod plan;
+mod preflight;
+mod speak;
 pub mod stage;
 mod traces;
 

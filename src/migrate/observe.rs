@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::etcd::{Client, Config, EtcdError, Member, MemberId, MemberList, PeerUrl, Scheme, Status};
+use crate::etcd::{Config, Member, MemberId, MemberList, PeerUrl, Scheme, Status};
 use crate::host::{Launch, RunningProcess};
 
 use super::error::MigrateError;
 use super::node::Node;
 use super::place::certificate_files;
 use super::plan::Standing;
+use super::speak::Speaker;
 use super::stage::{RELEVANT, Recipe, Settings, Stage, can_share_port, differences, recognise};
 use super::traces::Traces;
 
@@ -114,7 +115,7 @@ pub fn observe(nodes: &[Node], wishes: Wishes) -> Result<Observed, MigrateError>
     }
     let statuses = std::thread::scope(|scope| {
         let ask = |(node, disk): (&'_ Node, &'_ Disk)| {
-            disk.running.as_ref().and_then(|running| answering(node, running, Client::status))
+            disk.running.as_ref().and_then(|running| Speaker::to(node, running).status().ok())
         };
         let threads: Vec<_> = nodes.iter().zip(&disks).map(|pair| scope.spawn(move || ask(pair))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect::<Vec<_>>()
@@ -287,23 +288,12 @@ fn member_list(nodes: &[Node], disks: &[Disk]) -> Result<(MemberList, String), M
             refused.push(format!("{} is down", node.name));
             continue;
         };
-        for url in node.client_urls(running) {
-            match node.client(&url).members() {
-                Ok(list) => return Ok((list, node.name.clone())),
-                Err(error) => refused.push(error.to_string()),
-            }
+        match Speaker::to(node, running).members() {
+            Ok(list) => return Ok((list, node.name.clone())),
+            Err(error) => refused.push(error.to_string()),
         }
     }
     Err(MigrateError::NoAnswer(refused.join("; ")))
-}
-
-/// The first answer of a member over any of its client listeners.
-pub(super) fn answering<T>(
-    node: &Node,
-    running: &Settings,
-    ask: impl Fn(&Client) -> Result<T, EtcdError>,
-) -> Option<T> {
-    node.client_urls(running).iter().find_map(|url| ask(&node.client(url)).ok())
 }
 
 /// What `etcd --version` says there; empty when it cannot be asked.

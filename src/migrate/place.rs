@@ -39,7 +39,7 @@ pub(super) fn certificate_files(node: &Node, owner: Option<Owner>) -> Vec<Planne
 /// Places the certificates for the user that etcd runs as.
 ///
 /// # Errors
-/// [`MigrateError::InTheWay`] when another file stands in a place, [`MigrateError::NoPair`].
+/// [`MigrateError::NoPair`], [`MigrateError::Changed`].
 pub(super) fn install(node: &Node, uid: Option<u32>) -> Result<Vec<String>, MigrateError> {
     let owner = uid.map(|uid| node.host.owner(&uid.to_string())).transpose()?;
     let files = certificate_files(node, owner);
@@ -50,15 +50,6 @@ pub(super) fn install(node: &Node, uid: Option<u32>) -> Result<Vec<String>, Migr
         });
     }
     let mut traces = Traces::load(&*node.host)?;
-    for file in &files {
-        let there = node.host.read(&file.path)?;
-        if there.is_some_and(|image| image.bytes != *file.bytes)
-            && !traces.paths().any(|path| path == file.path)
-        {
-            let path = file.path.display().to_string();
-            return Err(MigrateError::InTheWay { member: node.name.clone(), path });
-        }
-    }
     traces.make_dir(&node.ssl_dir, Meta { mode: FileMode::DIR, owner })?;
     for file in &files {
         traces.place(&file.path, &file.bytes, Meta { mode: file.mode, owner: file.owner })?;
@@ -66,31 +57,26 @@ pub(super) fn install(node: &Node, uid: Option<u32>) -> Result<Vec<String>, Migr
     Ok(files.iter().map(|file| file.path.display().to_string()).collect())
 }
 
-/// Places the layers of a stage and takes those of later stages away.
+/// Places the layers of a stage, the last first, and takes the others away, the first first: a later layer sets
+/// whatever an earlier one does, so the disk holds a whole stage at every moment, whenever the run is killed.
 ///
 /// # Errors
-/// [`MigrateError::Changed`] when one was edited since, [`MigrateError::InTheWay`] when a file of that name is not ours.
+/// [`MigrateError::Changed`] when one was edited since.
 pub(super) fn configure(
     node: &Node,
     layers: &[(&'static str, Settings)],
 ) -> Result<Vec<String>, MigrateError> {
     let mut traces = Traces::load(&*node.host)?;
     let mut changed = Vec::new();
-    // From the last to the first on the way back, so that what remains is a stage at every moment.
-    for name in LAYERS.into_iter().rev().filter(|name| layers.iter().all(|(layer, _)| layer != name)) {
+    for name in LAYERS.into_iter().filter(|name| layers.iter().all(|(layer, _)| layer != name)) {
         let file = node.service.layer_file(&Layer { name, settings: BTreeMap::new() })?;
         if traces.paths().any(|path| path == file.path) {
             traces.put_back(&file.path)?;
             changed.push(format!("removed {}", file.path.display()));
         }
     }
-    for (name, settings) in layers {
+    for (name, settings) in layers.iter().rev() {
         let file = node.service.layer_file(&Layer { name, settings: settings.clone() })?;
-        let there = node.host.read(&file.path)?;
-        if there.is_some() && !traces.paths().any(|path| path == file.path) {
-            let path = file.path.display().to_string();
-            return Err(MigrateError::InTheWay { member: node.name.clone(), path });
-        }
         if let Some(dir) = file.path.parent() {
             traces.make_dir(dir, Meta::mode(FileMode::DIR))?;
         }
@@ -109,4 +95,4 @@ pub(super) fn restore(node: &Node) -> Result<(), MigrateError> {
 }
 
 /// The names of all layers, in order.
-const LAYERS: [&str; 3] = ["25-insecure_localhost", "30-certs", "40-tls"];
+pub(super) const LAYERS: [&str; 3] = ["25-insecure_localhost", "30-certs", "40-tls"];

@@ -44,6 +44,8 @@ struct Shared {
     record: Mutex<Record>,
     /// What the watcher was told: keys and values.
     seen: Mutex<BTreeMap<String, String>>,
+    /// The last that went wrong, to explain why nothing goes.
+    trouble: Mutex<String>,
     stop_writing: AtomicBool,
     stop_watching: AtomicBool,
     /// Which generation of the targets each thread was last served by.
@@ -53,6 +55,14 @@ struct Shared {
 impl Shared {
     fn record(&self) -> std::sync::MutexGuard<'_, Record> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_trouble(&self, what: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    fn trouble(&self) -> String {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
@@ -88,6 +98,7 @@ impl Load {
             targets,
             record: Mutex::new(Record::new()),
             seen: Mutex::new(BTreeMap::new()),
+            trouble: Mutex::new(String::new()),
             stop_writing: AtomicBool::new(false),
             stop_watching: AtomicBool::new(false),
             served: (0..threads).map(|_| AtomicU64::new(0)).collect(),
@@ -111,7 +122,9 @@ impl Load {
         let end = Instant::now() + PATIENCE;
         while self.shared.served.iter().any(|served| served.load(Ordering::Acquire) < generation) {
             if Instant::now() > end {
-                return Err(format!("the load was not served over {speak} within {} s", PATIENCE.as_secs()));
+                let seconds = PATIENCE.as_secs();
+                let trouble = self.shared.trouble();
+                return Err(format!("the load was not served over {speak} within {seconds} s; {trouble}"));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -206,8 +219,9 @@ fn put(shared: &Shared, circle: &mut Circle, key: &str, value: &str, deadline: I
     let mut tried = 0;
     loop {
         circle.follow(&shared.targets);
-        if circle.current().put(key, value).is_ok() {
-            return true;
+        match circle.current().put(key, value) {
+            Ok(_) => return true,
+            Err(error) => shared.note_trouble(error.to_string()),
         }
         circle.advance();
         tried += 1;

@@ -15,6 +15,7 @@ mod judge;
 mod key;
 mod lints;
 mod names;
+pub mod on_disk;
 mod peer;
 mod pem;
 pub mod pitfalls;

@@ -76,7 +76,7 @@ pub fn junit(results: &[Judged], fail_on: Severity) -> String {
         out.push_str(">\n");
         let text: String = one.judgement.findings.iter().map(|finding| plain(finding) + "\n").collect();
         if one.fails(fail_on) {
-            let first = one.judgement.findings.first().map(|finding| headline(finding)).unwrap_or_default();
+            let first = one.judgement.findings.first().map(headline).unwrap_or_default();
             let _ = writeln!(out, "      <failure message=\"{}\">{}</failure>", xml(&first), xml(&text));
         } else {
             let _ = writeln!(out, "      <system-out>{}</system-out>", xml(&text));

@@ -9,6 +9,7 @@ use ureq::http::{HeaderMap, Method, Request};
 use ureq::{Agent, Body};
 
 use super::Endpoint;
+use super::auth::{Session, User};
 use crate::etcd::error::{EtcdError, Fault};
 use crate::etcd::transport::{Carried, Unresolved, Via};
 use crate::etcd::types::{ClientUrl, MemberId, Scheme};
@@ -22,6 +23,7 @@ pub(super) struct Http {
     pub(super) base: String,
     agent: Agent,
     via: Via,
+    user: Option<Session>,
 }
 
 impl Http {
@@ -45,7 +47,11 @@ impl Http {
             .user_agent("etcd-pki")
             .build();
         let agent = Agent::with_parts(config, via(), Unresolved);
-        Self { base: url.to_string(), via: via(), agent, url }
+        Self { base: url.to_string(), via: via(), agent, url, user: None }
+    }
+
+    pub(super) fn log_in_as(&mut self, user: User) {
+        self.user = Some(Session::new(user));
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Reply, EtcdError> {
@@ -57,8 +63,21 @@ impl Http {
         self.send(Method::POST, path, Some(("application/json", body.to_string())))
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole answer; once more where a token had run out.
     pub(super) fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, String)>,
+    ) -> Result<Reply, EtcdError> {
+        let reply = self.send_once(method.clone(), path, body.clone())?;
+        match &self.user {
+            Some(session) if session.forget_if_stale(&reply) => self.send_once(method, path, body),
+            _ => Ok(reply),
+        }
+    }
+
+    pub(super) fn send_once(
         &self,
         method: Method,
         path: &str,
@@ -94,6 +113,11 @@ impl Http {
             return Err(self.error(call, Fault::Tls { what, alert: None }));
         }
         let mut builder = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(session) = &self.user
+            && let Some(header) = session.header(self, path)?
+        {
+            builder = builder.header("Authorization", header.as_str());
+        }
         if let Some((content_type, _)) = &body {
             builder = builder.header("Content-Type", *content_type);
         }

@@ -3,6 +3,7 @@
 //! Every call goes to that member and no other, on a new connection unless [`Client::keep_alive`] was asked for: a gate
 //! wants to know whether a *new* client gets through, not whether an old connection lives on.
 
+mod auth;
 mod http;
 mod v2;
 pub(super) mod v3;
@@ -16,6 +17,7 @@ use super::error::{EtcdError, Fault};
 use super::tls::Tls;
 use super::transport::{Dial, Direct};
 use super::types::{ClientUrl, MemberId, PeerUrl, Scheme};
+pub use auth::User;
 use http::Http;
 pub use watch::{Event, Watch};
 
@@ -80,6 +82,14 @@ impl Client {
     #[must_use]
     pub fn with_api(self, api: Api) -> Self {
         Self { api: OnceLock::from(api), ..self }
+    }
+
+    /// Speaks as a user of etcd's authentication: with a token in v3, by name and password in v2. Where
+    /// authentication is off the v3 calls go on without.
+    #[must_use]
+    pub fn with_user(mut self, user: User) -> Self {
+        self.http.log_in_as(user);
+        self
     }
 
     /// The member's client URL.

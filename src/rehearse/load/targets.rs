@@ -18,6 +18,8 @@ pub enum Speak {
     Http,
     /// TLS only, on the usual port or on the second one.
     Https,
+    /// Whichever they are served.
+    Both,
 }
 
 impl fmt::Display for Speak {
@@ -25,6 +27,7 @@ impl fmt::Display for Speak {
         f.write_str(match self {
             Self::Http => "http",
             Self::Https => "https",
+            Self::Both => "http or https",
         })
     }
 }
@@ -54,9 +57,12 @@ impl Targets {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = self.generation.load(Ordering::Acquire);
         let (speak, tls) = &*now;
+        let (http, https) = ((Scheme::Http, CLIENT_PORT), (Scheme::Https, CLIENT_PORT));
+        let second = (Scheme::Https, SECOND_PORT);
         let places: &[_] = match speak {
-            Speak::Http => &[(Scheme::Http, CLIENT_PORT)],
-            Speak::Https => &[(Scheme::Https, CLIENT_PORT), (Scheme::Https, SECOND_PORT)],
+            Speak::Http => &[http],
+            Speak::Https => &[https, second],
+            Speak::Both => &[http, https, second],
         };
         let mut clients = Vec::new();
         for &(scheme, port) in places {

@@ -1,0 +1,105 @@
+//! What would go wrong later is looked for before anything changes: pairs that etcd would refuse, and files in the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::etcd::PeerUrl;
+use crate::host::Layer;
+use crate::verify::{GoVersion, Judgement, Request, Role, Verdict, judge};
+
+use super::error::MigrateError;
+use super::node::Node;
+use super::observe::{Observed, Sight, Wishes, in_parallel};
+use super::place::{LAYERS, certificate_files};
+use super::plan::{Action, Step};
+use super::stage::Stage;
+use super::traces::Traces;
+
+/// Checks every member that is about to be given certificates.
+///
+/// # Errors
+/// [`MigrateError::NoPair`], [`MigrateError::Certificate`], [`MigrateError::InTheWay`].
+pub(super) fn check(
+    nodes: &[Node],
+    observed: &Observed,
+    steps: &[Step],
+    wishes: Wishes,
+) -> Result<(), MigrateError> {
+    let climbing: BTreeSet<usize> =
+        steps.iter().filter(|step| step.stage >= Stage::Certs).map(|step| step.member).collect();
+    let installed: BTreeSet<usize> =
+        steps.iter().filter(|step| step.actions.contains(&Action::Install)).map(|step| step.member).collect();
+    in_parallel(nodes, |i, node| {
+        if climbing.contains(&i) {
+            certificate(node, &observed.members[i], wishes)?;
+        }
+        if installed.contains(&i) {
+            files(node)?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// A member's pair is judged as etcd will judge it: dialled at every URL it advertises and at its loopback address,
+/// and dialling from the address of its peer URL.
+fn certificate(node: &Node, sight: &Sight, wishes: Wishes) -> Result<(), MigrateError> {
+    let Some(pair) = &node.pair else {
+        return Err(MigrateError::NoPair {
+            member: node.name.clone(),
+            what: "there is no pair of that name in the PKI directory".to_owned(),
+        });
+    };
+    let hosts =
+        |urls: &[PeerUrl]| -> Vec<String> { urls.iter().map(|url| url.at().host().to_owned()).collect() };
+    let advertised = sight.base.get("advertise-client-urls").map_or("", String::as_str);
+    let mut client_hosts = hosts(&PeerUrl::list(advertised).unwrap_or_default());
+    client_hosts.push(node.host.loopback().to_string());
+    let go = GoVersion::of_etcd(&sight.version).unwrap_or(GoVersion::NEWEST);
+    let request = |role| Request {
+        key: Some(&pair.key_pem),
+        client_cert_auth: wishes.client_auth,
+        go,
+        ..Request::new(&pair.cert_pem, &pair.ca_pem, role)
+    };
+    let peer_hosts = hosts(&sight.peer_urls);
+    let source_ip = peer_hosts.iter().find_map(|host| host.parse::<IpAddr>().ok());
+    refused(node, &judge(&Request { hosts: &client_hosts, ..request(Role::Server) }))?;
+    refused(node, &judge(&Request { hosts: &peer_hosts, source_ip, ..request(Role::Peer) }))
+}
+
+fn refused(node: &Node, judgement: &Judgement) -> Result<(), MigrateError> {
+    if judgement.verdict == Verdict::Accept {
+        return Ok(());
+    }
+    let errors =
+        judgement.findings.iter().filter(|finding| finding.severity == crate::verify::Severity::Error);
+    let why =
+        errors.map(|finding| format!("{}: {}", finding.code, finding.message)).collect::<Vec<_>>().join("; ");
+    Err(MigrateError::Certificate { member: node.name.clone(), why })
+}
+
+/// Nothing that is not ours stands where certificates and settings will be placed.
+fn files(node: &Node) -> Result<(), MigrateError> {
+    let traces = Traces::load(&*node.host)?;
+    let ours: BTreeSet<_> = traces.paths().collect();
+    let mut planned: BTreeMap<std::path::PathBuf, Option<Vec<u8>>> = BTreeMap::new();
+    for file in certificate_files(node, None) {
+        planned.insert(file.path, Some(file.bytes.into_owned()));
+    }
+    for name in LAYERS {
+        let layer = Layer { name, settings: super::stage::Settings::new() };
+        planned.insert(node.service.layer_file(&layer)?.path, None);
+    }
+    for (path, bytes) in planned {
+        if ours.contains(path.as_path()) {
+            continue;
+        }
+        // A file that says the same already is as good as placed.
+        if node.host.read(&path)?.is_some_and(|image| bytes.is_none_or(|bytes| bytes != image.bytes)) {
+            let path = path.display().to_string();
+            return Err(MigrateError::InTheWay { member: node.name.clone(), path });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! A member's API by whatever way it serves it: each of its listeners in turn, the v3 gateway or v2, and where both
+//! are switched off (3.4 with `--config-file`) `etcdctl` on its host.
+
+use std::time::Duration;
+
+use crate::etcd::etcdctl::{Etcdctl, PairFiles};
+use crate::etcd::{
+    Alarm, Client, ClientUrl, EtcdError, Fault, MemberId, MemberList, PeerUrl, Scheme, Status,
+};
+
+use super::node::Node;
+use super::stage::Settings;
+
+/// How long `etcdctl` may take.
+const ETCDCTL: Duration = Duration::from_secs(10);
+
+/// A member that is spoken to.
+pub(super) struct Speaker<'a> {
+    node: &'a Node,
+    urls: Vec<ClientUrl>,
+}
+
+type Result<T> = std::result::Result<T, EtcdError>;
+
+impl<'a> Speaker<'a> {
+    /// A member by the listeners that it runs with.
+    pub(super) fn to(node: &'a Node, running: &Settings) -> Self {
+        Self { node, urls: node.client_urls(running) }
+    }
+
+    pub(super) fn members(&self) -> Result<MemberList> {
+        self.first(Client::members, |ctl| ctl.members())
+    }
+
+    pub(super) fn update_peer_urls(&self, id: MemberId, urls: &[PeerUrl]) -> Result<()> {
+        self.first(|client| client.update_peer_urls(id, urls), |ctl| ctl.update_peer_urls(id, urls))
+    }
+
+    pub(super) fn status(&self) -> Result<Status> {
+        self.first(Client::status, |ctl| ctl.status())
+    }
+
+    pub(super) fn alarms(&self) -> Result<Vec<Alarm>> {
+        self.first(Client::alarms, |ctl| ctl.alarms())
+    }
+
+    /// A commit goes through it; a linearizable read where authentication forbids that.
+    pub(super) fn commit(&self) -> Result<()> {
+        let probe = |client: &Client| {
+            client.commit_probe().or_else(|error| match error.fault {
+                Fault::Auth { .. } => client.read_probe(),
+                _ => Err(error),
+            })
+        };
+        self.first(probe, |ctl| ctl.commit_probe())
+    }
+
+    /// `Ok` when it says that it is healthy.
+    pub(super) fn health(&self) -> std::result::Result<(), String> {
+        let mut why = "no client listener answers".to_owned();
+        for url in &self.urls {
+            match self.node.client(url).health() {
+                Ok(health) if health.healthy => return Ok(()),
+                Ok(health) => why = health.reason.unwrap_or(health.body),
+                Err(error) => why = error.to_string(),
+            }
+        }
+        Err(why)
+    }
+
+    /// The peers it holds streams with; none where it does not tell.
+    pub(super) fn active_peers(&self) -> Option<std::collections::BTreeSet<MemberId>> {
+        self.urls.iter().find_map(|url| self.node.client(url).active_peers().ok()).flatten()
+    }
+
+    fn first<T>(
+        &self,
+        by_client: impl Fn(&Client) -> Result<T>,
+        by_etcdctl: impl Fn(&Etcdctl<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut last = EtcdError {
+            url: self.node.name.clone(),
+            call: "connect".to_owned(),
+            fault: Fault::Unreachable { what: "it has no client listener".to_owned() },
+        };
+        for url in &self.urls {
+            match by_client(&self.node.client(url)) {
+                Ok(answer) => return Ok(answer),
+                Err(error) if error.fault == Fault::NotFound => {
+                    let run = |argv: &[&str]| self.node.host.run(argv, ETCDCTL);
+                    match by_etcdctl(&Etcdctl::new(url.clone(), self.files(url), &run)) {
+                        Ok(answer) => return Ok(answer),
+                        Err(error) => last = error,
+                    }
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Where the pair is on the member's host, for https.
+    fn files(&self, url: &ClientUrl) -> Option<PairFiles> {
+        let file = |name: String| self.node.ssl_dir.join(name).to_string_lossy().into_owned();
+        (url.scheme() == Scheme::Https).then(|| PairFiles {
+            ca: file("ca.pem".to_owned()),
+            cert: file(format!("{}.pem", self.node.name)),
+            key: file(format!("{}-key.pem", self.node.name)),
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! What the files themselves give away: modes, owners, and a CA's key where it does not belong.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::target::{self, Target};
+use super::{Code, Finding, GoVersion, Severity, leaf_of};
+
+/// Findings about a certificate's files. `pki_dir` is where a CA's key may lie.
+pub fn findings(target: &Target, pki_dir: &Path) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let certificate = std::fs::metadata(&target.certificate).ok();
+    if let Some((path, key)) =
+        target.key.as_ref().and_then(|path| Some((path, std::fs::metadata(path).ok()?)))
+    {
+        let mode = key.mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            found.push(finding(
+                Code::KeyExposed,
+                format!("{} has mode {mode:04o}: others may use the key", path.display()),
+                format!("chmod 0600 {}", path.display()),
+            ));
+        }
+        if let Some(owner) = certificate.map(|file| file.uid()).filter(|&owner| owner != key.uid()) {
+            found.push(finding(
+                Code::KeyOwner,
+                format!(
+                    "{} belongs to user {}, the certificate to user {owner}: can etcd read both?",
+                    path.display(),
+                    key.uid()
+                ),
+                format!("chown etcd:etcd {}", path.display()),
+            ));
+        }
+    }
+    found.extend(ca_key(target, pki_dir));
+    found
+}
+
+/// A CA's certificate and its key in the certificate's directory, unless that is where certificates are made.
+fn ca_key(target: &Target, pki_dir: &Path) -> Option<Finding> {
+    let directory = target.certificate.parent()?;
+    let same = |path: &Path| {
+        let whole = |path: &Path| {
+            std::fs::canonicalize(if path.as_os_str().is_empty() { Path::new(".") } else { path })
+        };
+        matches!((whole(path), whole(directory)), (Ok(left), Ok(right)) if left == right)
+    };
+    if same(pki_dir) || directory.join("ledger.jsonl").exists() {
+        return None;
+    }
+    for name in ["ca.pem", "ca.crt"] {
+        let certificate = directory.join(name);
+        let Some(key) = target::key_beside(&certificate) else { continue };
+        let is_ca = target::read(&certificate)
+            .ok()
+            .and_then(|bytes| leaf_of(&bytes, GoVersion::NEWEST))
+            .is_some_and(|leaf| leaf.is_ca);
+        if is_ca {
+            return Some(finding(
+                Code::CaKeyOnNode,
+                format!("{} is a CA's key: it does not belong on a node", key.display()),
+                format!("move {} to where certificates are issued", key.display()),
+            ));
+        }
+    }
+    None
+}
+
+fn finding(code: Code, message: String, fix: String) -> Finding {
+    Finding { code, severity: Severity::Warning, message, etcd_says: None, fix: Some(fix) }
+}

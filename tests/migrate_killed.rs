@@ -1,0 +1,67 @@
+//! kill -9 at random moments of the live migration: the next run always finishes it.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use etcd_pki::etcd::Scheme;
+use etcd_pki::etcd::client::Api;
+use etcd_pki::rehearse::load::{Load, Speak};
+use etcd_pki::rehearse::proof;
+
+mod migration_support;
+mod rehearsal_support;
+use migration_support::Ground;
+
+/// The next of a fixed sequence of pseudo-random numbers below a bound.
+fn random(state: &mut u64, below: u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) % below
+}
+
+/// Migrates forward and back in turn, killing each run once at a random moment, then letting the next one finish.
+fn killed_and_resumed(seed: u64, rounds: u32) {
+    let ground = Ground::new(3);
+    let load = Load::start(&ground.addresses, Api::V3 { prefix: "/v3" }).unwrap();
+    load.move_to(Speak::Both, Some(ground.tls())).unwrap();
+    let mut state = seed;
+    let mut killed = 0;
+    for round in 0..rounds {
+        let way = if round % 2 == 0 { "apply" } else { "rollback" };
+        let words = ground.migrate_words(&[way, "--yes", "--cut-plaintext", "--json"]);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let leash = Duration::from_millis(random(&mut state, 9000));
+        let mut child = ground.command(&words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let end = Instant::now() + leash;
+        while Instant::now() < end && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        killed += u32::from(child.wait().unwrap().code().is_none());
+        let output = ground.tool(&words);
+        assert!(
+            output.status.success(),
+            "round {round} ({way}, killed after {leash:?}): {}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+    // An even number of rounds ends on plain HTTP, as it began.
+    let figures =
+        load.finish(|| proof::keys(&ground.cluster, Scheme::Http, None, Api::V3 { prefix: "/v3" }).unwrap());
+    println!("seed {seed}: {killed} of {rounds} runs killed, all finished by the next; {figures:?}");
+    assert!(killed * 2 > rounds, "most runs are killed before they end");
+    assert_eq!((figures.lost, figures.missed), (0, 0), "{figures:?}");
+    for member in &ground.cluster.members {
+        let layers: Vec<_> = std::fs::read_dir(member.dir.path().join("etcd.env.d")).unwrap().collect();
+        assert!(layers.is_empty(), "nothing of ours is left: {layers:?}");
+    }
+}
+
+#[test]
+fn thirty_runs_killed_at_random_moments_are_finished_by_the_next() {
+    std::thread::scope(|scope| {
+        for (seed, rounds) in [(1, 16), (2, 14)] {
+            scope.spawn(move || killed_and_resumed(seed, rounds));
+        }
+    });
+}

@@ -1,6 +1,7 @@
 //! The command line: one file a command, each with its arguments and what it prints.
 
 pub mod completions;
+pub mod explain;
 pub mod init_ca;
 pub mod inspect;
 pub mod install;
@@ -68,6 +69,7 @@ enum Command {
     List(list::ListArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
+    Explain(explain::ExplainArgs),
     Install(install::InstallArgs),
     Migrate(migrate::MigrateArgs),
     Rehearse(rehearse::RehearseArgs),
@@ -111,5 +113,6 @@ fn run(context: &Context, command: Command) -> Outcome {
         Command::List(args) => list::run(context, &args),
         Command::Inspect(args) => inspect::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
+        Command::Explain(args) => explain::run(context, &args),
     }
 }

@@ -18,7 +18,7 @@ use super::supervisor::{Control, Request};
 use super::{
     Connection, Host, HostError, Launch, Layer, LayerFile, RunOutput, RunningProcess, Service, Stream, proc,
 };
-use crate::files::{self, FileImage, FileStat, Meta, Owner};
+use crate::files::{self, FileImage, FileMode, FileStat, Meta, Owner};
 
 /// How long a start may take until the process is etcd itself and no longer what starts it.
 const EXEC: Duration = Duration::from_secs(2);
@@ -187,7 +187,8 @@ impl Service for ProcessService {
         let env: BTreeMap<_, _> =
             layer.settings.iter().map(|(flag, value)| (variable(flag), value.clone())).collect();
         let comment = format!("{MARK}: {}. Its `migrate rollback` takes it away again.", layer.name);
-        Ok(LayerFile { path: self.dir.layer_file(layer.name), content: envfile::render(&comment, &env) })
+        let content = envfile::render(&comment, &env);
+        Ok(LayerFile { path: self.dir.layer_file(layer.name), content, meta: Meta::mode(FileMode::PUBLIC) })
     }
 
     fn restart(&self) -> Result<(), HostError> {

@@ -87,7 +87,7 @@ impl SystemdService {
         let files: Vec<String> = show::file_names(&self.id)
             .iter()
             .flat_map(|name| SEARCH_PATH.iter().map(move |root| format!("{root}/{name}")))
-            .chain(shown.fragment_path.clone())
+            .chain(shown.fragment_path)
             .collect();
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         let names: Vec<String> = names.iter().flat_map(|name| show::file_names(name)).collect();
@@ -154,7 +154,7 @@ impl SystemdService {
     fn fragments(&self, output: &RunOutput) -> Result<Vec<Fragment>, HostError> {
         let text = String::from_utf8_lossy(&output.stdout);
         let parts: Vec<&str> = text.split_terminator('\0').collect();
-        if parts.len() % 2 != 0 {
+        if !parts.len().is_multiple_of(2) {
             return Err(self.wrong("a unit file holds a zero byte"));
         }
         Ok(parts.chunks_exact(2).map(|pair| Fragment::new(pair[0], pair[1])).collect())

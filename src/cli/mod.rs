@@ -3,8 +3,8 @@
 pub mod completions;
 pub mod crl;
 pub mod csr;
-pub mod export;
 pub mod explain;
+pub mod export;
 pub mod import_ca;
 pub mod init_ca;
 pub mod inspect;

@@ -17,12 +17,8 @@ use super::supervisor::{Control, Request};
 use super::{
     Connection, Host, HostError, Launch, Layer, LayerFile, RunOutput, RunningProcess, Service, Stream, proc,
 };
-<<<<<<< HEAD
-use crate::files::{self, FileImage, FileStat, Meta, Owner};
-use crate::systemd::{WRITTEN_BY, envfile};
-=======
 use crate::files::{self, FileImage, FileMode, FileStat, Meta, Owner};
->>>>>>> etcd
+use crate::systemd::{WRITTEN_BY, envfile};
 
 /// How long a start may take until the process is etcd itself and no longer what starts it.
 const EXEC: Duration = Duration::from_secs(2);
@@ -190,16 +186,10 @@ impl Service for ProcessService {
     fn layer_file(&self, layer: &Layer) -> Result<LayerFile, HostError> {
         let env: BTreeMap<_, _> =
             layer.settings.iter().map(|(flag, value)| (variable(flag), value.clone())).collect();
-<<<<<<< HEAD
         let pairs = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let comment = format!("{WRITTEN_BY}: {}. Its `migrate rollback` takes it away again.", layer.name);
         let content = envfile::render(&comment, pairs).map_err(|error| self.wrong(error))?;
-        Ok(LayerFile { path: self.dir.layer_file(layer.name), content })
-=======
-        let comment = format!("{MARK}: {}. Its `migrate rollback` takes it away again.", layer.name);
-        let content = envfile::render(&comment, &env);
         Ok(LayerFile { path: self.dir.layer_file(layer.name), content, meta: Meta::mode(FileMode::PUBLIC) })
->>>>>>> etcd
     }
 
     fn restart(&self) -> Result<(), HostError> {

@@ -6,173 +6,21 @@
 #![allow(clippy::disallowed_methods, reason = "this is the module the ban points to")]
 
 mod lock;
+mod staged;
+mod types;
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Uid};
 
 pub use lock::{DirLock, LockError};
+pub use staged::temporary_writer;
+pub use types::{FileError, FileImage, FileKind, FileMode, FileStat, Meta, Owner};
 
-/// Permission bits, such as 0600.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct FileMode(u32);
-
-impl FileMode {
-    /// A private key: its owner reads and writes it.
-    pub const SECRET: Self = Self(0o600);
-    /// A certificate: everyone reads it.
-    pub const PUBLIC: Self = Self(0o644);
-    /// A directory that others may enter.
-    pub const DIR: Self = Self(0o755);
-    /// A directory for its owner alone.
-    pub const SECRET_DIR: Self = Self(0o700);
-
-    /// The permission bits of `bits`; the file type is dropped.
-    pub const fn new(bits: u32) -> Self {
-        Self(bits & 0o7777)
-    }
-
-    /// The bits as a number.
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-}
-
-impl std::fmt::Display for FileMode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:04o}", self.0)
-    }
-}
-
-/// A numeric owner and group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Owner {
-    /// The user's number.
-    pub uid: u32,
-    /// The group's number.
-    pub gid: u32,
-}
-
-/// What a file is given before its content can be seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Meta {
-    /// The permission bits.
-    pub mode: FileMode,
-    /// The owner; none keeps the one who writes.
-    pub owner: Option<Owner>,
-}
-
-impl Meta {
-    /// A mode, and the owner left alone.
-    pub const fn mode(mode: FileMode) -> Self {
-        Self { mode, owner: None }
-    }
-}
-
-/// A file as it was read: content, owner and mode.
-#[derive(Clone, PartialEq, Eq)]
-pub struct FileImage {
-    /// The content.
-    pub bytes: Vec<u8>,
-    /// The permission bits.
-    pub mode: FileMode,
-    /// The owner.
-    pub owner: Owner,
-}
-
-impl std::fmt::Debug for FileImage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The content may be a key.
-        write!(
-            f,
-            "FileImage({} bytes, {}, {}:{})",
-            self.bytes.len(),
-            self.mode,
-            self.owner.uid,
-            self.owner.gid
-        )
-    }
-}
-
-/// What stands at a path, a final symlink not followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileStat {
-    /// What it is.
-    pub kind: FileKind,
-    /// The permission bits.
-    pub mode: FileMode,
-    /// The owner.
-    pub owner: Owner,
-}
-
-/// The kinds of things that stand at a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileKind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A symlink.
-    Symlink,
-    /// A device, pipe or socket.
-    Other,
-}
-
-/// What can go wrong with a file.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FileError {
-    /// A file of that name is there already and was left as it is.
-    #[error("{path} already exists")]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The path is a symlink, a device, or a directory where a file was expected.
-    #[error("{path} is {what}, not a regular file")]
-    NotRegular {
-        /// The path.
-        path: PathBuf,
-        /// What it is instead.
-        what: &'static str,
-    },
-    /// The system refused.
-    #[error("cannot {action} {path}: {source}")]
-    Io {
-        /// Read, write, create, rename, sync, remove, …
-        action: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-impl FileError {
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(rustix::io::Errno) -> Self {
-        let path = path.to_owned();
-        move |errno| Self::Io { action, path, source: errno.into() }
-    }
-
-    /// The file or directory it is about.
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Exists { path } | Self::NotRegular { path, .. } | Self::Io { path, .. } => path,
-        }
-    }
-
-    /// The kind of the system's refusal, where it was one.
-    pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
-        match self {
-            Self::Io { source, .. } => Some(source.kind()),
-            _ => None,
-        }
-    }
-}
+use staged::{Staged, put};
 
 /// Writes a file that must not exist yet.
 ///
@@ -215,18 +63,6 @@ pub fn replace_all(files: &[(&Path, &[u8], Meta)]) -> Result<(), FileError> {
         }
     }
     Ok(())
-}
-
-/// The process that made the temporary file `name` while it wrote `file`; `None` when it is no such file.
-pub fn temporary_writer(name: &str, file: &str) -> Option<u32> {
-    let (pid, attempt) = name
-        .strip_prefix('.')?
-        .strip_prefix(file)?
-        .strip_prefix('.')?
-        .strip_suffix(".tmp")?
-        .split_once('-')?;
-    attempt.parse::<u32>().ok()?;
-    pid.parse().ok()
 }
 
 /// Reads a file with its owner and mode; `None` when it is not there. A final symlink is not followed.
@@ -427,71 +263,6 @@ pub fn parent(path: &Path) -> &Path {
         Some(dir) => dir,
         None => path,
     }
-}
-
-fn put(path: &Path, bytes: &[u8], meta: Meta, flags: RenameFlags) -> Result<(), FileError> {
-    if flags.contains(RenameFlags::NOREPLACE) && kind(path)?.is_some() {
-        return Err(FileError::Exists { path: path.to_owned() });
-    }
-    Staged::new(path, bytes, meta)?.commit(flags)?;
-    sync_dir(parent(path))
-}
-
-/// A file that is complete beside its place; dropped before it is committed, it is removed.
-struct Staged {
-    temporary: Option<PathBuf>,
-    path: PathBuf,
-}
-
-impl Staged {
-    fn new(path: &Path, bytes: &[u8], meta: Meta) -> Result<Self, FileError> {
-        let (fd, temporary) = create_temporary(path)?;
-        let staged = Self { temporary: Some(temporary), path: path.to_owned() };
-        fill(fd, path, bytes, meta)?;
-        Ok(staged)
-    }
-
-    fn commit(mut self, flags: RenameFlags) -> Result<(), FileError> {
-        if let Some(temporary) = &self.temporary {
-            rename(temporary, &self.path, flags)?;
-            self.temporary = None;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
-            // Nothing half-written stays; that this may fail too changes nothing about the error.
-            let _ = rustix::fs::unlink(temporary);
-        }
-    }
-}
-
-fn create_temporary(path: &Path) -> Result<(OwnedFd, PathBuf), FileError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    for attempt in 0..64u32 {
-        // `.tmp` at the end: systemd ignores such drop-ins.
-        let temporary = parent(path).join(format!(".{name}.{}-{attempt}.tmp", std::process::id()));
-        match rustix::fs::open(&temporary, flags, Mode::from_raw_mode(0o600)) {
-            Ok(fd) => return Ok((fd, temporary)),
-            Err(rustix::io::Errno::EXIST) => {}
-            Err(errno) => return Err(FileError::io("write", path)(errno)),
-        }
-    }
-    Err(FileError::io("write", path)(rustix::io::Errno::EXIST))
-}
-
-fn fill(fd: OwnedFd, path: &Path, bytes: &[u8], meta: Meta) -> Result<(), FileError> {
-    apply_meta(&fd, path, meta)?;
-    let mut file = File::from(fd);
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| FileError::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
 }
 
 fn apply_meta(fd: &OwnedFd, path: &Path, meta: Meta) -> Result<(), FileError> {

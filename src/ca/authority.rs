@@ -13,7 +13,7 @@ use x509_parser::prelude::*;
 use super::constraints::Constraints;
 use super::key::random;
 use super::profile::{KeyUsage, Profile, Usage};
-use super::{CaError, CertName, PrivateKey, San, der};
+use super::{CaError, CertName, PrivateKey, San, der, pem};
 
 /// How far a certificate's start lies before its making, so that a clock that is a little behind accepts it.
 pub const BACKDATE: Duration = Duration::minutes(5);
@@ -35,8 +35,9 @@ impl Serial {
         Ok(Self(bytes))
     }
 
-    /// From the bytes of a certificate.
-    pub fn from_bytes(bytes: &[u8]) -> Self {
+    /// From the INTEGER's bytes in a certificate; the zero that only keeps it positive is dropped.
+    pub fn from_der(bytes: &[u8]) -> Self {
+        let bytes = if bytes.len() > 1 { bytes.strip_prefix(&[0]).unwrap_or(bytes) } else { bytes };
         Self(bytes.to_vec())
     }
 
@@ -64,6 +65,9 @@ pub struct CaCertificate {
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
     constraints: Constraints,
+    path_len: Option<u32>,
+    usages: Option<Vec<Usage>>,
+    is_self_issued: bool,
     may_not_sign: Option<&'static str>,
 }
 
@@ -103,6 +107,13 @@ impl CaCertificate {
             not_before: parsed.validity().not_before.to_datetime(),
             not_after: parsed.validity().not_after.to_datetime(),
             constraints: Constraints::from_certificate(&parsed),
+            path_len: parsed
+                .basic_constraints()
+                .ok()
+                .flatten()
+                .and_then(|basic| basic.value.path_len_constraint),
+            usages: parsed.extended_key_usage().ok().flatten().and_then(|found| usages(found.value)),
+            is_self_issued: parsed.subject().as_raw() == parsed.issuer().as_raw(),
             may_not_sign,
         })
     }
@@ -145,6 +156,18 @@ impl CaCertificate {
         &self.path
     }
 
+    /// Whether it is a root: issued by itself.
+    pub const fn is_root(&self) -> bool {
+        self.is_self_issued
+    }
+
+    /// The serial in hexadecimal.
+    pub fn serial(&self) -> String {
+        X509Certificate::from_der(&self.der)
+            .map(|(_, parsed)| Serial::from_der(parsed.raw_serial()).to_string())
+            .unwrap_or_default()
+    }
+
     /// The certificate's bytes.
     pub fn der(&self) -> &[u8] {
         &self.der
@@ -155,21 +178,30 @@ impl CaCertificate {
         &self.subject_text
     }
 
+    /// Its start.
+    pub const fn not_before(&self) -> OffsetDateTime {
+        self.not_before
+    }
+
     /// Its end.
     pub const fn not_after(&self) -> OffsetDateTime {
         self.not_after
     }
-
-    /// What it may certify.
-    pub const fn constraints(&self) -> &Constraints {
-        &self.constraints
-    }
 }
 
-/// A CA certificate with its key.
+/// The extended key usages that limit what is below a CA; none when it has no such extension or allows any. Go and
+/// OpenSSL want a leaf's usages to be among those of every CA above it.
+fn usages(found: &x509_parser::extensions::ExtendedKeyUsage<'_>) -> Option<Vec<Usage>> {
+    let known = [(Usage::ServerAuth, found.server_auth), (Usage::ClientAuth, found.client_auth)];
+    (!found.any).then(|| known.into_iter().filter(|(_, has)| *has).map(|(usage, _)| usage).collect())
+}
+
+/// The CA that issues, its key, and the CAs above it.
 #[derive(Debug)]
 pub struct Authority {
     certificate: CaCertificate,
+    /// From the next above to the root.
+    above: Vec<CaCertificate>,
     key: PrivateKey,
 }
 
@@ -208,23 +240,85 @@ impl Authority {
         if !certificate.is_of(&key) {
             return Err(CaError::KeyMismatch { key: key_path.to_owned(), cert: certificate.path });
         }
-        Ok(Self { certificate, key })
+        Ok(Self { certificate, above: Vec::new(), key })
     }
 
-    /// The certificate.
+    /// The same below other CAs, given from the next above to the root.
+    ///
+    /// # Errors
+    /// [`CaError::BrokenChain`] when one of them has not signed the one below it.
+    pub fn below(mut self, above: Vec<CaCertificate>) -> Result<Self, CaError> {
+        let mut lower = &self.certificate;
+        for upper in &above {
+            if !upper.has_signed(&lower.der) {
+                return Err(CaError::BrokenChain { lower: lower.path.clone(), upper: upper.path.clone() });
+            }
+            lower = upper;
+        }
+        self.above = above;
+        Ok(self)
+    }
+
+    /// Refuses a CA that may not sign, or not now, on any level.
+    ///
+    /// # Errors
+    /// [`CaError::CaMayNotSign`], [`CaError::CaExpired`], [`CaError::CaNotYetValid`].
+    pub fn check(&self, now: OffsetDateTime) -> Result<(), CaError> {
+        for (cas_below, certificate) in (0u32..).zip(self.chain()) {
+            certificate.check(now)?;
+            if certificate.path_len.is_some_and(|length| length < cas_below) {
+                let why = "its path length forbids the CAs below it";
+                return Err(CaError::CaMayNotSign { path: certificate.path.clone(), why });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a name that a CA on any level may not certify.
+    ///
+    /// # Errors
+    /// [`CaError::OutsideConstraints`]
+    pub fn check_name(&self, san: &San) -> Result<(), CaError> {
+        self.chain().try_for_each(|certificate| certificate.constraints.check(san))
+    }
+
+    /// Refuses a profile whose usages a CA on any level does not allow.
+    ///
+    /// # Errors
+    /// [`CaError::UsageNotAllowed`]
+    pub fn check_usages(&self, profile: &Profile) -> Result<(), CaError> {
+        for certificate in self.chain() {
+            let Some(allowed) = &certificate.usages else { continue };
+            if let Some(usage) = profile.usages.iter().find(|usage| !allowed.contains(usage)) {
+                return Err(CaError::UsageNotAllowed { path: certificate.path.clone(), usage: *usage });
+            }
+        }
+        Ok(())
+    }
+
+    /// The certificate of the CA that issues.
     pub const fn certificate(&self) -> &CaCertificate {
         &self.certificate
+    }
+
+    /// The CAs from the issuing one to the root.
+    pub fn chain(&self) -> impl Iterator<Item = &CaCertificate> {
+        std::iter::once(&self.certificate).chain(&self.above)
+    }
+
+    /// What follows a leaf in its file: every CA but the root, which is in `ca.pem`.
+    pub fn intermediates_pem(&self) -> String {
+        let below_root = self.chain().filter(|certificate| !certificate.is_root());
+        below_root.map(|certificate| pem::encode("CERTIFICATE", certificate.der()).to_string()).collect()
     }
 
     /// The dates of a leaf made now: backdated a little, and within the CA's own.
     pub fn validity(&self, now: OffsetDateTime, days: u32) -> Validity {
         let now = now.replace_nanosecond(0).expect("0 is a nanosecond");
         let wanted = now.saturating_add(Duration::days(i64::from(days)));
-        Validity {
-            not_before: (now - BACKDATE).max(self.certificate.not_before),
-            not_after: wanted.min(self.certificate.not_after),
-            capped: wanted > self.certificate.not_after,
-        }
+        let start = self.chain().fold(now - BACKDATE, |start, ca| start.max(ca.not_before));
+        let end = self.chain().fold(wanted, |end, ca| end.min(ca.not_after));
+        Validity { not_before: start, not_after: end, capped: end < wanted }
     }
 
     /// Signs a leaf certificate for a public key; returns its DER.
@@ -238,8 +332,9 @@ impl Authority {
         is_rsa: bool,
     ) -> Result<Vec<u8>, CaError> {
         for san in &leaf.sans {
-            self.certificate.constraints.check(san)?;
+            self.check_name(san)?;
         }
+        self.check_usages(&leaf.profile)?;
         let mut params = CertificateParams::default();
         params.distinguished_name = subject(leaf)?;
         params.not_before = leaf.validity.not_before;
@@ -268,7 +363,7 @@ impl Authority {
         der::Unsigned::parse(unsigned.der())?.sign(&self.certificate.subject, |tbs| self.key.sign(tbs))
     }
 
-    fn issuer(&self) -> Issuer<'static, NoSign<'_>> {
+    pub(super) fn issuer(&self) -> Issuer<'static, NoSign<'_>> {
         let mut params = CertificateParams::default();
         params.key_identifier_method =
             KeyIdMethod::PreSpecified(self.certificate.key_id.clone().unwrap_or_default());

@@ -52,6 +52,30 @@ pub enum CaError {
         /// Its permission bits.
         mode: u32,
     },
+    /// A CA has not signed the one that should be below it.
+    #[error("{upper} has not signed {lower}")]
+    BrokenChain {
+        /// The lower CA's file.
+        lower: PathBuf,
+        /// The upper CA's file.
+        upper: PathBuf,
+    },
+    /// The root above an intermediate CA is not there.
+    #[error("{path} is an intermediate CA, and the certificate that signed {subject:?} is not there")]
+    NoRoot {
+        /// The intermediate's file.
+        path: PathBuf,
+        /// The highest CA that was found.
+        subject: String,
+    },
+    /// The CA's own extended key usages do not allow what is asked for.
+    #[error("the CA in {path} may not issue for {usage:?}: its extended key usages do not list it")]
+    UsageNotAllowed {
+        /// The CA's file.
+        path: PathBuf,
+        /// The usage.
+        usage: super::profile::Usage,
+    },
     /// A name, address or other value is not usable.
     #[error("{field} {value:?}: {what}")]
     BadValue {
@@ -177,6 +201,11 @@ impl CaError {
             Self::BadValue { hint, .. } => hint.clone(),
             Self::OutsideConstraints { .. } => {
                 "leave it out, or make a CA that permits it (init-ca --permit-ip, --permit-dns)".into()
+            }
+            Self::BrokenChain { .. } => "give the certificates from the issuing CA up to the root".into(),
+            Self::NoRoot { .. } => "give the root's certificate too, with --root FILE".into(),
+            Self::UsageNotAllowed { .. } => {
+                "choose a profile with other usages, or a CA without extended key usages".into()
             }
             Self::NoCa { dir, .. } => format!(
                 "make one with `etcd-pki --pki-dir {0} init-ca`, or name the directory that has one with --pki-dir",

@@ -93,10 +93,10 @@ pub fn fingerprint(der: &[u8]) -> String {
 /// # Errors
 /// [`CaError::BadValue`], [`CaError::OutsideConstraints`].
 pub fn plan(authority: &Authority, request: &Request, now: OffsetDateTime) -> Result<Planned, CaError> {
-    let constraints = authority.certificate().constraints();
     for san in &request.sans {
-        constraints.check(san)?;
+        authority.check_name(san)?;
     }
+    authority.check_usages(&request.profile)?;
     let days = request.days.unwrap_or(request.profile.days);
     if !(1..=36_500).contains(&days) {
         let hint = "give a number of days between 1 and 36500";
@@ -109,7 +109,7 @@ pub fn plan(authority: &Authority, request: &Request, now: OffsetDateTime) -> Re
             if sans.contains(&san) {
                 continue;
             }
-            if constraints.check(&san).is_ok() { &mut sans } else { &mut left_out }.push(san);
+            if authority.check_name(&san).is_ok() { &mut sans } else { &mut left_out }.push(san);
         }
     }
     let sans = without_repeats(sans);
@@ -287,7 +287,11 @@ fn make(
         issued,
         entry,
         key_pem: key.to_pem(),
-        cert_pem: pem::encode("CERTIFICATE", &der),
+        cert_pem: Zeroizing::new(format!(
+            "{}{}",
+            *pem::encode("CERTIFICATE", &der),
+            authority.intermediates_pem()
+        )),
         name: plan.name.clone(),
         replace: plan.replace,
     })

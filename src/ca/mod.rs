@@ -10,12 +10,14 @@ pub mod constraints;
 mod der;
 pub mod error;
 pub mod fleet;
+pub mod import;
 pub mod init;
 pub mod inspect;
 
 pub mod issue;
 pub mod key;
 pub mod ledger;
+mod legacy_pem;
 pub mod name;
 pub mod pem;
 mod pending;
@@ -24,7 +26,7 @@ pub mod store;
 
 pub use authority::Authority;
 pub use error::CaError;
-pub use key::{KeyType, PrivateKey};
+pub use key::{KeyType, Passphrase, PrivateKey};
 pub use name::{CertName, San};
 pub use profile::{Profile, Profiles};
 pub use store::{Pair, Store};

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::Style;
+use super::passphrase::PassphraseArgs;
 use super::pki::{expiry, key_type_parser, store};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::fleet::{self, Drift, FleetOptions, State};
@@ -55,6 +56,8 @@ pub struct IssueArgs {
     /// Say what would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
 }
 
 const DEFAULT_PROFILE: &str = "server";
@@ -70,7 +73,7 @@ pub fn run(context: &Context, args: &IssueArgs) -> Outcome {
         }
         None => requests(args, &store)?,
     };
-    let authority = store.authority(None, now)?;
+    let authority = store.authority(args.passphrase.for_ca(context, &store)?.as_ref(), now)?;
     let planned: Vec<Planned> =
         requests.iter().map(|request| plan(&authority, request, now)).collect::<Result<_, _>>()?;
     let work = match &args.from {

@@ -1,6 +1,7 @@
 //! The command line: one file a command, each with its arguments and what it prints.
 
 pub mod completions;
+pub mod import_ca;
 pub mod init_ca;
 pub mod inspect;
 pub mod install;
@@ -10,6 +11,7 @@ pub mod man;
 pub mod migrate;
 pub mod outcome;
 pub mod output;
+mod passphrase;
 mod pki;
 pub mod rehearse;
 pub mod supervise;
@@ -64,6 +66,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     InitCa(init_ca::InitCaArgs),
+    ImportCa(import_ca::ImportCaArgs),
     Issue(issue::IssueArgs),
     List(list::ListArgs),
     Inspect(inspect::InspectArgs),
@@ -105,6 +108,7 @@ fn run(context: &Context, command: Command) -> Outcome {
         Command::Install(args) => install::run(context, &args),
         Command::Migrate(args) => migrate::run(context, &args),
         Command::InitCa(args) => init_ca::run(context, &args),
+        Command::ImportCa(args) => import_ca::run(context, &args),
         Command::Issue(args) => issue::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
         Command::Man(args) => man::run(context, &args),

@@ -1,4 +1,4 @@
-//! What a file is, and what can go wrong with one.
+//! What files are given and what can go wrong with them.
 
 use std::path::{Path, PathBuf};
 

@@ -7,6 +7,7 @@ mod common;
 mod support;
 
 mod acceptance;
+mod authorities;
 mod bad_input;
 mod crash;
 mod fleet;

@@ -5,6 +5,7 @@ pub mod crl;
 pub mod csr;
 pub mod export;
 pub mod import_ca;
+pub mod explain;
 pub mod init_ca;
 pub mod inspect;
 pub mod install;
@@ -85,6 +86,7 @@ enum Command {
     List(list::ListArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
+    Explain(explain::ExplainArgs),
     Install(install::InstallArgs),
     Migrate(migrate::MigrateArgs),
     Rehearse(rehearse::RehearseArgs),
@@ -135,5 +137,6 @@ fn run(context: &Context, command: Command) -> Outcome {
         Command::List(args) => list::run(context, &args),
         Command::Inspect(args) => inspect::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
+        Command::Explain(args) => explain::run(context, &args),
     }
 }

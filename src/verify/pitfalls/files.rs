@@ -122,7 +122,11 @@ pub(super) const FAMILY: &[Pitfall] = &[
     Pitfall {
         code: Code::Revoked,
         title: "the certificate is on the revocation list",
-        says: &["certificate serial number is revoked", "certificate revoked"],
+        says: &[
+            "transport: certificate serial … revoked",
+            "certificate serial number is revoked",
+            "certificate revoked",
+        ],
         cause: "etcd compares serial numbers only, of every certificate that is presented: not the issuer, not the \
             list's signature, not its dates. A serial of 1 from another CA is revoked with yours.",
         cure: "Issue a new certificate; use random serial numbers.",

@@ -6,6 +6,7 @@ pub mod csr;
 pub mod explain;
 pub mod export;
 pub mod import_ca;
+pub mod explain;
 pub mod init_ca;
 pub mod inspect;
 pub mod install;

@@ -3,9 +3,9 @@
 pub mod completions;
 pub mod crl;
 pub mod csr;
+pub mod explain;
 pub mod export;
 pub mod import_ca;
-pub mod explain;
 pub mod init_ca;
 pub mod inspect;
 pub mod install;
@@ -75,8 +75,6 @@ enum Command {
     InitCa(init_ca::InitCaArgs),
     ImportCa(import_ca::ImportCaArgs),
     Issue(issue::IssueArgs),
-    Completions(completions::CompletionsArgs),
-    Man(man::ManArgs),
     Csr(csr::CsrArgs),
     Sign(csr::SignArgs),
     Renew(renew::RenewArgs),

@@ -110,3 +110,19 @@ fn the_first_screen_of_the_readme_runs_up_to_the_migration() {
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     assert!(dir.path().join("pki/server1-key.pem").exists());
 }
+
+#[test]
+fn the_pages_in_man_are_those_of_this_tool() {
+    let made: Vec<_> = etcd_pki::cli::man::pages();
+    let dir = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/man"));
+    let mut there: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .collect();
+    there.sort();
+    let names: Vec<_> = made.iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(there, names, "run `make man`, and remove what is left over");
+    for (name, page) in &made {
+        assert!(std::fs::read(dir.join(name)).unwrap() == *page, "man/{name} is stale: run `make man`");
+    }
+}

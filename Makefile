@@ -30,6 +30,7 @@ audit: ## Known vulnerabilities of the dependencies (needs the advisory database
 	@.ci/cargo-deny check advisories
 
 man: ## Write the pages in man/ anew from the command line's own help
+	rm -f man/*.1
 	$(CARGO) run --locked --quiet --bin etcd-pki -- man --dir man
 
 install-deps: ## What the tests need, from Debian; only what is missing

@@ -69,6 +69,7 @@ pub struct CaCertificate {
     usages: Option<Vec<Usage>>,
     is_self_issued: bool,
     may_not_sign: Option<&'static str>,
+    may_sign_crls: bool,
 }
 
 impl CaCertificate {
@@ -115,6 +116,7 @@ impl CaCertificate {
             usages: parsed.extended_key_usage().ok().flatten().and_then(|found| usages(found.value)),
             is_self_issued: parsed.subject().as_raw() == parsed.issuer().as_raw(),
             may_not_sign,
+            may_sign_crls: parsed.key_usage().ok().flatten().is_none_or(|usage| usage.value.crl_sign()),
         })
     }
 
@@ -134,6 +136,25 @@ impl CaCertificate {
             return Err(CaError::CaNotYetValid { path, not_before: self.not_before, now });
         }
         Ok(())
+    }
+
+    /// Refuses a CA that may not sign revocation lists (RFC 5280 4.2.1.3).
+    ///
+    /// # Errors
+    /// [`CaError::CaMayNotSign`]
+    pub fn check_crl(&self) -> Result<(), CaError> {
+        let why = "its keyUsage lacks cRLSign";
+        if self.may_sign_crls { Ok(()) } else { Err(CaError::CaMayNotSign { path: self.path.clone(), why }) }
+    }
+
+    /// The key identifier that its lists carry: its own, or one of its key where it has none.
+    pub(super) fn key_id_for_crl(&self) -> Vec<u8> {
+        self.key_id.clone().unwrap_or_else(|| key_id(&self.public_bits))
+    }
+
+    /// Whether these are its public key's bits.
+    pub(super) fn has_key(&self, public_bits: &[u8]) -> bool {
+        self.public_bits == public_bits
     }
 
     /// Whether `key` is its key.
@@ -336,7 +357,7 @@ impl Authority {
         }
         self.check_usages(&leaf.profile)?;
         let mut params = CertificateParams::default();
-        params.distinguished_name = subject(leaf)?;
+        params.distinguished_name = subject_of(&leaf.name, &leaf.profile)?;
         params.not_before = leaf.validity.not_before;
         params.not_after = leaf.validity.not_after;
         params.serial_number = Some(SerialNumber::from_slice(leaf.serial.as_bytes()));
@@ -360,7 +381,12 @@ impl Authority {
     ) -> Result<Vec<u8>, CaError> {
         params.use_authority_key_identifier_extension = self.certificate.key_id.is_some();
         let unsigned = params.signed_by(public, &self.issuer()).map_err(crypto("encode a certificate"))?;
-        der::Unsigned::parse(unsigned.der())?.sign(&self.certificate.subject, |tbs| self.key.sign(tbs))
+        self.sign_unsigned(&der::Unsigned::parse(unsigned.der())?)
+    }
+
+    /// Signs a structure with this CA's exact subject for its issuer.
+    pub(super) fn sign_unsigned(&self, unsigned: &der::Unsigned<'_>) -> Result<Vec<u8>, CaError> {
+        unsigned.sign(&self.certificate.subject, |tbs| self.key.sign(tbs))
     }
 
     pub(super) fn issuer(&self) -> Issuer<'static, NoSign<'_>> {
@@ -400,8 +426,8 @@ pub(super) fn crypto(action: &'static str) -> impl Fn(rcgen::Error) -> CaError {
     move |error| CaError::Crypto { action, what: error.to_string() }
 }
 
-fn subject(leaf: &Leaf) -> Result<DistinguishedName, CaError> {
-    let template = &leaf.profile.subject;
+pub(super) fn subject_of(name: &CertName, profile: &Profile) -> Result<DistinguishedName, CaError> {
+    let template = &profile.subject;
     // From the general to the particular, as openssl and cfssl write it.
     let fields = [
         (DnType::CountryName, "C", 2, &template.country),
@@ -411,13 +437,13 @@ fn subject(leaf: &Leaf) -> Result<DistinguishedName, CaError> {
         (DnType::OrganizationalUnitName, "OU", 64, &template.organizational_unit),
         (DnType::CommonName, "CN", 64, &template.common_name),
     ];
-    let mut name = DistinguishedName::new();
+    let mut subject = DistinguishedName::new();
     for (kind, field, longest, text) in fields {
         let Some(text) = text else { continue };
-        let text = text.replace("{name}", leaf.name.as_str());
-        name.push(kind.clone(), dn_value(&kind, field, longest, &text)?);
+        let text = text.replace("{name}", name.as_str());
+        subject.push(kind.clone(), dn_value(&kind, field, longest, &text)?);
     }
-    Ok(name)
+    Ok(subject)
 }
 
 /// A subject field within RFC 5280's upper bounds (appendix A.1).
@@ -439,7 +465,7 @@ pub(super) fn dn_value(
     Ok(rcgen::DnValue::Utf8String(text.to_owned()))
 }
 
-fn san_type(san: &San) -> Result<SanType, CaError> {
+pub(super) fn san_type(san: &San) -> Result<SanType, CaError> {
     let ia5 = |text: &str| rcgen::string::Ia5String::try_from(text).map_err(crypto("encode a name"));
     Ok(match san {
         San::Dns(name) => SanType::DnsName(ia5(name)?),

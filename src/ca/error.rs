@@ -104,6 +104,12 @@ pub enum CaError {
         /// The file that is missing.
         missing: &'static str,
     },
+    /// A certificate that this CA has not signed, or the CA's own.
+    #[error("{path} is not a certificate that this CA has issued")]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
     /// Something of that name is there already.
     #[error("{path} already exists")]
     Exists {
@@ -137,6 +143,26 @@ pub enum CaError {
         name: String,
         /// The ones there are.
         known: Vec<String>,
+    },
+    /// A key of a kind that is not certified.
+    #[error("a key of kind {kind} is not certified here")]
+    UnusableKey {
+        /// The kind.
+        kind: String,
+    },
+    /// A request's own signature does not hold.
+    #[error("{path}: the request's signature does not hold")]
+    BadRequest {
+        /// The request's file.
+        path: PathBuf,
+    },
+    /// A request asks for names that nobody has confirmed.
+    #[error("{path} asks for {}, which nobody has confirmed", names.join(", "))]
+    UnconfirmedNames {
+        /// The request's file.
+        path: PathBuf,
+        /// The names.
+        names: Vec<String>,
     },
     /// A profile template is not usable.
     #[error("{path}: {what}")]
@@ -204,6 +230,12 @@ impl CaError {
             }
             Self::BrokenChain { .. } => "give the certificates from the issuing CA up to the root".into(),
             Self::NoRoot { .. } => "give the root's certificate too, with --root FILE".into(),
+            Self::NotOurs { .. } => "only the CA that issued a certificate can revoke it".into(),
+            Self::UnusableKey { .. } => "P-256, P-384, Ed25519 and RSA of 2048 bits and more are".into(),
+            Self::BadRequest { .. } => "make it anew on the node with `etcd-pki csr NAME`".into(),
+            Self::UnconfirmedNames { .. } => {
+                "give each with --ip or --dns, or take them all with --trust-csr-names".into()
+            }
             Self::UsageNotAllowed { .. } => {
                 "choose a profile with other usages, or a CA without extended key usages".into()
             }
@@ -228,7 +260,10 @@ impl CaError {
             Self::File(error) => return file_hint(error),
             Self::Lock(LockError::Held { .. }) => "wait for it to end and run the command again".into(),
             Self::Lock(LockError::File(error)) => return file_hint(error),
-            Self::Unreadable { .. } | Self::Crypto { .. } => return None,
+            Self::Unreadable { path, .. } => {
+                format!("`etcd-pki inspect {}` shows what is in it", path.display())
+            }
+            Self::Crypto { .. } => return None,
         })
     }
 

@@ -279,7 +279,7 @@ fn usable(form: &str, key: &PrivateKey) -> Key {
     }
 }
 
-fn request(der: &[u8]) -> Option<Request> {
+pub(super) fn request(der: &[u8]) -> Option<Request> {
     let (_, parsed) = X509CertificationRequest::from_der(der).ok()?;
     let info = &parsed.certification_request_info;
     let names = parsed.requested_extensions().into_iter().flatten().find_map(|extension| match extension {

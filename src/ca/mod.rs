@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod constraints;
 mod der;
 pub mod error;
+pub mod export;
 pub mod fleet;
 pub mod import;
 pub mod init;
@@ -22,6 +23,10 @@ pub mod name;
 pub mod pem;
 mod pending;
 pub mod profile;
+pub mod rebuild;
+pub mod renew;
+pub mod request;
+pub mod revoke;
 pub mod store;
 
 pub use authority::Authority;

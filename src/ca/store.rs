@@ -10,7 +10,7 @@ use super::authority::{Authority, CaCertificate};
 use super::key::{KeyError, Passphrase};
 use super::ledger::{LEDGER_FILE, Ledger, LedgerWriter};
 use super::pending::Pending;
-use super::{CaError, PrivateKey, Profiles, pem};
+use super::{CaError, CertName, PrivateKey, Profiles, pem};
 use crate::files::{self, DirLock, FileImage};
 
 /// The trust anchor's file.
@@ -132,6 +132,20 @@ impl Store {
             }
         }
         Ok(None)
+    }
+
+    /// The private key of that name.
+    ///
+    /// # Errors
+    /// [`CaError::NoSuchName`] when it is not there, [`CaError::Unreadable`], [`CaError::File`].
+    pub(super) fn key(&self, name: &CertName) -> Result<PrivateKey, CaError> {
+        let path = self.path(&name.key_file());
+        let image = files::read(&path)?.ok_or_else(|| self.no_such(name.as_str()))?;
+        read_key(&path, &Zeroizing::new(image.bytes), None)
+    }
+
+    pub(super) fn no_such(&self, name: &str) -> CaError {
+        CaError::NoSuchName { dir: self.dir.clone(), name: name.to_owned() }
     }
 
     /// The certificates of the CAs: the one that issues first, the root last.
@@ -272,6 +286,19 @@ pub(super) fn first_certificate(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, Ca
         CaError::Unreadable { path: path.to_owned(), what: "it holds no certificate in PEM form".into() }
     })?;
     Ok(block.der.to_vec())
+}
+
+/// The first certificate of a file, as DER.
+///
+/// # Errors
+/// [`CaError::File`], [`CaError::Unreadable`].
+pub fn first_certificate_of(path: &Path) -> Result<Vec<u8>, CaError> {
+    let image = files::read(path)?.ok_or_else(|| files::FileError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source: std::io::ErrorKind::NotFound.into(),
+    })?;
+    first_certificate(path, &image.bytes)
 }
 
 /// Every certificate of a file, in its order; at least one.

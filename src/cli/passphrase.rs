@@ -15,10 +15,10 @@ use crate::ca::{Passphrase, Store};
 /// Where the passphrase of the CA key comes from.
 #[derive(Debug, Clone, Args)]
 pub(super) struct PassphraseArgs {
-    /// Read the CA key's passphrase from the first line of this file.
+    /// Read the passphrase from the first line of this file.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// Read the CA key's passphrase from the first line of this file descriptor.
+    /// Read the passphrase from the first line of this file descriptor.
     #[arg(long, value_name = "N", conflicts_with = "passphrase_file")]
     passphrase_fd: Option<u32>,
 }
@@ -46,6 +46,14 @@ impl PassphraseArgs {
                 context.out.detail(format_args!("{} is not encrypted", key.path().display()));
             }
             Ok(None)
+        }
+    }
+
+    /// The passphrase of a file that is to be made: as given, or asked for twice.
+    pub(super) fn for_new_file(&self) -> Result<Passphrase, Failure> {
+        match self.given()? {
+            Some(passphrase) => Ok(passphrase),
+            None => ask_new(),
         }
     }
 
@@ -77,7 +85,7 @@ fn first_line(path: &Path) -> Result<Passphrase, Failure> {
 
 /// Asks for a new passphrase, twice.
 pub(super) fn ask_new() -> Result<Passphrase, Failure> {
-    let first = ask("New passphrase for the CA key: ")?;
+    let first = ask("New passphrase: ")?;
     if first.as_bytes() == ask("The same again: ")?.as_bytes() {
         return Ok(first);
     }

@@ -28,6 +28,10 @@ fn classify(error: &CaError) -> (Exit, &'static str) {
     match error {
         CaError::BrokenChain { .. } => (Exit::No, "broken-chain"),
         CaError::NoRoot { .. } => (Exit::Usage, "no-root"),
+        CaError::NotOurs { .. } => (Exit::No, "not-ours"),
+        CaError::UnusableKey { .. } => (Exit::No, "unusable-key"),
+        CaError::BadRequest { .. } => (Exit::No, "bad-request"),
+        CaError::UnconfirmedNames { .. } => (Exit::No, "unconfirmed-names"),
         CaError::UsageNotAllowed { .. } => (Exit::No, "usage-not-allowed"),
         CaError::BadValue { .. } => (Exit::Usage, "bad-value"),
         CaError::CaExpired { .. } => (Exit::No, "ca-expired"),

@@ -12,6 +12,7 @@ mod bad_input;
 mod crash;
 mod fleet;
 mod issuing;
+mod life;
 mod looking;
 mod members;
 mod together;

@@ -74,8 +74,6 @@ enum Command {
     InitCa(init_ca::InitCaArgs),
     ImportCa(import_ca::ImportCaArgs),
     Issue(issue::IssueArgs),
-    Completions(completions::CompletionsArgs),
-    Man(man::ManArgs),
     Csr(csr::CsrArgs),
     Sign(csr::SignArgs),
     Renew(renew::RenewArgs),

@@ -99,3 +99,22 @@ fn every_command_line_in_the_readme_is_one_that_the_tool_takes() {
     }
     assert!(seen > 15, "{seen} command lines");
 }
+
+#[test]
+fn the_first_screen_of_the_readme_runs_up_to_the_migration() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let screen = readme.split("## The whole way").nth(1).unwrap().split("```").nth(1).unwrap();
+    let script = screen.strip_prefix("sh\n").unwrap().split("etcd-pki migrate").next().unwrap();
+    assert!(script.contains("init-ca") && script.contains("issue") && script.contains("verify"), "{script}");
+    let dir = tempfile::tempdir().unwrap();
+    let path = std::path::Path::new(TOOL).parent().unwrap();
+    let run = Command::new("bash")
+        .args(["-euc", script])
+        .current_dir(dir.path())
+        .env("PATH", format!("{}:{}", path.display(), std::env::var("PATH").unwrap()))
+        .env_remove("ETCDPKI_DIR")
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(dir.path().join("pki/server1-key.pem").exists());
+}

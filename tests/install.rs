@@ -301,6 +301,19 @@ fn what_does_not_belong_together_is_refused() {
 }
 
 #[test]
+fn what_etcd_would_refuse_is_refused_before_it_is_placed() {
+    let scene = Scene::new();
+    let ca = authority(&scene.pki(), "etcd CA");
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::EmailProtection];
+    let cert = params.signed_by(&key, &ca).unwrap();
+    std::fs::write(scene.pki().join("server1.pem"), cert.pem()).unwrap();
+    std::fs::write(scene.pki().join("server1-key.pem"), key.serialize_pem()).unwrap();
+    refused(&scene, &scene.install("server1", &[]), 1, "etcd would refuse server1.pem as server: EP");
+}
+
+#[test]
 fn the_ca_s_own_pair_is_never_placed() {
     let scene = Scene::new();
     refused(&scene, &scene.install("ca", &[]), 1, "is never placed on a node");

@@ -13,7 +13,7 @@ use x509_parser::prelude::*;
 use super::constraints::Constraints;
 use super::key::random;
 use super::profile::{KeyUsage, Profile, Usage};
-use super::{CaError, CertName, PrivateKey, San, der};
+use super::{CaError, CertName, PrivateKey, San, der, pem};
 
 /// How far a certificate's start lies before its making, so that a clock that is a little behind accepts it.
 pub const BACKDATE: Duration = Duration::minutes(5);
@@ -35,8 +35,9 @@ impl Serial {
         Ok(Self(bytes))
     }
 
-    /// From the bytes of a certificate.
-    pub fn from_bytes(bytes: &[u8]) -> Self {
+    /// From the INTEGER's bytes in a certificate; the zero that only keeps it positive is dropped.
+    pub fn from_der(bytes: &[u8]) -> Self {
+        let bytes = if bytes.len() > 1 { bytes.strip_prefix(&[0]).unwrap_or(bytes) } else { bytes };
         Self(bytes.to_vec())
     }
 
@@ -64,7 +65,11 @@ pub struct CaCertificate {
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
     constraints: Constraints,
+    path_len: Option<u32>,
+    usages: Option<Vec<Usage>>,
+    is_self_issued: bool,
     may_not_sign: Option<&'static str>,
+    may_sign_crls: bool,
 }
 
 impl CaCertificate {
@@ -103,7 +108,15 @@ impl CaCertificate {
             not_before: parsed.validity().not_before.to_datetime(),
             not_after: parsed.validity().not_after.to_datetime(),
             constraints: Constraints::from_certificate(&parsed),
+            path_len: parsed
+                .basic_constraints()
+                .ok()
+                .flatten()
+                .and_then(|basic| basic.value.path_len_constraint),
+            usages: parsed.extended_key_usage().ok().flatten().and_then(|found| usages(found.value)),
+            is_self_issued: parsed.subject().as_raw() == parsed.issuer().as_raw(),
             may_not_sign,
+            may_sign_crls: parsed.key_usage().ok().flatten().is_none_or(|usage| usage.value.crl_sign()),
         })
     }
 
@@ -123,6 +136,25 @@ impl CaCertificate {
             return Err(CaError::CaNotYetValid { path, not_before: self.not_before, now });
         }
         Ok(())
+    }
+
+    /// Refuses a CA that may not sign revocation lists (RFC 5280 4.2.1.3).
+    ///
+    /// # Errors
+    /// [`CaError::CaMayNotSign`]
+    pub fn check_crl(&self) -> Result<(), CaError> {
+        let why = "its keyUsage lacks cRLSign";
+        if self.may_sign_crls { Ok(()) } else { Err(CaError::CaMayNotSign { path: self.path.clone(), why }) }
+    }
+
+    /// The key identifier that its lists carry: its own, or one of its key where it has none.
+    pub(super) fn key_id_for_crl(&self) -> Vec<u8> {
+        self.key_id.clone().unwrap_or_else(|| key_id(&self.public_bits))
+    }
+
+    /// Whether these are its public key's bits.
+    pub(super) fn has_key(&self, public_bits: &[u8]) -> bool {
+        self.public_bits == public_bits
     }
 
     /// Whether `key` is its key.
@@ -145,6 +177,18 @@ impl CaCertificate {
         &self.path
     }
 
+    /// Whether it is a root: issued by itself.
+    pub const fn is_root(&self) -> bool {
+        self.is_self_issued
+    }
+
+    /// The serial in hexadecimal.
+    pub fn serial(&self) -> String {
+        X509Certificate::from_der(&self.der)
+            .map(|(_, parsed)| Serial::from_der(parsed.raw_serial()).to_string())
+            .unwrap_or_default()
+    }
+
     /// The certificate's bytes.
     pub fn der(&self) -> &[u8] {
         &self.der
@@ -155,21 +199,30 @@ impl CaCertificate {
         &self.subject_text
     }
 
+    /// Its start.
+    pub const fn not_before(&self) -> OffsetDateTime {
+        self.not_before
+    }
+
     /// Its end.
     pub const fn not_after(&self) -> OffsetDateTime {
         self.not_after
     }
-
-    /// What it may certify.
-    pub const fn constraints(&self) -> &Constraints {
-        &self.constraints
-    }
 }
 
-/// A CA certificate with its key.
+/// The extended key usages that limit what is below a CA; none when it has no such extension or allows any. Go and
+/// OpenSSL want a leaf's usages to be among those of every CA above it.
+fn usages(found: &x509_parser::extensions::ExtendedKeyUsage<'_>) -> Option<Vec<Usage>> {
+    let known = [(Usage::ServerAuth, found.server_auth), (Usage::ClientAuth, found.client_auth)];
+    (!found.any).then(|| known.into_iter().filter(|(_, has)| *has).map(|(usage, _)| usage).collect())
+}
+
+/// The CA that issues, its key, and the CAs above it.
 #[derive(Debug)]
 pub struct Authority {
     certificate: CaCertificate,
+    /// From the next above to the root.
+    above: Vec<CaCertificate>,
     key: PrivateKey,
 }
 
@@ -208,23 +261,85 @@ impl Authority {
         if !certificate.is_of(&key) {
             return Err(CaError::KeyMismatch { key: key_path.to_owned(), cert: certificate.path });
         }
-        Ok(Self { certificate, key })
+        Ok(Self { certificate, above: Vec::new(), key })
     }
 
-    /// The certificate.
+    /// The same below other CAs, given from the next above to the root.
+    ///
+    /// # Errors
+    /// [`CaError::BrokenChain`] when one of them has not signed the one below it.
+    pub fn below(mut self, above: Vec<CaCertificate>) -> Result<Self, CaError> {
+        let mut lower = &self.certificate;
+        for upper in &above {
+            if !upper.has_signed(&lower.der) {
+                return Err(CaError::BrokenChain { lower: lower.path.clone(), upper: upper.path.clone() });
+            }
+            lower = upper;
+        }
+        self.above = above;
+        Ok(self)
+    }
+
+    /// Refuses a CA that may not sign, or not now, on any level.
+    ///
+    /// # Errors
+    /// [`CaError::CaMayNotSign`], [`CaError::CaExpired`], [`CaError::CaNotYetValid`].
+    pub fn check(&self, now: OffsetDateTime) -> Result<(), CaError> {
+        for (cas_below, certificate) in (0u32..).zip(self.chain()) {
+            certificate.check(now)?;
+            if certificate.path_len.is_some_and(|length| length < cas_below) {
+                let why = "its path length forbids the CAs below it";
+                return Err(CaError::CaMayNotSign { path: certificate.path.clone(), why });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a name that a CA on any level may not certify.
+    ///
+    /// # Errors
+    /// [`CaError::OutsideConstraints`]
+    pub fn check_name(&self, san: &San) -> Result<(), CaError> {
+        self.chain().try_for_each(|certificate| certificate.constraints.check(san))
+    }
+
+    /// Refuses a profile whose usages a CA on any level does not allow.
+    ///
+    /// # Errors
+    /// [`CaError::UsageNotAllowed`]
+    pub fn check_usages(&self, profile: &Profile) -> Result<(), CaError> {
+        for certificate in self.chain() {
+            let Some(allowed) = &certificate.usages else { continue };
+            if let Some(usage) = profile.usages.iter().find(|usage| !allowed.contains(usage)) {
+                return Err(CaError::UsageNotAllowed { path: certificate.path.clone(), usage: *usage });
+            }
+        }
+        Ok(())
+    }
+
+    /// The certificate of the CA that issues.
     pub const fn certificate(&self) -> &CaCertificate {
         &self.certificate
+    }
+
+    /// The CAs from the issuing one to the root.
+    pub fn chain(&self) -> impl Iterator<Item = &CaCertificate> {
+        std::iter::once(&self.certificate).chain(&self.above)
+    }
+
+    /// What follows a leaf in its file: every CA but the root, which is in `ca.pem`.
+    pub fn intermediates_pem(&self) -> String {
+        let below_root = self.chain().filter(|certificate| !certificate.is_root());
+        below_root.map(|certificate| pem::encode("CERTIFICATE", certificate.der()).to_string()).collect()
     }
 
     /// The dates of a leaf made now: backdated a little, and within the CA's own.
     pub fn validity(&self, now: OffsetDateTime, days: u32) -> Validity {
         let now = now.replace_nanosecond(0).expect("0 is a nanosecond");
         let wanted = now.saturating_add(Duration::days(i64::from(days)));
-        Validity {
-            not_before: (now - BACKDATE).max(self.certificate.not_before),
-            not_after: wanted.min(self.certificate.not_after),
-            capped: wanted > self.certificate.not_after,
-        }
+        let start = self.chain().fold(now - BACKDATE, |start, ca| start.max(ca.not_before));
+        let end = self.chain().fold(wanted, |end, ca| end.min(ca.not_after));
+        Validity { not_before: start, not_after: end, capped: end < wanted }
     }
 
     /// Signs a leaf certificate for a public key; returns its DER.
@@ -238,10 +353,11 @@ impl Authority {
         is_rsa: bool,
     ) -> Result<Vec<u8>, CaError> {
         for san in &leaf.sans {
-            self.certificate.constraints.check(san)?;
+            self.check_name(san)?;
         }
+        self.check_usages(&leaf.profile)?;
         let mut params = CertificateParams::default();
-        params.distinguished_name = subject(leaf)?;
+        params.distinguished_name = subject_of(&leaf.name, &leaf.profile)?;
         params.not_before = leaf.validity.not_before;
         params.not_after = leaf.validity.not_after;
         params.serial_number = Some(SerialNumber::from_slice(leaf.serial.as_bytes()));
@@ -265,10 +381,15 @@ impl Authority {
     ) -> Result<Vec<u8>, CaError> {
         params.use_authority_key_identifier_extension = self.certificate.key_id.is_some();
         let unsigned = params.signed_by(public, &self.issuer()).map_err(crypto("encode a certificate"))?;
-        der::Unsigned::parse(unsigned.der())?.sign(&self.certificate.subject, |tbs| self.key.sign(tbs))
+        self.sign_unsigned(&der::Unsigned::parse(unsigned.der())?)
     }
 
-    fn issuer(&self) -> Issuer<'static, NoSign<'_>> {
+    /// Signs a structure with this CA's exact subject for its issuer.
+    pub(super) fn sign_unsigned(&self, unsigned: &der::Unsigned<'_>) -> Result<Vec<u8>, CaError> {
+        unsigned.sign(&self.certificate.subject, |tbs| self.key.sign(tbs))
+    }
+
+    pub(super) fn issuer(&self) -> Issuer<'static, NoSign<'_>> {
         let mut params = CertificateParams::default();
         params.key_identifier_method =
             KeyIdMethod::PreSpecified(self.certificate.key_id.clone().unwrap_or_default());
@@ -305,8 +426,8 @@ pub(super) fn crypto(action: &'static str) -> impl Fn(rcgen::Error) -> CaError {
     move |error| CaError::Crypto { action, what: error.to_string() }
 }
 
-fn subject(leaf: &Leaf) -> Result<DistinguishedName, CaError> {
-    let template = &leaf.profile.subject;
+pub(super) fn subject_of(name: &CertName, profile: &Profile) -> Result<DistinguishedName, CaError> {
+    let template = &profile.subject;
     // From the general to the particular, as openssl and cfssl write it.
     let fields = [
         (DnType::CountryName, "C", 2, &template.country),
@@ -316,13 +437,13 @@ fn subject(leaf: &Leaf) -> Result<DistinguishedName, CaError> {
         (DnType::OrganizationalUnitName, "OU", 64, &template.organizational_unit),
         (DnType::CommonName, "CN", 64, &template.common_name),
     ];
-    let mut name = DistinguishedName::new();
+    let mut subject = DistinguishedName::new();
     for (kind, field, longest, text) in fields {
         let Some(text) = text else { continue };
-        let text = text.replace("{name}", leaf.name.as_str());
-        name.push(kind.clone(), dn_value(&kind, field, longest, &text)?);
+        let text = text.replace("{name}", name.as_str());
+        subject.push(kind.clone(), dn_value(&kind, field, longest, &text)?);
     }
-    Ok(name)
+    Ok(subject)
 }
 
 /// A subject field within RFC 5280's upper bounds (appendix A.1).
@@ -344,7 +465,7 @@ pub(super) fn dn_value(
     Ok(rcgen::DnValue::Utf8String(text.to_owned()))
 }
 
-fn san_type(san: &San) -> Result<SanType, CaError> {
+pub(super) fn san_type(san: &San) -> Result<SanType, CaError> {
     let ia5 = |text: &str| rcgen::string::Ia5String::try_from(text).map_err(crypto("encode a name"));
     Ok(match san {
         San::Dns(name) => SanType::DnsName(ia5(name)?),

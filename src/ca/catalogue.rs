@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::CaError;
 use super::inspect::{self, Certificate};
 use super::ledger::Ledger;
-use super::store::{CA_FILE, Store, first_certificate};
+use super::store::{CA_FILE, ISSUING_CA_FILE, Store, first_certificate};
 use crate::files;
 
 /// How a certificate stands.
@@ -85,9 +85,17 @@ pub struct Listed {
 pub fn catalogue(store: &Store, ledger: &Ledger, now: OffsetDateTime) -> Result<Vec<Listed>, CaError> {
     let mut files = certificates(store)?;
     let mut found: BTreeMap<(bool, String), Vec<Listed>> = BTreeMap::new();
-    if let Some(ca) = files.remove(CA_FILE.trim_end_matches(".pem")) {
-        let standing = in_time(ca.not_before, ca.not_after, now);
-        found.entry((false, "ca".into())).or_default().push(from_file("ca", &ca, Some("ca"), standing));
+    for file in [CA_FILE, ISSUING_CA_FILE] {
+        let name = file.trim_end_matches(".pem");
+        if let Some(ca) = files.remove(name) {
+            let standing = in_time(ca.not_before, ca.not_after, now);
+            found.entry((false, name.to_owned())).or_default().push(from_file(
+                name,
+                &ca,
+                Some("ca"),
+                standing,
+            ));
+        }
     }
     let mut recorded = HashMap::new();
     for entry in ledger.entries().iter().filter(|entry| entry.is_certificate()).rev() {

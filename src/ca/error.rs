@@ -52,6 +52,30 @@ pub enum CaError {
         /// Its permission bits.
         mode: u32,
     },
+    /// A CA has not signed the one that should be below it.
+    #[error("{upper} has not signed {lower}")]
+    BrokenChain {
+        /// The lower CA's file.
+        lower: PathBuf,
+        /// The upper CA's file.
+        upper: PathBuf,
+    },
+    /// The root above an intermediate CA is not there.
+    #[error("{path} is an intermediate CA, and the certificate that signed {subject:?} is not there")]
+    NoRoot {
+        /// The intermediate's file.
+        path: PathBuf,
+        /// The highest CA that was found.
+        subject: String,
+    },
+    /// The CA's own extended key usages do not allow what is asked for.
+    #[error("the CA in {path} may not issue for {usage:?}: its extended key usages do not list it")]
+    UsageNotAllowed {
+        /// The CA's file.
+        path: PathBuf,
+        /// The usage.
+        usage: super::profile::Usage,
+    },
     /// A name, address or other value is not usable.
     #[error("{field} {value:?}: {what}")]
     BadValue {
@@ -79,6 +103,12 @@ pub enum CaError {
         dir: PathBuf,
         /// The file that is missing.
         missing: &'static str,
+    },
+    /// A certificate that this CA has not signed, or the CA's own.
+    #[error("{path} is not a certificate that this CA has issued")]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
     },
     /// Something of that name is there already.
     #[error("{path} already exists")]
@@ -113,6 +143,26 @@ pub enum CaError {
         name: String,
         /// The ones there are.
         known: Vec<String>,
+    },
+    /// A key of a kind that is not certified.
+    #[error("a key of kind {kind} is not certified here")]
+    UnusableKey {
+        /// The kind.
+        kind: String,
+    },
+    /// A request's own signature does not hold.
+    #[error("{path}: the request's signature does not hold")]
+    BadRequest {
+        /// The request's file.
+        path: PathBuf,
+    },
+    /// A request asks for names that nobody has confirmed.
+    #[error("{path} asks for {}, which nobody has confirmed", names.join(", "))]
+    UnconfirmedNames {
+        /// The request's file.
+        path: PathBuf,
+        /// The names.
+        names: Vec<String>,
     },
     /// A profile template is not usable.
     #[error("{path}: {what}")]
@@ -178,6 +228,17 @@ impl CaError {
             Self::OutsideConstraints { .. } => {
                 "leave it out, or make a CA that permits it (init-ca --permit-ip, --permit-dns)".into()
             }
+            Self::BrokenChain { .. } => "give the certificates from the issuing CA up to the root".into(),
+            Self::NoRoot { .. } => "give the root's certificate too, with --root FILE".into(),
+            Self::NotOurs { .. } => "only the CA that issued a certificate can revoke it".into(),
+            Self::UnusableKey { .. } => "P-256, P-384, Ed25519 and RSA of 2048 bits and more are".into(),
+            Self::BadRequest { .. } => "make it anew on the node with `etcd-pki csr NAME`".into(),
+            Self::UnconfirmedNames { .. } => {
+                "give each with --ip or --dns, or take them all with --trust-csr-names".into()
+            }
+            Self::UsageNotAllowed { .. } => {
+                "choose a profile with other usages, or a CA without extended key usages".into()
+            }
             Self::NoCa { dir, .. } => format!(
                 "make one with `etcd-pki --pki-dir {0} init-ca`, or name the directory that has one with --pki-dir",
                 dir.display()
@@ -199,7 +260,10 @@ impl CaError {
             Self::File(error) => return file_hint(error),
             Self::Lock(LockError::Held { .. }) => "wait for it to end and run the command again".into(),
             Self::Lock(LockError::File(error)) => return file_hint(error),
-            Self::Unreadable { .. } | Self::Crypto { .. } => return None,
+            Self::Unreadable { path, .. } => {
+                format!("`etcd-pki inspect {}` shows what is in it", path.display())
+            }
+            Self::Crypto { .. } => return None,
         })
     }
 

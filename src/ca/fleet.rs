@@ -167,7 +167,7 @@ pub fn compare(
     if ledger.is_revoked(&has.serial) {
         drift.push(Drift::Revoked);
     }
-    if !store.issuer()?.has_signed(&der) {
+    if !store.authorities()?.iter().any(|ca| ca.has_signed(&der)) {
         drift.push(Drift::OtherCa);
     }
     Ok(if drift.is_empty() { State::AsWanted } else { State::Drifted(drift) })

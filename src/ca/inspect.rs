@@ -10,7 +10,7 @@ use x509_parser::prelude::*;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::authority::key_id;
+use super::authority::{Serial, key_id};
 use super::constraints::Constraints;
 use super::issue::fingerprint;
 use super::key::KeyError;
@@ -210,7 +210,7 @@ pub fn certificate(path: &Path, der: &[u8]) -> Result<Certificate, CaError> {
     let mut found = Certificate {
         subject: printable(&parsed.subject().to_string()),
         issuer: printable(&parsed.issuer().to_string()),
-        serial: hex(parsed.raw_serial().strip_prefix(&[0]).unwrap_or(parsed.raw_serial())),
+        serial: Serial::from_der(parsed.raw_serial()).to_string(),
         not_before: parsed.validity().not_before.to_datetime(),
         not_after: parsed.validity().not_after.to_datetime(),
         sans: sans(parsed.subject_alternative_name().ok().flatten().map(|found| found.value)),
@@ -279,7 +279,7 @@ fn usable(form: &str, key: &PrivateKey) -> Key {
     }
 }
 
-fn request(der: &[u8]) -> Option<Request> {
+pub(super) fn request(der: &[u8]) -> Option<Request> {
     let (_, parsed) = X509CertificationRequest::from_der(der).ok()?;
     let info = &parsed.certification_request_info;
     let names = parsed.requested_extensions().into_iter().flatten().find_map(|extension| match extension {
@@ -305,7 +305,7 @@ fn crl(der: &[u8]) -> Option<Crl> {
         revoked: parsed
             .iter_revoked_certificates()
             .map(|entry| Revoked {
-                serial: hex(entry.raw_serial().strip_prefix(&[0]).unwrap_or(entry.raw_serial())),
+                serial: Serial::from_der(entry.raw_serial()).to_string(),
                 since: entry.revocation_date.to_datetime(),
                 reason: entry.reason_code().map(|(_, code)| code.to_string()),
             })

@@ -4,6 +4,7 @@ use ::time::OffsetDateTime;
 use rayon::prelude::*;
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
+use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::authority::{Authority, Leaf, Serial, Validity};
@@ -33,6 +34,56 @@ pub struct Request {
     pub replace: bool,
 }
 
+/// Where a certificate's key comes from.
+#[derive(Debug, Clone)]
+pub enum KeyPlan {
+    /// A new one is made.
+    New(KeyType),
+    /// The one that is there stays.
+    Keep,
+    /// Somebody else holds it; only its public half is known.
+    Public(PublicKey),
+}
+
+/// A public key that a request or a certificate brought.
+#[derive(Debug, Clone)]
+pub struct PublicKey {
+    info: rcgen::SubjectPublicKeyInfo,
+    kind: String,
+}
+
+impl PublicKey {
+    /// From a SubjectPublicKeyInfo; `kind` is how [`super::inspect`] calls it.
+    ///
+    /// # Errors
+    /// [`CaError::Crypto`] when it is of a kind that is not certified here.
+    pub fn from_der(der: &[u8], kind: &str) -> Result<Self, CaError> {
+        let info = rcgen::SubjectPublicKeyInfo::from_der(der)
+            .map_err(|_| CaError::UnusableKey { kind: kind.to_owned() })?;
+        let is_short_rsa =
+            kind.strip_prefix("rsa").and_then(|bits| bits.parse().ok()).is_some_and(|bits: u32| bits < 2048);
+        if is_short_rsa {
+            return Err(CaError::UnusableKey { kind: kind.to_owned() });
+        }
+        Ok(Self { info, kind: kind.to_owned() })
+    }
+
+    /// The key of a certificate.
+    ///
+    /// # Errors
+    /// [`CaError::Unreadable`], [`CaError::UnusableKey`].
+    pub fn of_certificate(path: &std::path::Path, der: &[u8]) -> Result<Self, CaError> {
+        let kind = super::inspect::certificate(path, der)?.key_type;
+        let (_, parsed) = X509Certificate::from_der(der)
+            .map_err(|error| CaError::Unreadable { path: path.to_owned(), what: error.to_string() })?;
+        Self::from_der(parsed.public_key().raw, &kind)
+    }
+
+    pub(super) const fn info(&self) -> &rcgen::SubjectPublicKeyInfo {
+        &self.info
+    }
+}
+
 /// A request as it will be carried out.
 #[derive(Debug, Clone)]
 pub struct Planned {
@@ -44,12 +95,23 @@ pub struct Planned {
     pub sans: Vec<San>,
     /// Default names that the CA may not certify and that are left out.
     pub left_out: Vec<San>,
-    /// The kind of key.
-    pub key_type: KeyType,
+    /// Where the key comes from.
+    pub key: KeyPlan,
     /// From when to when.
     pub validity: Validity,
     /// Replace a pair of that name and keep the old one.
     pub replace: bool,
+}
+
+impl Planned {
+    /// The kind of key, where it is known before the work begins.
+    pub fn key_type(&self) -> &str {
+        match &self.key {
+            KeyPlan::New(kind) => kind.as_str(),
+            KeyPlan::Keep => "the same key",
+            KeyPlan::Public(key) => &key.kind,
+        }
+    }
 }
 
 /// A certificate that was made.
@@ -61,8 +123,8 @@ pub struct Issued {
     pub profile: String,
     /// The certificate's file.
     pub cert: std::path::PathBuf,
-    /// The key's file.
-    pub key: std::path::PathBuf,
+    /// The key's file; none when somebody else holds it.
+    pub key: Option<std::path::PathBuf>,
     /// The serial in hexadecimal.
     pub serial: String,
     /// The kind of key.
@@ -93,10 +155,10 @@ pub fn fingerprint(der: &[u8]) -> String {
 /// # Errors
 /// [`CaError::BadValue`], [`CaError::OutsideConstraints`].
 pub fn plan(authority: &Authority, request: &Request, now: OffsetDateTime) -> Result<Planned, CaError> {
-    let constraints = authority.certificate().constraints();
     for san in &request.sans {
-        constraints.check(san)?;
+        authority.check_name(san)?;
     }
+    authority.check_usages(&request.profile)?;
     let days = request.days.unwrap_or(request.profile.days);
     if !(1..=36_500).contains(&days) {
         let hint = "give a number of days between 1 and 36500";
@@ -109,7 +171,7 @@ pub fn plan(authority: &Authority, request: &Request, now: OffsetDateTime) -> Re
             if sans.contains(&san) {
                 continue;
             }
-            if constraints.check(&san).is_ok() { &mut sans } else { &mut left_out }.push(san);
+            if authority.check_name(&san).is_ok() { &mut sans } else { &mut left_out }.push(san);
         }
     }
     let sans = without_repeats(sans);
@@ -127,7 +189,7 @@ pub fn plan(authority: &Authority, request: &Request, now: OffsetDateTime) -> Re
         profile: request.profile.clone(),
         sans,
         left_out,
-        key_type: request.key_type.unwrap_or(request.profile.key_type),
+        key: KeyPlan::New(request.key_type.unwrap_or(request.profile.key_type)),
         validity: authority.validity(now, days),
         replace: request.replace,
     })
@@ -155,7 +217,8 @@ pub fn check_free(store: &Store, planned: &[Planned]) -> Result<(), CaError> {
 }
 
 fn refuse_taken(store: &Store, plan: &Planned) -> Result<(), CaError> {
-    for file in [plan.name.cert_file(), plan.name.key_file()] {
+    let key_file = matches!(plan.key, KeyPlan::New(_)).then(|| plan.name.key_file());
+    for file in std::iter::once(plan.name.cert_file()).chain(key_file) {
         let path = store.path(&file);
         if !plan.replace && files::stat(&path)?.is_some() {
             return Err(CaError::Exists { path });
@@ -192,48 +255,27 @@ pub fn issue(
         .par_iter()
         .map(|plan| make(store, writer.ledger(), authority, plan, now))
         .collect::<Result<_, _>>()?;
-    if !made.is_empty() {
-        let (changes, entries): (Vec<_>, Vec<_>) =
-            made.iter().map(|made| (made.change(), made.entry.clone())).unzip();
+    let (mut changes, mut entries, mut issued) = (Vec::new(), Vec::new(), Vec::new());
+    for made in made {
+        changes.push(made.change);
+        entries.push(made.entry);
+        issued.push(made.issued);
+    }
+    if !changes.is_empty() {
         let Writer { ledger, pending, .. } = writer;
         pending.carry_out(&changes, || ledger.append(&entries))?;
     }
-    let mut made = made.into_iter();
+    let mut issued = issued.into_iter();
     Ok(earlier
         .into_iter()
-        .map(|done| done.unwrap_or_else(|| made.next().expect("one was made for each that was open").issued))
+        .map(|done| done.unwrap_or_else(|| issued.next().expect("one was made for each that was open")))
         .collect())
 }
 
 struct Made {
     issued: Issued,
     entry: Entry,
-    key_pem: Zeroizing<String>,
-    cert_pem: Zeroizing<String>,
-    name: CertName,
-    replace: bool,
-}
-
-impl Made {
-    fn change(&self) -> Change {
-        Change {
-            name: self.issued.name.clone(),
-            serial: self.issued.serial.clone(),
-            replaces: self.replace,
-            files: vec![
-                NewFile {
-                    name: self.name.key_file(),
-                    bytes: Zeroizing::new(self.key_pem.as_bytes().to_vec()),
-                    mode: FileMode::SECRET,
-                },
-                NewFile {
-                    name: self.name.cert_file(),
-                    bytes: Zeroizing::new(self.cert_pem.as_bytes().to_vec()),
-                    mode: FileMode::PUBLIC,
-                },
-            ],
-        }
-    }
+    change: Change,
 }
 
 fn make(
@@ -243,7 +285,6 @@ fn make(
     plan: &Planned,
     now: OffsetDateTime,
 ) -> Result<Made, CaError> {
-    let key = PrivateKey::generate(plan.key_type)?;
     let serial = loop {
         let serial = Serial::random()?;
         if !ledger.has_serial(&serial.to_string()) {
@@ -257,20 +298,54 @@ fn make(
         serial,
         validity: plan.validity,
     };
-    let der = authority.sign_leaf(&leaf, key.pair(), plan.key_type.is_rsa())?;
+    let mut new_files = Vec::new();
+    let key_path = store.path(&plan.name.key_file());
+    let (der, key_type) = match &plan.key {
+        KeyPlan::New(kind) => {
+            let key = PrivateKey::generate(*kind)?;
+            let text = Zeroizing::new(key.to_pem().as_bytes().to_vec());
+            new_files.push(NewFile::secret(&plan.name.key_file(), text));
+            (authority.sign_leaf(&leaf, key.pair(), kind.is_rsa())?, kind.to_string())
+        }
+        KeyPlan::Keep => {
+            let key = store.key(&plan.name)?;
+            let kind = key.kind().map(|kind| kind.to_string()).unwrap_or_default();
+            (authority.sign_leaf(&leaf, key.pair(), kind.starts_with("rsa"))?, kind)
+        }
+        KeyPlan::Public(key) => {
+            // A key of another certificate must not stand beside this one.
+            if files::stat(&key_path)?.is_some()
+                && store.key(&plan.name)?.public_bits() != rcgen::PublicKeyData::der_bytes(&key.info)
+            {
+                return Err(CaError::KeyMismatch { key: key_path, cert: store.path(&plan.name.cert_file()) });
+            }
+            (authority.sign_leaf(&leaf, &key.info, key.kind.starts_with("rsa"))?, key.kind.clone())
+        }
+    };
+    let cert = format!("{}{}", *pem::encode("CERTIFICATE", &der), authority.intermediates_pem());
+    new_files.push(NewFile {
+        name: plan.name.cert_file(),
+        bytes: Zeroizing::new(cert.into_bytes()),
+        mode: FileMode::PUBLIC,
+    });
     let issued = Issued {
         name: plan.name.to_string(),
         profile: plan.profile.name.clone(),
         cert: store.path(&plan.name.cert_file()),
-        key: store.path(&plan.name.key_file()),
+        key: (!matches!(plan.key, KeyPlan::Public(_))).then_some(key_path),
         serial: leaf.serial.to_string(),
-        key_type: plan.key_type.to_string(),
+        key_type,
         not_before: plan.validity.not_before,
         not_after: plan.validity.not_after,
         sans: plan.sans.iter().map(San::to_string).collect(),
         fingerprint: fingerprint(&der),
         capped: plan.validity.capped,
         finished_earlier: false,
+    };
+    let event = match (plan.replace, &plan.key) {
+        (true, _) => Event::Renew,
+        (false, KeyPlan::Public(_)) => Event::Sign,
+        (false, _) => Event::Issue,
     };
     let entry = Entry {
         name: Some(issued.name.clone()),
@@ -281,16 +356,15 @@ fn make(
         sans: issued.sans.clone(),
         key_type: Some(issued.key_type.clone()),
         fingerprint: Some(issued.fingerprint.clone()),
-        ..Entry::new(if plan.replace { Event::Renew } else { Event::Issue }, now)
+        ..Entry::new(event, now)
     };
-    Ok(Made {
-        issued,
-        entry,
-        key_pem: key.to_pem(),
-        cert_pem: pem::encode("CERTIFICATE", &der),
-        name: plan.name.clone(),
-        replace: plan.replace,
-    })
+    let change = Change {
+        name: issued.name.clone(),
+        serial: issued.serial.clone(),
+        replaces: plan.replace,
+        files: new_files,
+    };
+    Ok(Made { issued, entry, change })
 }
 
 /// The certificate that an interrupted run had made for the same request.
@@ -298,24 +372,25 @@ fn finished_earlier(store: &Store, writer: &Writer, plan: &Planned) -> Option<Is
     let item = writer.pending.recovered().iter().find(|item| item.name == plan.name.as_str())?;
     let entry = writer.ledger().latest(&item.name)?;
     let sans: Vec<String> = plan.sans.iter().map(San::to_string).collect();
+    let (not_before, not_after) = (entry.not_before?, entry.not_after?);
+    let wanted = plan.validity.not_after - plan.validity.not_before;
     let is_same = entry.serial.as_ref() == Some(&item.serial)
         && entry.profile.as_ref() == Some(&plan.profile.name)
-        && entry.key_type.as_deref() == Some(plan.key_type.as_str())
+        && (matches!(plan.key, KeyPlan::Keep) || entry.key_type.as_deref() == Some(plan.key_type()))
+        && (plan.validity.capped || not_after - not_before == wanted)
         && entry.sans == sans;
-    if !is_same {
-        return None;
-    }
-    Some(Issued {
+    let key = store.path(&plan.name.key_file());
+    is_same.then(|| Issued {
         name: item.name.clone(),
         profile: plan.profile.name.clone(),
         cert: store.path(&plan.name.cert_file()),
-        key: store.path(&plan.name.key_file()),
+        key: (!matches!(plan.key, KeyPlan::Public(_))).then_some(key),
         serial: item.serial.clone(),
-        key_type: plan.key_type.to_string(),
-        not_before: entry.not_before?,
-        not_after: entry.not_after?,
+        key_type: entry.key_type.clone().unwrap_or_default(),
+        not_before,
+        not_after,
         sans,
-        fingerprint: entry.fingerprint.clone()?,
+        fingerprint: entry.fingerprint.clone().unwrap_or_default(),
         capped: plan.validity.capped,
         finished_earlier: true,
     })

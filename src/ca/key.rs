@@ -10,7 +10,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{CaError, pem};
+use super::{CaError, legacy_pem, pem};
 
 /// The kinds of key that are made. Go, OpenSSL and ring know them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -81,6 +81,28 @@ impl Drop for PrivateKey {
     }
 }
 
+/// What a CA key is encrypted with; wiped from memory when it is dropped, and never printed.
+#[derive(Clone)]
+pub struct Passphrase(Zeroizing<Vec<u8>>);
+
+impl Passphrase {
+    /// From its bytes.
+    pub const fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passphrase")
+    }
+}
+
 /// Why a key could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -127,7 +149,7 @@ impl PrivateKey {
     ///
     /// # Errors
     /// [`KeyError`]
-    pub fn from_pem(bytes: &[u8], passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
+    pub fn from_pem(bytes: &[u8], passphrase: Option<&Passphrase>) -> Result<Self, KeyError> {
         let blocks = pem::blocks(bytes);
         let block =
             blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")).ok_or(KeyError::NoKey)?;
@@ -135,29 +157,29 @@ impl PrivateKey {
     }
 
     /// Reads one block.
-    pub(super) fn from_block(block: &pem::Block, passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
-        if block.headers.iter().any(|(_, value)| value.contains("ENCRYPTED")) {
-            return Err(KeyError::Unusable(
-                "it is encrypted in OpenSSL's old form; `openssl pkcs8 -topk8 -in FILE -out NEW` turns it into one \
-                 that can be read"
-                    .into(),
-            ));
-        }
+    pub(super) fn from_block(block: &pem::Block, passphrase: Option<&Passphrase>) -> Result<Self, KeyError> {
+        let is_sealed = block.headers.iter().any(|(_, value)| value.contains("ENCRYPTED"));
+        let opened = if is_sealed {
+            Some(legacy_pem::decrypt(block, passphrase.ok_or(KeyError::Encrypted)?)?)
+        } else {
+            None
+        };
+        let der = opened.as_ref().unwrap_or(&block.der);
         match block.label.as_str() {
-            "PRIVATE KEY" => Self::from_pkcs8(&block.der),
+            "PRIVATE KEY" => Self::from_pkcs8(der),
             "ENCRYPTED PRIVATE KEY" => {
                 let passphrase = passphrase.ok_or(KeyError::Encrypted)?;
-                let info = EncryptedPrivateKeyInfoRef::from_der(&block.der).map_err(unusable)?;
-                let plain = info.decrypt(passphrase).map_err(|_| KeyError::WrongPassphrase)?;
+                let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(unusable)?;
+                let plain = info.decrypt(passphrase.as_bytes()).map_err(|_| KeyError::WrongPassphrase)?;
                 Self::from_pkcs8(plain.as_bytes())
             }
-            "EC PRIVATE KEY" => Self::from_sec1(&block.der),
+            "EC PRIVATE KEY" => Self::from_sec1(der),
             "RSA PRIVATE KEY" => {
                 let algorithm = pkcs8::AlgorithmIdentifierRef {
                     oid: pkcs8::ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1"),
                     parameters: Some(pkcs8::der::asn1::AnyRef::NULL),
                 };
-                Self::wrap(algorithm, &block.der)
+                Self::wrap(algorithm, der)
             }
             other => Err(KeyError::Unusable(format!("a key of the form {other:?} cannot be used"))),
         }
@@ -200,6 +222,19 @@ impl PrivateKey {
     /// The key as a PEM file of PKCS#8, unencrypted.
     pub fn to_pem(&self) -> Zeroizing<String> {
         pem::encode("PRIVATE KEY", self.pair.serialized_der())
+    }
+
+    /// The key as a PEM file of PKCS#8, encrypted where there is a passphrase: PBES2 with scrypt (N = 2^14, the most
+    /// that OpenSSL reads) and AES-256-CBC.
+    ///
+    /// # Errors
+    /// [`CaError::Crypto`]
+    pub fn to_pem_with(&self, passphrase: Option<&Passphrase>) -> Result<Zeroizing<String>, CaError> {
+        let Some(passphrase) = passphrase else { return Ok(self.to_pem()) };
+        let failed = |what: String| CaError::Crypto { action: "encrypt the key", what };
+        let info = PrivateKeyInfoRef::from_der(self.pkcs8()).map_err(|error| failed(error.to_string()))?;
+        let encrypted = info.encrypt(passphrase.as_bytes()).map_err(|error| failed(error.to_string()))?;
+        Ok(pem::encode("ENCRYPTED PRIVATE KEY", encrypted.as_bytes()))
     }
 
     /// The key as PKCS#8 DER.
@@ -350,6 +385,18 @@ mod tests {
             assert_eq!(again.public_bits(), key.public_bits());
             assert_eq!(kind.to_string().parse::<KeyType>().unwrap(), kind);
         }
+    }
+
+    #[test]
+    fn an_encrypted_key_opens_with_its_passphrase_only() {
+        let key = PrivateKey::generate(KeyType::P256).unwrap();
+        let passphrase = |text: &str| Passphrase::new(Zeroizing::new(text.as_bytes().to_vec()));
+        let file = key.to_pem_with(Some(&passphrase("right"))).unwrap();
+        let open = |with: Option<&Passphrase>| PrivateKey::from_pem(file.as_bytes(), with);
+        assert_eq!(open(Some(&passphrase("right"))).unwrap().public_bits(), key.public_bits());
+        assert_eq!(open(Some(&passphrase("wrong"))).unwrap_err(), KeyError::WrongPassphrase);
+        assert_eq!(open(None).unwrap_err(), KeyError::Encrypted);
+        assert_eq!(format!("{:?}", passphrase("right")), "Passphrase");
     }
 
     #[test]

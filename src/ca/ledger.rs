@@ -48,6 +48,9 @@ pub struct Entry {
     /// The certificate's name in the directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// A CA's subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// The profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
@@ -84,6 +87,7 @@ impl Entry {
             time,
             event,
             name: None,
+            subject: None,
             profile: None,
             serial: None,
             not_before: None,

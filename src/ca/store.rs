@@ -7,16 +7,20 @@ use ::time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::authority::{Authority, CaCertificate};
-use super::key::KeyError;
-use super::ledger::{Ledger, LedgerWriter};
+use super::key::{KeyError, Passphrase};
+use super::ledger::{LEDGER_FILE, Ledger, LedgerWriter};
 use super::pending::Pending;
-use super::{CaError, PrivateKey, Profiles, pem};
+use super::{CaError, CertName, PrivateKey, Profiles, pem};
 use crate::files::{self, DirLock, FileImage};
 
 /// The trust anchor's file.
 pub const CA_FILE: &str = "ca.pem";
 /// The CA's key.
 pub const CA_KEY_FILE: &str = "ca-key.pem";
+/// The certificate of the CA that issues, where it is an intermediate, and those between it and the root.
+pub const ISSUING_CA_FILE: &str = "issuing-ca.pem";
+/// The intermediate's key.
+pub const ISSUING_CA_KEY_FILE: &str = "issuing-ca-key.pem";
 const LOCK_FILE: &str = "lock";
 
 /// How long a writer waits for another: long enough for a batch of several hundred.
@@ -34,6 +38,30 @@ pub struct Pair {
 impl std::fmt::Debug for Pair {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Pair({} bytes of certificate)", self.cert_pem.len())
+    }
+}
+
+/// The file of the key of the CA that issues.
+pub struct CaKey {
+    path: PathBuf,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl CaKey {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a passphrase is needed.
+    pub fn is_encrypted(&self) -> bool {
+        is_encrypted(&self.bytes)
+    }
+}
+
+impl std::fmt::Debug for CaKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CaKey({})", self.path.display())
     }
 }
 
@@ -106,13 +134,54 @@ impl Store {
         Ok(None)
     }
 
-    /// The certificate of the CA that issues here.
+    /// The private key of that name.
+    ///
+    /// # Errors
+    /// [`CaError::NoSuchName`] when it is not there, [`CaError::Unreadable`], [`CaError::File`].
+    pub(super) fn key(&self, name: &CertName) -> Result<PrivateKey, CaError> {
+        let path = self.path(&name.key_file());
+        let image = files::read(&path)?.ok_or_else(|| self.no_such(name.as_str()))?;
+        read_key(&path, &Zeroizing::new(image.bytes), None)
+    }
+
+    pub(super) fn no_such(&self, name: &str) -> CaError {
+        CaError::NoSuchName { dir: self.dir.clone(), name: name.to_owned() }
+    }
+
+    /// The certificates of the CAs: the one that issues first, the root last.
+    ///
+    /// Without an intermediate `ca.pem` holds the CA; while a CA is replaced it holds the new and the old one, and
+    /// the first is meant.
     ///
     /// # Errors
     /// [`CaError::NoCa`], [`CaError::Unreadable`], [`CaError::File`].
-    pub fn issuer(&self) -> Result<CaCertificate, CaError> {
-        let path = self.path(CA_FILE);
-        CaCertificate::from_der(&path, &first_certificate(&path, &self.ca_pem()?)?)
+    pub fn authorities(&self) -> Result<Vec<CaCertificate>, CaError> {
+        let root_path = self.path(CA_FILE);
+        let root = CaCertificate::from_der(&root_path, &first_certificate(&root_path, &self.ca_pem()?)?)?;
+        let path = self.path(ISSUING_CA_FILE);
+        let Some(image) = files::read(&path)? else { return Ok(vec![root]) };
+        let mut chain = certificates(&path, &image.bytes)?;
+        chain.push(root);
+        Ok(chain)
+    }
+
+    /// The key of the CA that issues, and whether a passphrase is needed for it.
+    ///
+    /// # Errors
+    /// [`CaError::NoCa`], [`CaError::KeyReadable`], [`CaError::File`].
+    pub fn ca_key(&self) -> Result<CaKey, CaError> {
+        let file = if files::stat(&self.path(ISSUING_CA_FILE))?.is_some() {
+            ISSUING_CA_KEY_FILE
+        } else {
+            CA_KEY_FILE
+        };
+        let image = self.needed(file)?;
+        let (path, mode) = (self.path(file), image.mode.bits());
+        let bytes = Zeroizing::new(image.bytes);
+        if mode & 0o077 != 0 {
+            return Err(CaError::KeyReadable { path, mode });
+        }
+        Ok(CaKey { path, bytes })
     }
 
     /// The profiles that the directory knows.
@@ -131,22 +200,23 @@ impl Store {
         Ledger::read(&self.dir)
     }
 
-    /// The CA with its key, checked before it is used: the key is its own and only its owner reads it, the
-    /// certificate may sign and is valid at `now`.
+    /// The CA with its key, checked before it is used: the key is its own and only its owner reads it, every
+    /// certificate up to the root may sign and is valid at `now`.
     ///
     /// # Errors
     /// [`CaError`], each with a hint.
-    pub fn authority(&self, passphrase: Option<&[u8]>, now: OffsetDateTime) -> Result<Authority, CaError> {
-        let key_path = self.path(CA_KEY_FILE);
-        let certificate = self.issuer()?;
-        let key = self.needed(CA_KEY_FILE)?;
-        let mode = key.mode.bits();
-        let key_bytes = Zeroizing::new(key.bytes);
-        if mode & 0o077 != 0 {
-            return Err(CaError::KeyReadable { path: key_path, mode });
-        }
-        certificate.check(now)?;
-        Authority::new(certificate, read_key(&key_path, &key_bytes, passphrase)?, &key_path)
+    pub fn authority(
+        &self,
+        passphrase: Option<&Passphrase>,
+        now: OffsetDateTime,
+    ) -> Result<Authority, CaError> {
+        let mut chain = self.authorities()?.into_iter();
+        let issuing = chain.next().expect("the root at least is there");
+        let key = self.ca_key()?;
+        let private = read_key(&key.path, &key.bytes, passphrase)?;
+        let authority = Authority::new(issuing, private, &key.path)?.below(chain.collect())?;
+        authority.check(now)?;
+        Ok(authority)
     }
 
     /// Whether an interrupted run (or one that is still at work) has left something to be finished.
@@ -157,8 +227,18 @@ impl Store {
     /// Takes the lock and finishes or undoes what an interrupted run left.
     ///
     /// # Errors
-    /// [`CaError::Lock`] when another process holds it for longer than [`PATIENCE`]; [`CaError::File`].
+    /// [`CaError::Lock`] when another process holds it for longer than [`PATIENCE`]; [`CaError::LedgerMissing`];
+    /// [`CaError::File`].
     pub fn writer(&self, what: &str) -> Result<Writer, CaError> {
+        let writer = self.writer_of_new(what)?;
+        if !writer.ledger().is_there() {
+            return Err(CaError::LedgerMissing { path: self.path(LEDGER_FILE) });
+        }
+        Ok(writer)
+    }
+
+    /// The same for a directory that need not have a ledger yet.
+    pub(super) fn writer_of_new(&self, what: &str) -> Result<Writer, CaError> {
         let who = format!("process {} ({what})", std::process::id());
         let lock = DirLock::take(&self.path(LOCK_FILE), &who, PATIENCE)?;
         let ledger = LedgerWriter::open(&self.dir)?;
@@ -208,8 +288,41 @@ pub(super) fn first_certificate(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, Ca
     Ok(block.der.to_vec())
 }
 
+/// The first certificate of a file, as DER.
+///
+/// # Errors
+/// [`CaError::File`], [`CaError::Unreadable`].
+pub fn first_certificate_of(path: &Path) -> Result<Vec<u8>, CaError> {
+    let image = files::read(path)?.ok_or_else(|| files::FileError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source: std::io::ErrorKind::NotFound.into(),
+    })?;
+    first_certificate(path, &image.bytes)
+}
+
+/// Every certificate of a file, in its order; at least one.
+pub(super) fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CaCertificate>, CaError> {
+    first_certificate(path, bytes)?;
+    let blocks = pem::blocks(bytes);
+    let certificates = blocks.iter().filter(|block| block.label == "CERTIFICATE");
+    certificates.map(|block| CaCertificate::from_der(path, &block.der)).collect()
+}
+
+/// Whether the private key of a file is encrypted.
+pub fn is_encrypted(bytes: &[u8]) -> bool {
+    pem::blocks(bytes)
+        .iter()
+        .find(|block| block.label.ends_with("PRIVATE KEY"))
+        .is_some_and(|block| block.label.starts_with("ENCRYPTED") || !block.headers.is_empty())
+}
+
 /// The private key of a file.
-pub(super) fn read_key(path: &Path, bytes: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKey, CaError> {
+pub(super) fn read_key(
+    path: &Path,
+    bytes: &[u8],
+    passphrase: Option<&Passphrase>,
+) -> Result<PrivateKey, CaError> {
     let path = path.to_owned();
     PrivateKey::from_pem(bytes, passphrase).map_err(|error| match error {
         KeyError::Encrypted => CaError::PassphraseNeeded { path },

@@ -14,12 +14,14 @@ use crate::host::bundle::{Bundle, BundleError};
 use crate::host::install::{self, Action, Change, InstallError, Plan, Target};
 use crate::host::local::Local;
 use crate::host::{Host, HostError};
+use crate::verify::{GoVersion, Request, Role, Severity, Verdict, judge, leaf_of};
 
 /// Place a certificate, its key and the CA where etcd reads them.
 ///
 /// Writes NAME.pem, NAME-key.pem and ca.pem into a directory of this machine: certificates 0644, the key 0600, owned
-/// by the user that etcd runs as. Key, certificate and CA are checked to belong together before anything is written.
-/// Files are replaced atomically; a second run changes nothing. The CA's own key is never placed.
+/// by the user that etcd runs as. Key, certificate and CA are checked to belong together, and judged as `verify` does,
+/// before anything is written. Files are replaced atomically; a second run changes nothing. The CA's own key is never
+/// placed.
 ///
 /// What another CA or another name has in that place is not replaced without --force; a ca.pem that holds this CA
 /// and others, as during a CA rotation, is kept.
@@ -70,6 +72,7 @@ pub fn run(context: &Context, args: &InstallArgs) -> Outcome {
     let pki_dir = &context.global.pki_dir;
     let bundle = Bundle::from_dir(pki_dir, &args.name)
         .map_err(|error| bundle_failure(&error, &args.name, &pki_dir.display().to_string()))?;
+    let mut warnings = judged(&bundle)?;
     let host = match &args.root {
         Some(root) => Local::rooted(root).map_err(|error| {
             Failure::usage("unreadable-root", error.to_string()).hint("--root names a directory")
@@ -82,7 +85,9 @@ pub fn run(context: &Context, args: &InstallArgs) -> Outcome {
         dir_mode: args.dir_mode,
         force: args.force,
     };
-    let plan = install::plan(&host, &bundle, &target).map_err(|error| install_failure(&error, args))?;
+    let mut plan = install::plan(&host, &bundle, &target).map_err(|error| install_failure(&error, args))?;
+    warnings.append(&mut plan.warnings);
+    plan.warnings = warnings;
     for warning in &plan.warnings {
         context.out.warning(warning);
     }
@@ -91,6 +96,36 @@ pub fn run(context: &Context, args: &InstallArgs) -> Outcome {
     }
     report(context, args, &host, &target, &plan);
     Ok(Exit::Done)
+}
+
+/// What etcd would say of the pair in each role that its extended key usage is made for: refusals are errors, and
+/// what will bite is returned.
+fn judged(bundle: &Bundle) -> Result<Vec<String>, Failure> {
+    let leaf = leaf_of(bundle.cert_pem(), GoVersion::NEWEST);
+    let roles = match leaf {
+        Some(leaf) if leaf.for_servers && leaf.for_clients => vec![Role::Server, Role::Client],
+        Some(leaf) if leaf.for_clients => vec![Role::Client],
+        _ => vec![Role::Server],
+    };
+    let mut warnings = Vec::new();
+    for role in roles {
+        let request =
+            Request { key: Some(bundle.key_pem()), ..Request::new(bundle.cert_pem(), bundle.ca_pem(), role) };
+        let judgement = judge(&request);
+        for finding in judgement.findings {
+            let what = format!("{} {}: {}", finding.code, finding.code.name(), finding.message);
+            if judgement.verdict == Verdict::Reject && finding.severity == Severity::Error {
+                let message = format!("etcd would refuse {} as {}: {what}", bundle.cert_file(), role.name());
+                let fix = finding.fix.unwrap_or_else(|| format!("etcd-pki explain {}", finding.code));
+                return Err(Failure::no("certificate-refused", message).hint(fix));
+            }
+            let warning = format!("{}: {what}", bundle.cert_file());
+            if finding.severity == Severity::Warning && !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+    }
+    Ok(warnings)
 }
 
 fn apply(context: &Context, args: &InstallArgs, host: &Local, bundle: &Bundle, plan: &Plan) -> Outcome {

@@ -6,13 +6,15 @@ use ::time::OffsetDateTime;
 use clap::Args;
 use serde_json::json;
 
+use super::names::{DEFAULT_PROFILE, ProfileArgs, SanArgs};
 use super::output::Style;
+use super::passphrase::PassphraseArgs;
 use super::pki::{expiry, key_type_parser, store};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::fleet::{self, Drift, FleetOptions, State};
 use crate::ca::issue::{Issued, Planned, Request, check_free, issue, plan};
 use crate::ca::ledger::Ledger;
-use crate::ca::{CertName, KeyType, San, Store};
+use crate::ca::{CertName, KeyType, Store};
 use crate::inventory::Inventory;
 
 /// Make a key and a certificate for a member, a client or a proxy.
@@ -24,15 +26,10 @@ pub struct IssueArgs {
     /// The names; each becomes NAME.pem and NAME-key.pem.
     #[arg(required_unless_present = "from", value_name = "NAME")]
     names: Vec<String>,
-    /// An address that it is valid for; repeatable, with one NAME.
-    #[arg(long, value_name = "ADDRESS")]
-    ip: Vec<String>,
-    /// A DNS name that it is valid for; repeatable, with one NAME.
-    #[arg(long, value_name = "HOST")]
-    dns: Vec<String>,
-    /// server, peer, client, proxy, or a template of your own.
-    #[arg(long, value_name = "PROFILE")]
-    profile: Option<String>,
+    #[command(flatten)]
+    sans: SanArgs,
+    #[command(flatten)]
+    profile: ProfileArgs,
     /// How many days it lasts; the profile says when absent.
     #[arg(long, value_name = "DAYS")]
     days: Option<u32>,
@@ -44,7 +41,7 @@ pub struct IssueArgs {
     only_given_names: bool,
     /// Issue for all members, clients and proxies of a cluster.toml that have no certificate yet.
     #[arg(long, value_name = "FILE",
-        conflicts_with_all = ["names", "ip", "dns", "profile", "only_given_names", "force"])]
+        conflicts_with_all = ["names", "ip", "dns", "uri", "email", "profile", "template", "only_given_names", "force"])]
     from: Option<PathBuf>,
     /// With --from: replace certificates that differ from what the file asks for; the old ones are kept.
     #[arg(long, requires = "from")]
@@ -55,9 +52,9 @@ pub struct IssueArgs {
     /// Say what would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
 }
-
-const DEFAULT_PROFILE: &str = "server";
 
 /// Runs it.
 pub fn run(context: &Context, args: &IssueArgs) -> Outcome {
@@ -70,7 +67,7 @@ pub fn run(context: &Context, args: &IssueArgs) -> Outcome {
         }
         None => requests(args, &store)?,
     };
-    let authority = store.authority(None, now)?;
+    let authority = store.authority(args.passphrase.for_ca(context, &store)?.as_ref(), now)?;
     let planned: Vec<Planned> =
         requests.iter().map(|request| plan(&authority, request, now)).collect::<Result<_, _>>()?;
     let work = match &args.from {
@@ -148,7 +145,7 @@ impl Work {
         }
         for plan in &self.to_do {
             let name = context.out.paint(&plan.name, Style::Bold);
-            context.out.line(format_args!("would issue {name}  {} {}", plan.profile.name, plan.key_type));
+            context.out.line(format_args!("would issue {name}  {} {}", plan.profile.name, plan.key_type()));
             describe(context, plan);
         }
         self.print_rest(context);
@@ -191,18 +188,15 @@ impl Work {
 }
 
 fn requests(args: &IssueArgs, store: &Store) -> Result<Vec<Request>, Failure> {
-    if args.names.len() > 1 && !(args.ip.is_empty() && args.dns.is_empty()) {
+    if args.names.len() > 1 && !args.sans.is_empty() {
         return Err(Failure::usage(
             "one-name",
-            "--ip and --dns belong to one certificate, and several names are given",
+            "--ip, --dns, --uri and --email belong to one certificate, and several names are given",
         )
         .hint("issue each by itself, or describe them in a cluster.toml and give it with --from"));
     }
-    let profiles = store.profiles()?;
-    let profile = profiles.get(args.profile.as_deref().unwrap_or(DEFAULT_PROFILE))?;
-    let ips = args.ip.iter().map(|text| San::ip(text));
-    let names = args.dns.iter().map(|text| San::dns(text));
-    let sans = names.chain(ips).collect::<Result<Vec<_>, _>>()?;
+    let profile = args.profile.load(store, DEFAULT_PROFILE)?;
+    let sans = args.sans.sans()?;
     args.names
         .iter()
         .map(|name| {
@@ -219,17 +213,21 @@ fn requests(args: &IssueArgs, store: &Store) -> Result<Vec<Request>, Failure> {
         .collect()
 }
 
-fn print(context: &Context, issued: &Issued, plan: &Planned) {
+pub(super) fn print(context: &Context, issued: &Issued, plan: &Planned) {
     let out = &context.out;
     let cert = out.paint(issued.cert.display(), Style::Bold);
-    out.line(format_args!("{cert}  {} {}, key {}", issued.profile, issued.key_type, issued.key.display()));
+    let key = issued
+        .key
+        .as_ref()
+        .map_or_else(|| "its key is elsewhere".into(), |key| format!("key {}", key.display()));
+    out.line(format_args!("{cert}  {} {}, {key}", issued.profile, issued.key_type));
     describe(context, plan);
     if issued.finished_earlier {
         out.note(format_args!("{} was made by an earlier run that was interrupted", issued.name));
     }
 }
 
-fn describe(context: &Context, plan: &Planned) {
+pub(super) fn describe(context: &Context, plan: &Planned) {
     let out = &context.out;
     for san in &plan.sans {
         out.line(format_args!("  {san}"));
@@ -246,11 +244,11 @@ fn describe(context: &Context, plan: &Planned) {
     }
 }
 
-fn planned_json(plan: &Planned) -> serde_json::Value {
+pub(super) fn planned_json(plan: &Planned) -> serde_json::Value {
     json!({
         "name": plan.name.as_str(),
         "profile": plan.profile.name,
-        "key_type": plan.key_type,
+        "key_type": plan.key_type(),
         "sans": plan.sans,
         "left_out": plan.left_out,
         "not_before": plan.validity.not_before.unix_timestamp(),

@@ -8,6 +8,7 @@ use super::output::Style;
 use super::pki::{days_left, parse_span, store};
 use super::{Context, Exit, Outcome};
 use crate::ca::catalogue::{Listed, Standing, catalogue};
+use crate::ca::rebuild::rebuild;
 
 /// List the certificates that the CA has issued.
 ///
@@ -21,13 +22,24 @@ pub struct ListArgs {
     /// Also those that were replaced or revoked.
     #[arg(long)]
     all: bool,
+    /// Write lines for certificates of this CA that the ledger lacks, such as when it was lost; then list.
+    #[arg(long)]
+    rebuild: bool,
 }
 
 /// Runs it.
 pub fn run(context: &Context, args: &ListArgs) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let store = store(context)?;
+    if args.rebuild {
+        let (added, writer) = rebuild(&store, now)?;
+        context.out.note(format_args!("{} lines were added to the ledger", added.len()));
+        writer.acknowledge();
+    }
     let ledger = store.ledger()?;
+    if !ledger.is_there() {
+        context.out.warning("the ledger is missing; list --rebuild writes it anew from the certificates");
+    }
     for warning in ledger.warnings() {
         context.out.warning(warning);
     }

@@ -1,6 +1,11 @@
 //! The command line: one file a command, each with its arguments and what it prints.
 
 pub mod completions;
+pub mod crl;
+pub mod csr;
+pub mod explain;
+pub mod export;
+pub mod import_ca;
 pub mod init_ca;
 pub mod inspect;
 pub mod install;
@@ -8,10 +13,14 @@ pub mod issue;
 pub mod list;
 pub mod man;
 pub mod migrate;
+mod names;
 pub mod outcome;
 pub mod output;
+mod passphrase;
 mod pki;
 pub mod rehearse;
+pub mod renew;
+pub mod revoke;
 pub mod supervise;
 pub mod verify;
 
@@ -64,10 +73,18 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     InitCa(init_ca::InitCaArgs),
+    ImportCa(import_ca::ImportCaArgs),
     Issue(issue::IssueArgs),
+    Csr(csr::CsrArgs),
+    Sign(csr::SignArgs),
+    Renew(renew::RenewArgs),
+    Revoke(revoke::RevokeArgs),
+    Crl(crl::CrlArgs),
+    Export(export::ExportArgs),
     List(list::ListArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
+    Explain(explain::ExplainArgs),
     Install(install::InstallArgs),
     Migrate(migrate::MigrateArgs),
     Rehearse(rehearse::RehearseArgs),
@@ -100,16 +117,24 @@ pub fn main() -> ExitCode {
 
 fn run(context: &Context, command: Command) -> Outcome {
     match command {
-        Command::Rehearse(args) => rehearse::run(context, &args),
-        Command::Supervise(args) => supervise::run(context, &args),
-        Command::Install(args) => install::run(context, &args),
-        Command::Migrate(args) => migrate::run(context, &args),
         Command::InitCa(args) => init_ca::run(context, &args),
+        Command::ImportCa(args) => import_ca::run(context, &args),
         Command::Issue(args) => issue::run(context, &args),
-        Command::Completions(args) => completions::run(context, &args),
-        Command::Man(args) => man::run(context, &args),
+        Command::Csr(args) => csr::run_csr(context, &args),
+        Command::Sign(args) => csr::run_sign(context, &args),
+        Command::Renew(args) => renew::run(context, &args),
+        Command::Revoke(args) => revoke::run(context, &args),
+        Command::Crl(args) => crl::run(context, &args),
+        Command::Export(args) => export::run(context, &args),
         Command::List(args) => list::run(context, &args),
         Command::Inspect(args) => inspect::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
+        Command::Explain(args) => explain::run(context, &args),
+        Command::Install(args) => install::run(context, &args),
+        Command::Migrate(args) => migrate::run(context, &args),
+        Command::Rehearse(args) => rehearse::run(context, &args),
+        Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
+        Command::Supervise(args) => supervise::run(context, &args),
     }
 }

@@ -26,6 +26,13 @@ impl From<InventoryError> for Failure {
 
 fn classify(error: &CaError) -> (Exit, &'static str) {
     match error {
+        CaError::BrokenChain { .. } => (Exit::No, "broken-chain"),
+        CaError::NoRoot { .. } => (Exit::Usage, "no-root"),
+        CaError::NotOurs { .. } => (Exit::No, "not-ours"),
+        CaError::UnusableKey { .. } => (Exit::No, "unusable-key"),
+        CaError::BadRequest { .. } => (Exit::No, "bad-request"),
+        CaError::UnconfirmedNames { .. } => (Exit::No, "unconfirmed-names"),
+        CaError::UsageNotAllowed { .. } => (Exit::No, "usage-not-allowed"),
         CaError::BadValue { .. } => (Exit::Usage, "bad-value"),
         CaError::CaExpired { .. } => (Exit::No, "ca-expired"),
         CaError::CaMayNotSign { .. } => (Exit::No, "ca-may-not-sign"),
@@ -108,4 +115,17 @@ pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
     };
     let count: i64 = digits.parse().map_err(|_| "give a time such as 30d, 12h or 2w")?;
     count.checked_mul(seconds).map(Duration::seconds).ok_or_else(|| "that is too long".into())
+}
+
+/// A time as JSON has it.
+pub(super) fn rfc3339(time: OffsetDateTime) -> String {
+    time.format(&::time::format_description::well_known::Rfc3339).unwrap_or_default()
+}
+
+/// A time for an option: RFC 3339, or a date for its beginning.
+pub(super) fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
+    let whole = if text.contains(['T', 't']) { text.to_owned() } else { format!("{text}T00:00:00Z") };
+    OffsetDateTime::parse(&whole, &::time::format_description::well_known::Rfc3339)
+        .map(|time| time.to_offset(::time::UtcOffset::UTC))
+        .map_err(|_| "give a time such as 2036-01-01T00:00:00Z, or a date".into())
 }

@@ -1,7 +1,6 @@
 //! A supervised local etcd as a host: the member of a rehearsal, on a loopback address of its own.
 
 mod dir;
-mod envfile;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,14 +10,15 @@ use std::time::{Duration, Instant, SystemTime};
 use ::time::OffsetDateTime;
 use ::time::format_description::well_known::Rfc3339;
 
-pub use dir::{DirError, MARK, ProcessDir, Unit};
+pub use dir::{DirError, ProcessDir, Unit};
 
 use super::local::Local;
 use super::supervisor::{Control, Request};
 use super::{
     Connection, Host, HostError, Launch, Layer, LayerFile, RunOutput, RunningProcess, Service, Stream, proc,
 };
-use crate::files::{self, FileImage, FileStat, Meta, Owner};
+use crate::files::{self, FileImage, FileMode, FileStat, Meta, Owner};
+use crate::systemd::{WRITTEN_BY, envfile};
 
 /// How long a start may take until the process is etcd itself and no longer what starts it.
 const EXEC: Duration = Duration::from_secs(2);
@@ -186,8 +186,10 @@ impl Service for ProcessService {
     fn layer_file(&self, layer: &Layer) -> Result<LayerFile, HostError> {
         let env: BTreeMap<_, _> =
             layer.settings.iter().map(|(flag, value)| (variable(flag), value.clone())).collect();
-        let comment = format!("{MARK}: {}. Its `migrate rollback` takes it away again.", layer.name);
-        Ok(LayerFile { path: self.dir.layer_file(layer.name), content: envfile::render(&comment, &env) })
+        let pairs = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let comment = format!("{WRITTEN_BY}: {}. Its `migrate rollback` takes it away again.", layer.name);
+        let content = envfile::render(&comment, pairs).map_err(|error| self.wrong(error))?;
+        Ok(LayerFile { path: self.dir.layer_file(layer.name), content, meta: Meta::mode(FileMode::PUBLIC) })
     }
 
     fn restart(&self) -> Result<(), HostError> {

@@ -497,7 +497,7 @@ fn unknown_authority(
             format!("{name:?} signed {subject}, but may not: no CA, or its keyUsage lacks keyCertSign"),
             "make the CA again: etcd-pki init-ca".to_owned(),
         ),
-        Some((SignatureError::Insecure(algorithm), _)) => (
+        Some((SignatureError::Insecure(algorithm, _), _)) => (
             Code::WeakSignature,
             format!("{subject} is signed with {algorithm}, which Go refuses"),
             "issue it again with SHA-256 or better".to_owned(),

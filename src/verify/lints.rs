@@ -75,6 +75,7 @@ fn names(request: &Request<'_>, leaf: &Certificate<'_>, findings: &mut Findings)
 }
 
 fn dates(leaf: &Certificate<'_>, verifier: &Verifier<'_>, findings: &mut Findings) {
+    let now = verifier.now;
     let days = (leaf.not_after - leaf.not_before).whole_days();
     if days > LONG_DAYS {
         findings.lint(
@@ -87,7 +88,7 @@ fn dates(leaf: &Certificate<'_>, verifier: &Verifier<'_>, findings: &mut Finding
     let issuers = verifier.roots.iter().chain(verifier.intermediates.iter());
     let issuer =
         issuers.filter(|ca| ca.subject == leaf.issuer && ca.raw != leaf.raw).max_by_key(|ca| ca.not_after);
-    if let Some(ca) = issuer.filter(|ca| ca.not_after < leaf.not_after) {
+    if let Some(ca) = issuer.filter(|ca| now <= ca.not_after && ca.not_after < leaf.not_after) {
         findings.lint(
             Code::OutlivesCa,
             Severity::Warning,

@@ -8,6 +8,7 @@ pub mod certificate;
 mod chain;
 mod constraints;
 mod der;
+pub mod explain;
 mod extensions;
 mod go;
 mod input;

@@ -44,9 +44,9 @@ pub(crate) enum SignatureAlgorithm {
 /// Why a signature does not hold, in Go's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SignatureError {
-    /// MD5 or SHA-1.
-    #[error("x509: cannot verify signature: insecure algorithm {0}")]
-    Insecure(&'static str),
+    /// MD5 or SHA-1; and what Go added to that while SHA-1 could still be switched on.
+    #[error("x509: cannot verify signature: insecure algorithm {0}{1}")]
+    Insecure(&'static str, &'static str),
     /// Nothing that Go can check.
     #[error("x509: cannot verify signature: algorithm unimplemented")]
     Unimplemented,
@@ -196,7 +196,13 @@ pub(crate) fn check(
     if let Some(name) = algorithm.insecure_name()
         && (go >= GoVersion::NO_SHA1 || algorithm == SignatureAlgorithm::Md5Rsa)
     {
-        return Err(SignatureError::Insecure(name));
+        let sha1 = matches!(algorithm, SignatureAlgorithm::RsaPkcs1(_) | SignatureAlgorithm::Ecdsa(_));
+        let note = if sha1 && go < GoVersion::POLICIES {
+            " (temporarily override with GODEBUG=x509sha1=1)"
+        } else {
+            ""
+        };
+        return Err(SignatureError::Insecure(name, note));
     }
     match (algorithm, key) {
         (SignatureAlgorithm::RsaPkcs1(hash), PublicKey::Rsa { modulus, exponent }) => {

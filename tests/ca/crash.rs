@@ -114,6 +114,62 @@ fn issue_with_force() {
 }
 
 #[test]
+fn renew() {
+    let prepare = || {
+        let bench = Bench::new();
+        bench.run(&["issue", "server1"]).ok();
+        bench
+    };
+    survives(prepare, &["renew", "server1"], |bench, when| {
+        recorded(bench, "server1", when);
+        assert!(bench.file("server1.pem.1").exists(), "{when}: the old certificate was not kept");
+        assert!(bench.file("server1-key.pem.1").exists(), "{when}: the old key was not kept");
+    });
+}
+
+#[test]
+fn init_ca_with_an_intermediate() {
+    survives(Bench::empty, &["init-ca", "--intermediate"], |bench, when| {
+        recorded(bench, "ca", when);
+        recorded(bench, "issuing-ca", when);
+        bench.run(&["issue", "server1"]).ok();
+    });
+}
+
+#[test]
+fn revoke_and_crl() {
+    if !can_trace() {
+        return skipped("strace cannot trace here");
+    }
+    for args in [&["revoke", "server1"][..], &["crl"]] {
+        for nth in 1..60 {
+            let bench = Bench::new();
+            bench.run(&["issue", "server1"]).ok();
+            let lived = killed_at(&bench, args, nth);
+            bench.run(args).ok();
+            bench.run(&["revoke", "server1"]).ok();
+            let events: Vec<String> = bench.ledger().iter().map(|line| line["event"].to_string()).collect();
+            assert_eq!(
+                events.iter().filter(|event| *event == "\"revoke\"").count(),
+                1,
+                "{args:?} at {nth}: {events:?}"
+            );
+            bench.run(&["crl"]).ok();
+            let list =
+                bench.run(&["inspect", crate::support::text(&bench.file("crl.pem")), "--json"]).ok().json();
+            assert_eq!(
+                list["files"][0]["items"][0]["revoked"].as_array().unwrap().len(),
+                1,
+                "{args:?} at {nth}"
+            );
+            if lived {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn another_command_finishes_what_was_left_and_the_serial_stays_its_own() {
     if !can_trace() {
         return skipped("strace cannot trace here");

@@ -7,10 +7,12 @@ mod common;
 mod support;
 
 mod acceptance;
+mod authorities;
 mod bad_input;
 mod crash;
 mod fleet;
 mod issuing;
+mod life;
 mod looking;
 mod members;
 mod together;

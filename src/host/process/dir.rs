@@ -6,15 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::envfile;
 use crate::files::{self, FileError, FileMode, Meta};
 use crate::host::Launch;
+use crate::systemd::{WRITTEN_BY, envfile};
 
 /// The search path of a supervised etcd: its environment holds this, `HOME`, and what the files say.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// How the first line of each of our environment files begins; a file without it is somebody else's.
-pub const MARK: &str = "# Written by etcd-pki";
 
 /// What is run, and where: `unit.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -123,7 +120,9 @@ impl ProcessDir {
         }
         let toml = toml::to_string(unit).expect("a list of strings and an address can be written as TOML");
         files::create_new(&self.0.join("unit.toml"), toml.as_bytes(), Meta::mode(FileMode::PUBLIC))?;
-        let base = envfile::render("# The member's base environment.", base);
+        let pairs = base.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let base = envfile::render("The member's base environment.", pairs)
+            .map_err(|error| DirError::Wrong { path: self.base_file(), what: error.to_string() })?;
         files::create_new(&self.base_file(), base.as_bytes(), Meta::mode(FileMode::PUBLIC))?;
         Ok(())
     }
@@ -152,8 +151,9 @@ impl ProcessDir {
         let mut env = BTreeMap::from([("PATH".to_owned(), PATH.to_owned()), ("HOME".to_owned(), home)]);
         for path in self.environment_files()? {
             let Some(text) = self.text(&path)? else { continue };
-            if with_ours || !text.starts_with(MARK) {
-                env.extend(envfile::parse(&text));
+            let is_ours = text.strip_prefix("# ").is_some_and(|rest| rest.starts_with(WRITTEN_BY));
+            if with_ours || !is_ours {
+                env.extend(envfile::variables(&text));
             }
         }
         Ok(Launch { argv: self.unit()?.exec, env })
@@ -193,7 +193,7 @@ mod tests {
         let put = |name: &str, text: &str| {
             files::create_new(&dir.layer_file(name), text.as_bytes(), Meta::mode(FileMode::PUBLIC)).unwrap();
         };
-        put("40-tls", &format!("{MARK}.\nA=forty\n"));
+        put("40-tls", &format!("# {WRITTEN_BY}.\nA=forty\n"));
         put("30-user", "A='thirty'\nB=user\n");
         let next = dir.launch(true).unwrap();
         assert_eq!(next.argv, ["/usr/bin/etcd"]);

@@ -1,0 +1,89 @@
+//! Renewing: the same names, profile and kind of key, and a new serial, time and (unless it is kept) key.
+
+use ::time::{Duration, OffsetDateTime};
+
+use super::authority::{Authority, BACKDATE};
+use super::inspect::{self, Certificate};
+use super::issue::{KeyPlan, Planned, PublicKey};
+use super::ledger::Ledger;
+use super::store::{Store, first_certificate};
+use super::{CaError, CertName, KeyType, Profile, Profiles, San};
+use crate::files;
+
+/// How to renew.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RenewOptions {
+    /// How long, when not as long as before.
+    pub days: Option<u32>,
+    /// Certify the same key again.
+    pub keep_key: bool,
+    /// Another kind of key.
+    pub key_type: Option<KeyType>,
+}
+
+/// Works out the renewal of the certificate that stands under a name.
+///
+/// A certificate whose key is elsewhere (it was made from a request) keeps its key.
+///
+/// # Errors
+/// [`CaError::NoSuchName`] when there is none, and what [`super::issue::plan`] refuses.
+pub fn plan(
+    store: &Store,
+    ledger: &Ledger,
+    profiles: &Profiles,
+    authority: &Authority,
+    name: &CertName,
+    options: RenewOptions,
+    now: OffsetDateTime,
+) -> Result<Planned, CaError> {
+    let path = store.path(&name.cert_file());
+    let image = files::read(&path)?.ok_or_else(|| store.no_such(name.as_str()))?;
+    let der = first_certificate(&path, &image.bytes)?;
+    let old = inspect::certificate(&path, &der)?;
+    let entry = ledger.certificate(&old.serial);
+    let profile_name =
+        entry.and_then(|entry| entry.profile.as_deref()).unwrap_or_else(|| guess_profile(&old));
+    let profile = profiles.get(profile_name)?.clone();
+    let sans = old.sans.iter().map(|text| text.parse()).collect::<Result<Vec<San>, _>>()?;
+    for san in &sans {
+        authority.check_name(san)?;
+    }
+    authority.check_usages(&profile)?;
+    let key = if files::stat(&store.path(&name.key_file()))?.is_none() {
+        KeyPlan::Public(PublicKey::of_certificate(&path, &der)?)
+    } else if options.keep_key {
+        KeyPlan::Keep
+    } else {
+        let same = old.key_type.parse().unwrap_or(profile.key_type);
+        KeyPlan::New(options.key_type.unwrap_or(same))
+    };
+    let days = options.days.unwrap_or_else(|| lifetime(&old, &profile, authority));
+    Ok(Planned {
+        name: name.clone(),
+        profile,
+        sans,
+        left_out: Vec::new(),
+        key,
+        validity: authority.validity(now, days),
+        replace: true,
+    })
+}
+
+/// As many days as before; the profile's where the CA's end had cut it short.
+fn lifetime(old: &Certificate, profile: &Profile, authority: &Authority) -> u32 {
+    if authority.chain().any(|ca| ca.not_after() == old.not_after) {
+        return profile.days;
+    }
+    let days = (old.not_after - old.not_before - BACKDATE + Duration::hours(12)).whole_days();
+    u32::try_from(days).ok().filter(|days| (1..=36_500).contains(days)).unwrap_or(profile.days)
+}
+
+/// The profile of a certificate that the ledger does not know.
+pub fn guess_profile(certificate: &Certificate) -> &'static str {
+    let is_for = |usage: &str| certificate.usages.iter().any(|has| has == usage || has == "any");
+    match (is_for("serverAuth"), certificate.subject.contains("CN=")) {
+        (false, _) => "client",
+        (true, true) => "server",
+        (true, false) => "proxy",
+    }
+}

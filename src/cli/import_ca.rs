@@ -1,0 +1,61 @@
+//! `import-ca`: adopts a certificate authority that another tool made.
+
+use std::path::{Path, PathBuf};
+
+use ::time::OffsetDateTime;
+use clap::Args;
+use zeroize::Zeroizing;
+
+use super::init_ca::print;
+use super::passphrase::PassphraseArgs;
+use super::{Context, Exit, Failure, Outcome};
+use crate::ca::Store;
+use crate::ca::import::{Adopted, import};
+use crate::ca::store::is_encrypted;
+
+/// Adopt a certificate authority made by cfssl, openssl, easy-rsa, etcd-ca, step or kubeadm.
+///
+/// Checks that key and certificate belong together and that it is a CA that may sign, and writes copies into a PKI
+/// directory that has none yet. The originals are left as they are. An encrypted key stays encrypted.
+#[derive(Debug, Args)]
+pub struct ImportCaArgs {
+    /// The CA's certificate (PEM), alone or with those above it.
+    #[arg(long, value_name = "FILE")]
+    cert: PathBuf,
+    /// The CA's private key (PEM: PKCS#8, SEC1 or PKCS#1, encrypted or not).
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The root's certificate, where the CA is an intermediate.
+    #[arg(long, value_name = "FILE")]
+    root: Option<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// Runs it.
+pub fn run(context: &Context, args: &ImportCaArgs) -> Outcome {
+    let now = OffsetDateTime::now_utc();
+    let store = Store::at(&context.global.pki_dir);
+    let (cert_pem, key_pem) = (read(&args.cert)?, read(&args.key)?);
+    let root_pem = args.root.as_deref().map(read).transpose()?;
+    let passphrase = is_encrypted(&key_pem).then(|| args.passphrase.for_key(&args.key)).transpose()?;
+    let adopted = Adopted {
+        cert: &args.cert,
+        cert_pem: &cert_pem,
+        key: &args.key,
+        key_pem: &key_pem,
+        root: args.root.as_deref().zip(root_pem.as_ref().map(|bytes| bytes.as_slice())),
+        passphrase: passphrase.as_ref(),
+    };
+    let (made, writer) = import(&store, adopted, now)?;
+    print(context, &store, &made, now);
+    writer.acknowledge();
+    Ok(Exit::Done)
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    std::fs::read(path).map(Zeroizing::new).map_err(|error| {
+        Failure::usage("unreadable", format!("cannot read {}: {error}", path.display()))
+            .hint("give a file that you may read")
+    })
+}

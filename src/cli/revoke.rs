@@ -1,0 +1,54 @@
+//! `revoke`: says in the ledger that certificates are no longer to be trusted.
+
+use ::time::OffsetDateTime;
+use clap::Args;
+use serde_json::json;
+
+use super::pki::store;
+use super::{Context, Exit, Outcome};
+use crate::ca::revoke::{REASONS, find, revoke};
+
+/// Revoke certificates by name, serial or file.
+///
+/// The ledger takes note; etcd learns of it from a revocation list: make it with `crl`, and give it to the members
+/// with --client-crl-file and --peer-crl-file.
+#[derive(Debug, Args)]
+pub struct RevokeArgs {
+    /// Names, serials in hexadecimal, or certificate files.
+    #[arg(required = true, value_name = "NAME|SERIAL|FILE")]
+    targets: Vec<String>,
+    /// Why.
+    #[arg(long, default_value = "unspecified", value_name = "REASON",
+        value_parser = clap::builder::PossibleValuesParser::new(REASONS))]
+    reason: String,
+}
+
+/// Runs it.
+pub fn run(context: &Context, args: &RevokeArgs) -> Outcome {
+    let now = OffsetDateTime::now_utc();
+    let out = &context.out;
+    let store = store(context)?;
+    let mut writer = store.writer("revoke")?;
+    for warning in writer.ledger().warnings() {
+        out.warning(warning);
+    }
+    let found = args.targets.iter().map(|text| find(&store, writer.ledger(), text));
+    let targets = found.collect::<Result<Vec<_>, _>>()?;
+    let new = revoke(&mut writer, &targets, &args.reason, now)?;
+    let mut documents = Vec::new();
+    for target in &targets {
+        let is_new = new.contains(target);
+        let name = target.name.as_deref().unwrap_or("-");
+        let told = if is_new { "revoked" } else { "was revoked already" };
+        out.line(format_args!("{name}  {}  {told}", target.serial));
+        documents.push(json!({"name": target.name, "serial": target.serial, "new": is_new}));
+    }
+    if context.global.json {
+        out.json(&json!({"revoked": documents, "reason": args.reason}));
+    }
+    if !new.is_empty() {
+        out.note("etcd does not know yet: make the list with `etcd-pki crl` and place it where --client-crl-file and --peer-crl-file say");
+    }
+    writer.acknowledge();
+    Ok(Exit::Done)
+}

@@ -1,0 +1,166 @@
+//! What files are given and what can go wrong with them.
+
+use std::path::{Path, PathBuf};
+
+/// Permission bits, such as 0600.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct FileMode(u32);
+
+impl FileMode {
+    /// A private key: its owner reads and writes it.
+    pub const SECRET: Self = Self(0o600);
+    /// A certificate: everyone reads it.
+    pub const PUBLIC: Self = Self(0o644);
+    /// A directory that others may enter.
+    pub const DIR: Self = Self(0o755);
+    /// A directory for its owner alone.
+    pub const SECRET_DIR: Self = Self(0o700);
+
+    /// The permission bits of `bits`; the file type is dropped.
+    pub const fn new(bits: u32) -> Self {
+        Self(bits & 0o7777)
+    }
+
+    /// The bits as a number.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl std::fmt::Display for FileMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+/// A numeric owner and group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Owner {
+    /// The user's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+}
+
+/// What a file is given before its content can be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    /// The permission bits.
+    pub mode: FileMode,
+    /// The owner; none keeps the one who writes.
+    pub owner: Option<Owner>,
+}
+
+impl Meta {
+    /// A mode, and the owner left alone.
+    pub const fn mode(mode: FileMode) -> Self {
+        Self { mode, owner: None }
+    }
+}
+
+/// A file as it was read: content, owner and mode.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FileImage {
+    /// The content.
+    pub bytes: Vec<u8>,
+    /// The permission bits.
+    pub mode: FileMode,
+    /// The owner.
+    pub owner: Owner,
+}
+
+impl std::fmt::Debug for FileImage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The content may be a key.
+        write!(
+            f,
+            "FileImage({} bytes, {}, {}:{})",
+            self.bytes.len(),
+            self.mode,
+            self.owner.uid,
+            self.owner.gid
+        )
+    }
+}
+
+/// What stands at a path, a final symlink not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStat {
+    /// What it is.
+    pub kind: FileKind,
+    /// The permission bits.
+    pub mode: FileMode,
+    /// The owner.
+    pub owner: Owner,
+}
+
+/// The kinds of things that stand at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symlink.
+    Symlink,
+    /// A device, pipe or socket.
+    Other,
+}
+
+/// What can go wrong with a file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// A file of that name is there already and was left as it is.
+    #[error("{path} already exists")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The path is a symlink, a device, or a directory where a file was expected.
+    #[error("{path} is {what}, not a regular file")]
+    NotRegular {
+        /// The path.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
+    /// The system refused.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// Read, write, create, rename, sync, remove, …
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl FileError {
+    pub(super) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action: "write", path, source }
+    }
+
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(rustix::io::Errno) -> Self {
+        let path = path.to_owned();
+        move |errno| Self::Io { action, path, source: errno.into() }
+    }
+
+    /// The file or directory it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Exists { path } | Self::NotRegular { path, .. } | Self::Io { path, .. } => path,
+        }
+    }
+
+    /// The kind of the system's refusal, where it was one.
+    pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
+        match self {
+            Self::Io { source, .. } => Some(source.kind()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Fixtures, made fresh by `fixtures/make.sh`, and a real etcd to show them to.
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(unreachable_pub, reason = "a module of a test")]
+#![allow(clippy::disallowed_methods, reason = "a test's own files")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::fs::File;
+use std::net::{IpAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use etcd_pki::host::command::command;
+use etcd_pki::verify::{GoVersion, Judgement, Request, Role, judge};
+
+/// The fixtures' directory: made once in a process, removed with it.
+pub fn fixtures() -> &'static Path {
+    static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/make.sh");
+        let made = command("bash").arg(script).arg(dir.path()).output().unwrap();
+        assert!(made.status.success(), "fixtures/make.sh: {}", String::from_utf8_lossy(&made.stderr));
+        dir
+    })
+    .path()
+}
+
+/// A fixture's file.
+pub fn fixture(name: &str, file: &str) -> PathBuf {
+    fixtures().join(name).join(file)
+}
+
+/// How a fixture is judged.
+#[derive(Clone, Copy)]
+pub struct How<'a> {
+    pub role: Role,
+    pub hosts: &'a [&'a str],
+    pub source_ip: Option<&'a str>,
+    pub client_cert_auth: bool,
+    pub go: GoVersion,
+}
+
+impl How<'_> {
+    pub fn new(role: Role) -> Self {
+        Self { role, hosts: &[], source_ip: None, client_cert_auth: false, go: GoVersion::NEWEST }
+    }
+}
+
+/// Judges a fixture.
+pub fn judge_fixture(name: &str, how: &How<'_>) -> Judgement {
+    let read = |file: &str| std::fs::read(fixture(name, file)).unwrap();
+    let (chain, key, ca) = (read("cert.pem"), read("key.pem"), read("ca.pem"));
+    let hosts: Vec<String> = how.hosts.iter().map(|&host| host.to_owned()).collect();
+    judge(&Request {
+        key: Some(&key),
+        hosts: &hosts,
+        source_ip: how.source_ip.map(|ip| ip.parse::<IpAddr>().unwrap()),
+        client_cert_auth: how.client_cert_auth,
+        go: how.go,
+        ..Request::new(&chain, &ca, how.role)
+    })
+}
+
+/// The etcd in PATH and the Go it was built with; `None` where there is none.
+pub fn etcd_go() -> Option<GoVersion> {
+    let output = command("etcd").arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().find_map(|line| line.strip_prefix("Go Version: "))?.trim().parse().ok()
+}
+
+/// A port that is free now.
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// A running single-member etcd; killed when dropped.
+pub struct Etcd {
+    child: Child,
+    dir: tempfile::TempDir,
+    pub client_port: u16,
+    pub peer_port: u16,
+}
+
+impl Etcd {
+    /// Starts it with these further options; `Err` is the log of one that ended by itself.
+    pub fn start(options: &[String]) -> Result<Self, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let (client_port, peer_port) = (free_port(), free_port());
+        let client = format!("https://127.0.0.1:{client_port}");
+        let peer = if options.iter().any(|option| option.starts_with("--peer-cert-file")) {
+            "https"
+        } else {
+            "http"
+        };
+        let peer = format!("{peer}://127.0.0.1:{peer_port}");
+        let log = File::create(dir.path().join("log")).unwrap();
+        let child = command("etcd")
+            .args(["--name", "m1", "--data-dir"])
+            .arg(dir.path().join("data"))
+            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            .args(["--initial-cluster", &format!("m1={peer}")])
+            .args(options)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut etcd = Self { child, dir, client_port, peer_port };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if etcd.child.try_wait().unwrap().is_some() {
+                return Err(etcd.log());
+            }
+            // The last thing that it says once its pair is in use; 3.4 in the first words, 3.5 in the second.
+            let log = etcd.log();
+            if log.contains("client requests on") || log.contains("serving client traffic") {
+                return Ok(etcd);
+            }
+            assert!(Instant::now() < deadline, "etcd does not come up:\n{}", etcd.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// What it has logged, without the backslashes of quoted quotes.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap().replace('\\', "")
+    }
+
+    /// Waits until the log contains these words.
+    pub fn log_says(&self, words: &str) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            if self.log().contains(words) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a client to its end, for at most ten seconds; what it printed on both streams.
+pub fn output_of(mut client: Command) -> String {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut child = client.stdout(log.reopen().unwrap()).stderr(log.reopen().unwrap()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    String::from_utf8_lossy(&std::fs::read(log.path()).unwrap()).into_owned()
+}
+
+/// The pitfalls that no certificate can show and that `tests/verify_explain.rs` gets a real etcd to show.
+pub fn captured() -> impl Iterator<Item = etcd_pki::verify::Code> {
+    use etcd_pki::verify::Code;
+    [
+        Code::NoClientCertificate,
+        Code::CaWithoutClientAuth,
+        Code::ClientAuthWithoutCa,
+        Code::AllowedName,
+        Code::HttpToTls,
+        Code::TlsToHttp,
+        Code::HttpsWithoutCertificate,
+        Code::HttpWithCertificates,
+        Code::HttpAdvertised,
+        Code::TlsTooOld,
+        Code::BadRecordMac,
+        Code::WrongApiFlags,
+        Code::KeyUnreadable,
+        Code::OldVariables,
+        Code::HalfAPair,
+        Code::BrokenCrl,
+        Code::Revoked,
+        Code::SrvDiscovery,
+        Code::ServerNotTrusted,
+        Code::ConflictingFlags,
+    ]
+    .into_iter()
+}

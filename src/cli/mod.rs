@@ -117,15 +117,9 @@ pub fn main() -> ExitCode {
 
 fn run(context: &Context, command: Command) -> Outcome {
     match command {
-        Command::Rehearse(args) => rehearse::run(context, &args),
-        Command::Supervise(args) => supervise::run(context, &args),
-        Command::Install(args) => install::run(context, &args),
-        Command::Migrate(args) => migrate::run(context, &args),
         Command::InitCa(args) => init_ca::run(context, &args),
         Command::ImportCa(args) => import_ca::run(context, &args),
         Command::Issue(args) => issue::run(context, &args),
-        Command::Completions(args) => completions::run(context, &args),
-        Command::Man(args) => man::run(context, &args),
         Command::Csr(args) => csr::run_csr(context, &args),
         Command::Sign(args) => csr::run_sign(context, &args),
         Command::Renew(args) => renew::run(context, &args),
@@ -136,5 +130,11 @@ fn run(context: &Context, command: Command) -> Outcome {
         Command::Inspect(args) => inspect::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),
+        Command::Install(args) => install::run(context, &args),
+        Command::Migrate(args) => migrate::run(context, &args),
+        Command::Rehearse(args) => rehearse::run(context, &args),
+        Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
+        Command::Supervise(args) => supervise::run(context, &args),
     }
 }

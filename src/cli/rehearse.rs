@@ -47,7 +47,7 @@ pub struct RehearseArgs {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Stop a cluster that --keep left running in DIR.
-    #[arg(long, value_name = "DIR", exclusive = true)]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["members", "etcd", "base", "api", "rollback", "keep", "interrupt", "dir"])]
     stop: Option<PathBuf>,
 }
 

@@ -68,7 +68,8 @@ pub fn explain(text: &str) -> Vec<Cause> {
     let mut causes: Vec<Cause> = causes.into_values().collect();
     // Restarts make plain-HTTP noise; it is named last where there is anything else.
     causes.sort_by_key(|cause| {
-        let noise = matches!(cause.pitfall.code, Code::HttpToTls | Code::HttpWithCertificates);
+        let noise =
+            matches!(cause.pitfall.code, Code::HttpToTls | Code::HttpAdvertised | Code::HttpWithCertificates);
         (noise, std::cmp::Reverse(cause.score), std::cmp::Reverse(cause.lines), cause.pitfall.code)
     });
     causes

@@ -62,7 +62,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
         title: "the name or address that is dialled is not among the SANs",
         says: &[
             "certificate is valid for …, not …",
-            "x509: certificate is not valid for any names, but wanted to match …",
+            "certificate is not valid for any names, but wanted to match …",
             "names, but none matched",
             "SSL: no alternative certificate subject name matches target",
             "does not match target host name",

@@ -109,10 +109,10 @@ pub(super) const FAMILY: &[Pitfall] = &[
         code: Code::BrokenCrl,
         title: "a revocation list that cannot be read rejects everyone",
         says: &[
-            "crl",
-            "asn1: structure error: tags don't match",
-            "no such file or directory",
-            "x509: malformed crl",
+            "rejected connection from \"…\" (error \"open …: no such file or directory\"",
+            "rejected connection from \"…\" (error \"asn1: structure error: …",
+            "rejected connection from \"…\" (error \"x509: malformed crl",
+            "asn1: structure error: tags don't match … CertificateList",
         ],
         cause: "--client-crl-file is read again at each handshake; if it is missing or damaged, every connection is \
             refused. Up to 3.5 PEM or DER will do, from 3.6 on DER only.",

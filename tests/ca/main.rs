@@ -14,5 +14,6 @@ mod fleet;
 mod issuing;
 mod life;
 mod looking;
+mod matrix;
 mod members;
 mod together;

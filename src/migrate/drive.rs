@@ -303,10 +303,7 @@ impl<'a> Migration<'a> {
                 place::install(node, sight.process.as_ref().map(|process| process.uid))?;
             }
             Action::Configure => {
-                let layers = sight
-                    .recipe(node, self.options.wishes)
-                    .layers(stage)
-                    .map_err(|source| MigrateError::Url { member: node.name.clone(), source })?;
+                let layers = preflight::layers(node, sight, self.options.wishes, stage)?;
                 place::configure(node, &layers)?;
             }
             Action::Restart => node.service.restart()?,

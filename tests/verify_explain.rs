@@ -266,7 +266,7 @@ fn a_key_that_etcd_may_not_read() {
         other.args(["--reuid=65534", "--regid=65534", "--clear-groups", "etcd"]);
         other
     } else {
-        std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
         command("etcd")
     };
     let data = tempfile::tempdir().unwrap();

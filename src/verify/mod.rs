@@ -21,6 +21,7 @@ mod peer;
 mod pem;
 pub mod pitfalls;
 mod policies;
+pub mod probe;
 mod public_key;
 pub mod report;
 mod signature;

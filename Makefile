@@ -11,6 +11,9 @@ demo: ## Move a real cluster from HTTP to mutual TLS while a client writes (ARGS
 	@.ci/install-deps demo
 	$(CARGO) run --release --locked --bin etcd-pki -- rehearse $(ARGS)
 
+lab: install-deps ## Real hosts to play with: systemd, sshd, etcd (ARGS="--etcd 3.5.30 --layout kubespray"; root)
+	@tests/lab/lab up $(ARGS)
+
 build: ## Build the release binary
 	$(CARGO) build --release --locked
 
@@ -30,10 +33,11 @@ audit: ## Known vulnerabilities of the dependencies (needs the advisory database
 	@.ci/cargo-deny check advisories
 
 man: ## Write the pages in man/ anew from the command line's own help
+	rm -f man/*.1
 	$(CARGO) run --locked --quiet --bin etcd-pki -- man --dir man
 
 install-deps: ## What the tests need, from Debian; only what is missing
 	@.ci/install-deps test
 
-.PHONY: help demo build test test-all lint audit man install-deps
+.PHONY: help demo lab build test test-all lint audit man install-deps
 .DEFAULT_GOAL := help

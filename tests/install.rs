@@ -332,6 +332,12 @@ fn bad_words_are_wrong_usage() {
     refused(&scene, &scene.install("server9", &[]), 2, "there is no ");
     refused(&scene, &scene.install("server1", &["--owner", "no-such-user"]), 2, "no-such-user");
     refused(&scene, &scene.install("server1", &["--to", "relative"]), 1, "is not an absolute path");
+    let file = scene.dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for to in [file.clone(), file.join("below")] {
+        let output = scene.install("server1", &["--to", to.to_str().unwrap()]);
+        refused(&scene, &output, 1, "ot a directory");
+    }
     for mode in ["0644", "9", "rwx", "+755", "10000"] {
         assert_eq!(scene.install("server1", &["--dir-mode", mode]).status.code(), Some(2), "{mode}");
     }

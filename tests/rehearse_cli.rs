@@ -49,7 +49,7 @@ fn bad_surroundings_are_refused_with_a_hint_and_nothing_is_left() {
     let full = dir.path().to_str().unwrap().to_owned();
     let cases = [
         (no_etcd, 1, "no-etcd", "there is no etcd in PATH", true),
-        (rehearse(own_base(), &["--etcd", "/bin/true"]), 2, "not-etcd", "/usr/bin/true is no etcd", true),
+        (rehearse(own_base(), &["--etcd", "/bin/true"]), 2, "not-etcd", "/bin/true is no etcd", true),
         (rehearse(own_base(), &["--etcd", "/no/etcd"]), 2, "not-etcd", "No such file", true),
         (rehearse(taken, &[]), 1, "port-in-use", "2380 is in use", true),
         (rehearse(Ipv4Addr::new(10, 0, 0, 1), &[]), 2, "bad-base", "127.0.0.0/8", true),

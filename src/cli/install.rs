@@ -79,9 +79,10 @@ pub fn run(context: &Context, args: &InstallArgs) -> Outcome {
         })?,
         None => Local::new(),
     };
+    let spec = args.owner.clone().unwrap_or_else(|| install::unit_user(&host));
     let target = Target {
         dir: args.to.clone(),
-        owner: owner(&host, args)?,
+        owner: owner(&host, &spec, args.owner.is_some())?,
         dir_mode: args.dir_mode,
         force: args.force,
     };
@@ -94,7 +95,7 @@ pub fn run(context: &Context, args: &InstallArgs) -> Outcome {
     if !args.dry_run {
         apply(context, args, &host, &bundle, &plan)?;
     }
-    report(context, args, &host, &target, &plan);
+    report(context, args, &host, (&target, &spec), &plan);
     Ok(Exit::Done)
 }
 
@@ -152,7 +153,13 @@ fn apply(context: &Context, args: &InstallArgs, host: &Local, bundle: &Bundle, p
     }
 }
 
-fn report(context: &Context, args: &InstallArgs, host: &Local, target: &Target, plan: &Plan) {
+fn report(
+    context: &Context,
+    args: &InstallArgs,
+    host: &Local,
+    (target, owner): (&Target, &str),
+    plan: &Plan,
+) {
     let out = &context.out;
     if out.json {
         out.json(&Document {
@@ -174,11 +181,11 @@ fn report(context: &Context, args: &InstallArgs, host: &Local, target: &Target, 
         return;
     }
     for change in &plan.changes {
-        let owner = change.owner.map_or_else(String::new, |o| format!(" {}:{}", o.uid, o.gid));
+        let owner = if change.owner.is_some() { owner } else { "" };
         let path = change.path.display();
         match change.action {
             Action::RemoveLeftover => out.line(format_args!("  {:<14} {path}", word(change.action))),
-            action => out.line(format_args!("  {:<14} {path}  {}{owner}", word(action), change.mode)),
+            action => out.line(format_args!("  {:<14} {path}  {} {owner}", word(action), change.mode)),
         }
     }
     if args.dry_run {
@@ -199,12 +206,11 @@ fn word(action: Action) -> &'static str {
     }
 }
 
-fn owner(host: &Local, args: &InstallArgs) -> Result<Owner, Failure> {
-    let spec = args.owner.clone().unwrap_or_else(|| install::unit_user(host));
-    host.owner(&spec).map_err(|error| match (&error, &args.owner) {
-        (HostError::NoSuchUser { .. }, Some(_)) => Failure::usage("no-such-owner", error.to_string())
+fn owner(host: &Local, spec: &str, is_given: bool) -> Result<Owner, Failure> {
+    host.owner(spec).map_err(|error| match (&error, is_given) {
+        (HostError::NoSuchUser { .. }, true) => Failure::usage("no-such-owner", error.to_string())
             .hint("--owner takes USER, USER:GROUP or UID:GID"),
-        (HostError::NoSuchUser { .. }, None) => Failure::no("no-such-owner", error.to_string())
+        (HostError::NoSuchUser { .. }, false) => Failure::no("no-such-owner", error.to_string())
             .hint("install etcd on this machine first, or say who runs it with --owner USER[:GROUP]"),
         _ => Failure::no("owner-unknown", error.to_string()),
     })
@@ -262,6 +268,8 @@ fn install_failure(error: &InstallError, args: &InstallArgs) -> Failure {
                 Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
                     Failure::no("disk-full", message).hint("nothing was replaced: make room and run again")
                 }
+                Some(ErrorKind::NotADirectory | ErrorKind::NotFound) => Failure::no("bad-directory", message)
+                    .hint("--to takes the absolute path of a directory on the node"),
                 _ if matches!(source, FileError::NotRegular { .. }) => {
                     Failure::no("not-a-regular-file", message).hint("move it away")
                 }

@@ -97,6 +97,9 @@ struct ApplyArgs {
     /// Go on although clients would be cut off.
     #[arg(long, visible_alias = "cut-clients")]
     cut_plaintext: bool,
+    /// Take no snapshot of the data before the first change.
+    #[arg(long)]
+    no_snapshot: bool,
     /// How many seconds a gate is waited for.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     step_timeout: u64,
@@ -146,6 +149,7 @@ fn options(context: &Context, cluster: &ClusterArgs, goal: Goal) -> Options {
         wishes: Wishes { client_auth: cluster.client_auth == Switch::On, shared_port: cluster.shared_port },
         cut_clients: false,
         accept_drift: cluster.accept_drift,
+        snapshot: true,
         step_timeout: Duration::from_secs(60),
         pki_dir: context.global.pki_dir.clone(),
         operator: operator(),
@@ -201,6 +205,7 @@ fn apply(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
     let nodes = inventory::nodes(context, &args.cluster.inventory)?;
     let mut options = options(context, &args.cluster, goal);
     options.cut_clients = args.cut_plaintext;
+    options.snapshot = !args.no_snapshot;
     options.step_timeout = Duration::from_secs(args.step_timeout);
     let narrator = Narrator::new(context);
     if args.dry_run || !args.yes {

@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod crl;
 pub mod csr;
+pub mod explain;
 pub mod export;
 pub mod import_ca;
 pub mod init_ca;
@@ -83,6 +84,7 @@ enum Command {
     List(list::ListArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
+    Explain(explain::ExplainArgs),
     Install(install::InstallArgs),
     Migrate(migrate::MigrateArgs),
     Rehearse(rehearse::RehearseArgs),
@@ -115,15 +117,9 @@ pub fn main() -> ExitCode {
 
 fn run(context: &Context, command: Command) -> Outcome {
     match command {
-        Command::Rehearse(args) => rehearse::run(context, &args),
-        Command::Supervise(args) => supervise::run(context, &args),
-        Command::Install(args) => install::run(context, &args),
-        Command::Migrate(args) => migrate::run(context, &args),
         Command::InitCa(args) => init_ca::run(context, &args),
         Command::ImportCa(args) => import_ca::run(context, &args),
         Command::Issue(args) => issue::run(context, &args),
-        Command::Completions(args) => completions::run(context, &args),
-        Command::Man(args) => man::run(context, &args),
         Command::Csr(args) => csr::run_csr(context, &args),
         Command::Sign(args) => csr::run_sign(context, &args),
         Command::Renew(args) => renew::run(context, &args),
@@ -133,5 +129,12 @@ fn run(context: &Context, command: Command) -> Outcome {
         Command::List(args) => list::run(context, &args),
         Command::Inspect(args) => inspect::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
+        Command::Explain(args) => explain::run(context, &args),
+        Command::Install(args) => install::run(context, &args),
+        Command::Migrate(args) => migrate::run(context, &args),
+        Command::Rehearse(args) => rehearse::run(context, &args),
+        Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
+        Command::Supervise(args) => supervise::run(context, &args),
     }
 }

@@ -47,7 +47,7 @@ pub struct RehearseArgs {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Stop a cluster that --keep left running in DIR.
-    #[arg(long, value_name = "DIR", exclusive = true)]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["members", "etcd", "base", "api", "rollback", "keep", "interrupt", "dir"])]
     stop: Option<PathBuf>,
 }
 
@@ -201,9 +201,11 @@ fn words(moment: &Moment) -> Option<String> {
         "action" if text("state") == "done" => return None,
         "gate" => format!("gate {} the restart held after {} ms", text("when"), number("ms")),
         "clients" => {
-            let clients = moment.more.get("clients").and_then(Value::as_array).map_or(0, Vec::len);
-            format!("{clients} connections of clients that speak {}", text("speak"))
+            let clients = moment.more.get("clients").and_then(Value::as_array).into_iter().flatten();
+            let clients: Vec<_> = clients.filter_map(Value::as_str).collect();
+            format!("it waits for clients that speak {}: {}", text("speak"), clients.join("; "))
         }
+        "snapshot" => format!("a snapshot was taken: {}", text("path")),
         "done" => format!("done: {} steps in {} ms", number("steps"), number("ms")),
         _ => moment.what.clone(),
     })
@@ -265,7 +267,7 @@ fn show_result(
 
 fn show_kept(context: &Context, kept: &Kept) {
     let out = &context.out;
-    let (dir, pki, url) = (kept.dir.display(), kept.pki.display(), &kept.url);
+    let (dir, pki, url) = (quoted(&kept.dir), quoted(&kept.pki), &kept.url);
     let (mut etcdctl, mut curl) = (String::new(), String::new());
     if kept.is_tls {
         let pair = format!("--cert {pki}/client.pem --key {pki}/client-key.pem --cacert {pki}/ca.pem");
@@ -273,12 +275,20 @@ fn show_kept(context: &Context, kept: &Kept) {
         curl = format!(" {pair}");
     }
     let name = std::env::args().next().unwrap_or_else(|| "etcd-pki".to_owned());
+    let name = quoted(Path::new(&name));
     out.line(format_args!("\nIt is left running in {dir}. To look around:"));
     out.line(format_args!("  ETCDCTL_API=3 etcdctl --endpoints {url}{etcdctl} member list -w table"));
     out.line(format_args!("  curl{curl} {url}/health"));
     out.line(format_args!("  {name} migrate status --inventory {dir}/cluster.toml --pki-dir {pki}"));
     out.line(format_args!("  tail {dir}/server1/etcd.log"));
     out.line(format_args!("To stop it:\n  {name} rehearse --stop {dir}"));
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn stop(context: &Context, dir: &Path) -> Outcome {
@@ -325,5 +335,16 @@ fn cluster_failure(error: &ClusterError, message: String) -> Failure {
         ClusterError::Listen { .. } => Failure::no("cannot-listen", message)
             .hint("choose another `--base`: on Linux all of 127.0.0.0/8 is the loopback interface's"),
         _ => Failure::no("cluster", message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_part_it() {
+        assert_eq!(quoted(Path::new("/tmp/etcd-pki_1.2")), "/tmp/etcd-pki_1.2");
+        assert_eq!(quoted(Path::new("/tmp/it's here")), r"'/tmp/it'\''s here'");
     }
 }

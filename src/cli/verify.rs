@@ -13,10 +13,11 @@ use zeroize::Zeroizing;
 use super::output::Style;
 use super::pki::{date, expiry, parse_span};
 use super::{Context, Exit, Failure, Outcome};
+use crate::verify::probe::{ProbeError, Served, host_of, probe};
 use crate::verify::report::{self, Judged};
 use crate::verify::target::{self, Target, Unreadable};
 use crate::verify::{
-    Code, Finding, GoVersion, Leaf, Request, Role, Severity, Verdict, judge, leaf_of, on_disk,
+    Code, Finding, GoVersion, Judgement, Leaf, Request, Role, Severity, Verdict, judge, leaf_of, on_disk,
 };
 
 /// Judge certificates the way etcd, a Go program, does: what it accepts, what it refuses and why, and what will bite.
@@ -62,6 +63,9 @@ pub struct VerifyArgs {
     /// Fail for certificates that end within this time, such as 30d.
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     expires_within: Option<Duration>,
+    /// Judge what is really served at a client or peer port; may be repeated.
+    #[arg(long, value_name = "HOST:PORT")]
+    connect: Vec<String>,
     /// How to print the results.
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -133,6 +137,20 @@ impl From<Unreadable> for Failure {
     }
 }
 
+impl From<ProbeError> for Failure {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::Address { .. } => Self::usage("bad-address", error.to_string())
+                .hint("give HOST:PORT, such as 172.16.0.101:2379"),
+            _ => Self::no("unreachable", error.to_string())
+                .hint("does etcd run there, and listen on that address?"),
+        }
+    }
+}
+
+/// How long each step of a handshake may take.
+const PROBE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// What all certificates of a run are judged against.
 struct Settings<'a> {
     args: &'a VerifyArgs,
@@ -162,13 +180,10 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Outcome {
         return Err(Failure::usage("ambiguous-key", "--key goes with one certificate file")
             .hint("give one file, or let keys be found beside their certificates"));
     }
-    let results: Vec<Judged> = targets
-        .par_iter()
-        .map(|target| settings.judge(target))
-        .collect::<Result<Vec<_>, Failure>>()?
-        .into_iter()
-        .flatten()
-        .collect();
+    let on_disk = targets.par_iter().map(|target| settings.judge(target));
+    let served = args.connect.par_iter().map(|address| settings.judge_port(address));
+    let results = on_disk.chain(served).collect::<Result<Vec<_>, Failure>>()?;
+    let results: Vec<Judged> = results.into_iter().flatten().collect();
     if results.is_empty() {
         return Err(Failure::usage("nothing-to-verify", "there is no certificate to judge here")
             .hint("give a PEM file, or a directory with .pem or .crt files other than a CA's"));
@@ -202,7 +217,10 @@ struct Wanted {
 
 fn targets(settings: &Settings<'_>) -> Result<Vec<Wanted>, Failure> {
     let own = [settings.pki_dir.to_owned()];
-    let paths = if settings.args.paths.is_empty() { &own[..] } else { &settings.args.paths };
+    let paths = match settings.args.paths.as_slice() {
+        [] if settings.args.connect.is_empty() => &own[..],
+        given => given,
+    };
     let mut all = Vec::new();
     for path in paths {
         let path = settings.resolve(path);
@@ -273,6 +291,41 @@ impl Settings<'_> {
         Ok(judged.collect())
     }
 
+    /// What a port serves, judged as those who dial it do.
+    fn judge_port(&self, address: &str) -> Result<Vec<Judged>, Failure> {
+        let role = self.args.role.map_or(Role::Server, Role::from);
+        let done = |judgement| Ok(vec![Judged { source: address.to_owned(), role, judgement }]);
+        let (chain, asks) = match probe(address, PROBE_TIMEOUT)? {
+            Served::Plain => return done(plain_port(address)),
+            Served::Tls { chain, asks_for_certificate, .. } => (chain, asks_for_certificate),
+        };
+        let ca = self.ca_for(Path::new("."))?;
+        let mut hosts = vec![host_of(address).to_owned()];
+        hosts.extend(self.args.hosts.iter().cloned());
+        let request = Request {
+            extra_chain: &self.chain,
+            hosts: &hosts,
+            source_ip: self.args.source_ip,
+            at: self.at,
+            go: self.go,
+            client_cert_auth: self.args.client_cert_auth || (asks && role == Role::Server),
+            ..Request::new(&chain, &ca, role)
+        };
+        let mut judgement = judge(&request);
+        judgement.findings.extend(self.expiry(judgement.leaf.as_ref()));
+        if asks {
+            judgement.findings.push(Finding {
+                code: Code::NoClientCertificate,
+                severity: Severity::Info,
+                message: format!("{address} asks its clients for a certificate"),
+                etcd_says: None,
+                fix: None,
+            });
+        }
+        judgement.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        done(judgement)
+    }
+
     /// The given role, or each that the extended key usage is made for.
     fn roles(&self, leaf: Option<&Leaf>) -> Vec<Role> {
         if let Some(role) = self.args.role {
@@ -304,6 +357,18 @@ impl Settings<'_> {
             )),
         })
     }
+}
+
+/// What is said of a port that speaks plain HTTP.
+fn plain_port(address: &str) -> Judgement {
+    let finding = Finding {
+        code: Code::TlsToHttp,
+        severity: Severity::Error,
+        message: format!("{address} speaks plain HTTP, not TLS"),
+        etcd_says: Some("http: server gave HTTP response to HTTPS client".to_owned()),
+        fix: Some("give that listener an https URL and its certificate, or dial it with http".to_owned()),
+    };
+    Judgement { verdict: Verdict::Reject, findings: vec![finding], leaf: None }
 }
 
 fn print(context: &Context, format: Format, results: &[Judged], fail_on: Severity, at: OffsetDateTime) {

@@ -262,6 +262,8 @@ fn only_comment(text: &str) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SAMPLE: &str = r#"# This is the configuration file for the etcd server.
@@ -367,6 +369,36 @@ log-outputs: [stderr, /var/log/etcd.log]
             "peer-transport-security: {cert-file: x}",
         ] {
             assert!(settings(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_set_is_read_back(
+            sets in prop::collection::vec(
+                prop::collection::btree_map(
+                    prop::sample::select(vec!["name", "cert-file", "peer-cert-file", "key-file", "log-outputs", "x-y"])
+                        .prop_map(str::to_owned),
+                    "[ -~é]{0,16}",
+                    0..4,
+                ),
+                0..4,
+            ),
+        ) {
+            let (mut text, mut meant) = (SAMPLE.to_owned(), settings(SAMPLE).unwrap());
+            for changes in sets {
+                text = with_settings(&text, &changes).unwrap();
+                meant.extend(changes);
+            }
+            prop_assert_eq!(settings(&text).unwrap(), meant);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "(name|a-b|peer-transport-security|- x|[:#\"'\\[\\]{}\\\\, ~-]|\n|  ){0,30}") {
+            let changes = changes(&[("name", "a"), ("peer-cert-file", "/b")]);
+            if let Ok(edited) = with_settings(&text, &changes) {
+                prop_assert_eq!(&settings(&edited).unwrap()["peer-cert-file"], "/b");
+            }
         }
     }
 }

@@ -1,13 +1,18 @@
 //! The members API through `etcdctl` on a member's host: the last resort where the gateway and v2 are both off, as with
 //! `--config-file` on 3.4. gRPC is always served.
 
+use std::io::Write;
+use std::path::Path;
+
 use serde::de::DeserializeOwned;
 
+use super::client::snapshot::copy_checked;
 use super::client::v3::{AlarmsWire, LeaseWire, MembersWire, StatusWire};
 use super::client::{Alarm, MemberList, Status};
 use super::error::{EtcdError, Fault};
 use super::types::{ClientUrl, MemberId, PeerUrl};
-use crate::host::{HostError, RunOutput};
+use crate::files::{FileMode, Meta};
+use crate::host::{Host, HostError, RunOutput};
 
 /// Where the pair and the CA are, on the host that runs `etcdctl`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +94,24 @@ impl<'a> Etcdctl<'a> {
     pub fn commit_probe(&self) -> Result<()> {
         let lease: LeaseWire = self.json(&["lease", "grant", "10"])?;
         self.call(&["lease", "revoke", &format!("{:x}", lease.id)]).map(drop)
+    }
+
+    /// Writes a snapshot of the member's v3 data to `sink`, its hash checked; returns its length in bytes. It passes
+    /// through the file `path` on the host, which is removed again.
+    ///
+    /// # Errors
+    /// [`EtcdError`]
+    pub fn snapshot(&self, host: &dyn Host, path: &Path, sink: &mut dyn Write) -> Result<u64> {
+        let failed =
+            |error: HostError| self.error("snapshot save", Fault::Command { what: error.to_string() });
+        let dir = path.parent().unwrap_or(path);
+        host.make_dir(dir, Meta::mode(FileMode::SECRET_DIR)).map_err(failed)?;
+        host.remove(path).map_err(failed)?;
+        self.call(&["snapshot", "save", &path.to_string_lossy()])?;
+        let image = host.read(path).map_err(failed)?;
+        host.remove(path).map_err(failed)?;
+        let bytes = image.map(|image| image.bytes).unwrap_or_default();
+        copy_checked(&bytes, sink).map_err(|what| self.error("snapshot save", Fault::malformed(what)))
     }
 
     /// The alarms that are raised in the cluster.

@@ -76,33 +76,42 @@ impl Via {
         let name = ServerName::try_from(self.at.host().to_owned()).map_err(Fault::malformed)?;
         let session = ClientConnection::new(tls.config(), name).map_err(|error| Fault::from_tls(&error))?;
         let mut link = TlsLink { session: Box::new(session), stream };
-        link.handshake(end)?;
-        Ok(Link::Tls(link))
-    }
-
-    /// What lies behind a connection that was closed without a word: a TLS alert that a reset swallowed, or a port
-    /// that serves plain HTTP. `None` when a second look shows neither.
-    pub(super) fn diagnose(&self) -> Option<Fault> {
-        const PATIENCE: Duration = Duration::from_secs(1);
-        self.tls.as_ref()?;
-        match self.connect() {
-            // Without a request of ours in flight nothing can swallow the alert that TLS 1.3 sends after the handshake.
-            Ok(mut link) => match link.read(&mut [0; 1], PATIENCE) {
-                Err(fault @ Fault::Tls { .. }) => Some(fault),
-                _ => None,
-            },
-            Err(Fault::Closed) => {
-                let mut stream = self.dial.dial(&self.at, PATIENCE).ok()?;
-                stream.set_timeout(Some(PATIENCE)).ok()?;
-                stream.write_all(b"GET /version HTTP/1.0\r\n\r\n").ok()?;
-                let mut start = [0; 5];
-                stream.read_exact(&mut start).ok()?;
-                (&start == b"HTTP/").then_some(Fault::PlainHttpPort)
-            }
-            Err(fault) => Some(fault),
+        match link.handshake(end) {
+            Ok(()) => Ok(Link::Tls(link)),
+            // etcd's plain port closes on a TLS hello without a word.
+            Err(Fault::Closed) if self.speaks_plain_http() => Err(Fault::PlainHttpPort),
+            Err(fault) => Err(fault),
         }
     }
+
+    /// Whether the port answers a request in clear.
+    fn speaks_plain_http(&self) -> bool {
+        let ask = || {
+            let mut stream = self.dial.dial(&self.at, GLANCE)?;
+            stream.set_timeout(Some(GLANCE))?;
+            stream.write_all(b"GET /version HTTP/1.0\r\n\r\n")?;
+            let mut start = [0; 5];
+            stream.read_exact(&mut start)?;
+            io::Result::Ok(&start == b"HTTP/")
+        };
+        ask().unwrap_or(false)
+    }
+
+    /// The alert that TLS 1.3 sends after the handshake, where a connection was closed without a word: a reset may have
+    /// swallowed it, and without a request of ours in flight nothing can.
+    pub(super) fn late_alert(&self) -> Option<Fault> {
+        self.tls.as_ref()?;
+        let fault = match self.connect() {
+            Ok(mut link) => link.read(&mut [0; 1], GLANCE).err()?,
+            Err(fault) => fault,
+        };
+        // Whatever else is seen now says nothing of the call that failed.
+        matches!(fault, Fault::Tls { .. }).then_some(fault)
+    }
 }
+
+/// How long a second look may take.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// An open connection.
 #[derive(Debug)]
@@ -145,8 +154,8 @@ impl Link {
             return true;
         }
         // It may be a session ticket, which is no data.
-        const GLANCE: Duration = Duration::from_millis(1);
-        matches!(self.read(&mut [0; 1], GLANCE), Err(Fault::Timeout))
+        const AT_ONCE: Duration = Duration::from_millis(1);
+        matches!(self.read(&mut [0; 1], AT_ONCE), Err(Fault::Timeout))
     }
 }
 

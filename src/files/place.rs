@@ -92,6 +92,33 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<(), FileError> {
     if parent(from) != parent(to) { sync_dir(parent(from)) } else { Ok(()) }
 }
 
+/// Writes a file that must not exist yet as it comes, for content too large to hold; it appears when it is whole.
+///
+/// # Errors
+/// [`FileError::Exists`], [`FileError::Io`], or what `fill` says: then no file appears.
+pub fn create_new_with<T, E: From<FileError>>(
+    path: &Path,
+    meta: Meta,
+    fill: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<T, E> {
+    if kind(path)?.is_some() {
+        return Err(FileError::Exists { path: path.to_owned() }.into());
+    }
+    let (staged, filled) = Staged::filled(path, meta, fill)?;
+    staged.commit(RenameFlags::NOREPLACE)?;
+    sync_dir(parent(path))?;
+    Ok(filled)
+}
+
+/// How many bytes may still be written to the file system that holds `path`.
+///
+/// # Errors
+/// [`FileError::Io`]
+pub fn free_space(path: &Path) -> Result<u64, FileError> {
+    let stat = rustix::fs::statvfs(path).map_err(FileError::io("look at", path))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
 fn put(path: &Path, bytes: &[u8], meta: Meta, flags: RenameFlags) -> Result<(), FileError> {
     if flags.contains(RenameFlags::NOREPLACE) && kind(path)?.is_some() {
         return Err(FileError::Exists { path: path.to_owned() });
@@ -108,10 +135,22 @@ struct Staged {
 
 impl Staged {
     fn new(path: &Path, bytes: &[u8], meta: Meta) -> Result<Self, FileError> {
+        Self::filled(path, meta, |file| file.write_all(bytes).map_err(FileError::write(path)))
+            .map(|(staged, ())| staged)
+    }
+
+    fn filled<T, E: From<FileError>>(
+        path: &Path,
+        meta: Meta,
+        fill: impl FnOnce(&mut File) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
         let (fd, temporary) = create_temporary(path)?;
         let staged = Self { temporary: Some(temporary), path: path.to_owned() };
-        fill(fd, path, bytes, meta)?;
-        Ok(staged)
+        apply_meta(&fd, path, meta)?;
+        let mut file = File::from(fd);
+        let filled = fill(&mut file)?;
+        file.sync_all().map_err(FileError::write(path))?;
+        Ok((staged, filled))
     }
 
     fn commit(mut self, flags: RenameFlags) -> Result<(), FileError> {
@@ -145,16 +184,6 @@ fn create_temporary(path: &Path) -> Result<(OwnedFd, PathBuf), FileError> {
         }
     }
     Err(FileError::io("write", path)(rustix::io::Errno::EXIST))
-}
-
-fn fill(fd: OwnedFd, path: &Path, bytes: &[u8], meta: Meta) -> Result<(), FileError> {
-    apply_meta(&fd, path, meta)?;
-    let mut file = File::from(fd);
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| FileError::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
 }
 
 fn rename(from: &Path, to: &Path, flags: RenameFlags) -> Result<(), FileError> {

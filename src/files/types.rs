@@ -139,6 +139,11 @@ pub enum FileError {
 }
 
 impl FileError {
+    pub(super) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action: "write", path, source }
+    }
+
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(rustix::io::Errno) -> Self {
         let path = path.to_owned();
         move |errno| Self::Io { action, path, source: errno.into() }

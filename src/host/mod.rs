@@ -159,6 +159,15 @@ pub trait Service: Send + Sync {
     /// [`HostError`]
     fn layer_file(&self, layer: &Layer) -> Result<LayerFile, HostError>;
 
+    /// The files that hold these layers of ours, each on top of those before it: to be written in this order and taken
+    /// away from the last to the first. Where and what they are depends on all of them and on what is not ours. Pure.
+    ///
+    /// # Errors
+    /// [`HostError`], also when a setting cannot be made to win there.
+    fn layer_files(&self, layers: &[Layer]) -> Result<Vec<LayerFile>, HostError> {
+        layers.iter().map(|layer| self.layer_file(layer)).collect()
+    }
+
     /// Asks for a restart with what the disk holds; does not wait for the member to be ready.
     ///
     /// # Errors
@@ -210,6 +219,8 @@ pub struct LayerFile {
     pub path: PathBuf,
     /// What it says, beginning with a comment that tells what wrote it.
     pub content: String,
+    /// Its mode and owner.
+    pub meta: Meta,
 }
 
 /// A file to be written.

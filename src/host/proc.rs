@@ -94,12 +94,12 @@ fn parse_stat(text: &str) -> Option<Stat<'_>> {
 }
 
 /// The effective user of `Uid: real effective saved filesystem`.
-fn parse_uid(status: &str) -> Option<u32> {
+pub(crate) fn parse_uid(status: &str) -> Option<u32> {
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-fn parse_cmdline(bytes: &[u8]) -> Vec<String> {
+pub(crate) fn parse_cmdline(bytes: &[u8]) -> Vec<String> {
     let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
     if bytes.is_empty() {
         return Vec::new();
@@ -107,7 +107,7 @@ fn parse_cmdline(bytes: &[u8]) -> Vec<String> {
     bytes.split(|&b| b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
-fn parse_environ(bytes: &[u8]) -> BTreeMap<String, String> {
+pub(crate) fn parse_environ(bytes: &[u8]) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     for entry in bytes.split(|&b| b == 0) {
         if let Some((key, value)) = String::from_utf8_lossy(entry).split_once('=') {

@@ -17,7 +17,7 @@ use super::supervisor::{Control, Request};
 use super::{
     Connection, Host, HostError, Launch, Layer, LayerFile, RunOutput, RunningProcess, Service, Stream, proc,
 };
-use crate::files::{self, FileImage, FileStat, Meta, Owner};
+use crate::files::{self, FileImage, FileMode, FileStat, Meta, Owner};
 use crate::systemd::{WRITTEN_BY, envfile};
 
 /// How long a start may take until the process is etcd itself and no longer what starts it.
@@ -189,7 +189,7 @@ impl Service for ProcessService {
         let pairs = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let comment = format!("{WRITTEN_BY}: {}. Its `migrate rollback` takes it away again.", layer.name);
         let content = envfile::render(&comment, pairs).map_err(|error| self.wrong(error))?;
-        Ok(LayerFile { path: self.dir.layer_file(layer.name), content })
+        Ok(LayerFile { path: self.dir.layer_file(layer.name), content, meta: Meta::mode(FileMode::PUBLIC) })
     }
 
     fn restart(&self) -> Result<(), HostError> {

@@ -17,6 +17,7 @@ use super::observe::{Observed, Sight, Wishes, observe};
 use super::place;
 use super::plan::{Action, Goal, Next, Refusal, Step, next, plan};
 use super::preflight;
+use super::snapshot;
 use super::speak::Speaker;
 use super::stage::Stage;
 
@@ -31,6 +32,8 @@ pub struct Options {
     pub cut_clients: bool,
     /// Go on although process and disk disagree.
     pub accept_drift: bool,
+    /// Take a snapshot before the first change.
+    pub snapshot: bool,
     /// How long a gate is waited for.
     pub step_timeout: Duration,
     /// Where the journal goes.
@@ -127,6 +130,12 @@ impl<'a> Migration<'a> {
         self.announce(&observed);
         let (foreseen, _) = plan(&observed.standings(), self.options.goal);
         preflight::check(self.nodes, &observed, &foreseen, self.options.wishes)?;
+        if self.options.snapshot && !foreseen.is_empty() && snapshot::is_first_change(&observed) {
+            let taken = snapshot::take(self.nodes, &observed, &state)?;
+            let path = taken.path.display().to_string();
+            journal.write(None, "done", &format!("snapshot of {} bytes in {path}", taken.bytes))?;
+            self.report.event(&Event::Snapshot { path, bytes: taken.bytes });
+        }
         let mut steps = 0;
         // Every member passes each stage at most once in a run that succeeds.
         let most = self.nodes.len() * Stage::ALL.len() * 2;

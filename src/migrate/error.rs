@@ -91,6 +91,12 @@ pub enum MigrateError {
     /// No member answers.
     #[error("no member of the cluster answers: {0}")]
     NoAnswer(String),
+    /// No snapshot could be taken.
+    #[error("no snapshot could be taken: {why}")]
+    NoSnapshot {
+        /// Why.
+        why: String,
+    },
     /// Other members are down.
     #[error("{} down; no other member is restarted meanwhile", list(members))]
     OthersDown {
@@ -135,6 +141,7 @@ impl MigrateError {
             Self::InTheWay { .. } => "file-in-the-way",
             Self::NoAnswer(_) => "no-answer",
             Self::NoPair { .. } => "no-pair",
+            Self::NoSnapshot { .. } => "no-snapshot",
             Self::OthersDown { .. } => "members-down",
             Self::Overridden { .. } => "overridden",
             Self::Url { .. } => "malformed-url",
@@ -168,6 +175,7 @@ impl MigrateError {
             Self::Locked(_) => "wait for it to end; it may be another operator".into(),
             Self::NoAnswer(_) => "start etcd first, or correct the inventory".into(),
             Self::NoPair { .. } => "make it: `etcd-pki issue --from cluster.toml`".into(),
+            Self::NoSnapshot { .. } => "mend that, or take a backup of your own and pass --no-snapshot".into(),
             Self::OthersDown { members } => {
                 format!("start {} first, then run this again", list(members))
             }

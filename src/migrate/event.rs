@@ -66,6 +66,13 @@ pub enum Event<'a> {
         /// Who they are.
         clients: Vec<String>,
     },
+    /// A snapshot of the data was taken before the first change.
+    Snapshot {
+        /// The file, on this machine.
+        path: String,
+        /// Its length in bytes.
+        bytes: u64,
+    },
     /// Something to know.
     Note {
         /// In words.

@@ -15,6 +15,7 @@ mod observe;
 mod place;
 pub mod plan;
 mod preflight;
+mod snapshot;
 mod speak;
 pub mod stage;
 mod traces;

@@ -80,7 +80,7 @@ pub(super) fn configure(
         if let Some(dir) = file.path.parent() {
             traces.make_dir(dir, Meta::mode(FileMode::DIR))?;
         }
-        traces.place(&file.path, file.content.as_bytes(), Meta::mode(FileMode::PUBLIC))?;
+        traces.place(&file.path, file.content.as_bytes(), file.meta)?;
         changed.push(format!("wrote {}", file.path.display()));
     }
     Ok(changed)

@@ -1,6 +1,8 @@
 //! A member's API by whatever way it serves it: each of its listeners in turn, the v3 gateway or v2, and where both
 //! are switched off (3.4 with `--config-file`) `etcdctl` on its host.
 
+use std::cell::RefCell;
+use std::io::Write;
 use std::time::Duration;
 
 use crate::etcd::etcdctl::{Etcdctl, PairFiles};
@@ -71,6 +73,16 @@ impl<'a> Speaker<'a> {
     /// The peers it holds streams with; none where it does not tell.
     pub(super) fn active_peers(&self) -> Option<std::collections::BTreeSet<MemberId>> {
         self.urls.iter().find_map(|url| self.node.client(url).active_peers().ok()).flatten()
+    }
+
+    /// Writes a snapshot of the v3 data to `sink`, its hash checked; returns its length in bytes.
+    pub(super) fn snapshot(&self, sink: &mut dyn Write) -> Result<u64> {
+        let sink = RefCell::new(sink);
+        let path = self.node.host.state_dir().join("snapshot.db");
+        self.first(
+            |client| client.snapshot(&mut **sink.borrow_mut()),
+            |ctl| ctl.snapshot(&*self.node.host, &path, &mut **sink.borrow_mut()),
+        )
     }
 
     fn first<T>(

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::files::{FileImage, FileMode, Meta, Owner};
+use crate::files::{self, FileImage, FileMode, Meta, Owner};
 use crate::host::Host;
 
 use super::error::MigrateError;
@@ -93,6 +93,7 @@ impl<'a> Traces<'a> {
     /// # Errors
     /// [`MigrateError::Changed`] when what stands there is neither what was placed nor what was there before.
     pub(super) fn place(&mut self, path: &Path, bytes: &[u8], meta: Meta) -> Result<(), MigrateError> {
+        self.sweep(path)?;
         let now = self.host.read(path)?;
         if let Some(trace) = self.traces.iter().find(|trace| trace.path == path)
             && !trace.matches(now.as_ref())
@@ -128,6 +129,7 @@ impl<'a> Traces<'a> {
                 self.host.run(&["rmdir", "--", &text], std::time::Duration::from_secs(20))?;
             }
             before => {
+                self.sweep(path)?;
                 if !trace.matches(self.host.read(path)?.as_ref()) {
                     return Err(self.changed(path));
                 }
@@ -153,7 +155,21 @@ impl<'a> Traces<'a> {
             let path = trace.path.clone();
             self.put_back(&path)?;
         }
+        self.sweep(&self.file)?;
         self.host.remove(&self.file)?;
+        Ok(())
+    }
+
+    /// Takes away what a run left that was killed while it wrote a file: a temporary file beside it, which may hold a
+    /// key. The host's lock is held, so that nobody else is writing there.
+    fn sweep(&self, path: &Path) -> Result<(), MigrateError> {
+        let (Some(dir), Some(file)) = (path.parent(), path.file_name()) else { return Ok(()) };
+        let file = file.to_string_lossy();
+        for name in self.host.list(dir)? {
+            if files::temporary_writer(&name, &file).is_some() {
+                self.host.remove(&dir.join(name))?;
+            }
+        }
         Ok(())
     }
 
@@ -218,7 +234,6 @@ fn digest(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files;
     use crate::host::process::{ProcessDir, ProcessHost, Unit};
 
     /// A host whose state directory is its own.
@@ -266,6 +281,26 @@ mod tests {
             assert!(matches!(refused, Err(MigrateError::Changed { .. })), "{refused:?}");
         }
         assert_eq!(files::read(&path).unwrap().unwrap().bytes, b"theirs");
+    }
+
+    #[test]
+    fn what_a_killed_run_was_writing_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = host(dir.path());
+        let key = dir.path().join("server1-key.pem");
+        let leave = |name: &str| {
+            files::create_new(&dir.path().join(name), b"half a key", Meta::mode(FileMode::SECRET)).unwrap();
+        };
+        let mut traces = Traces::load(&host).unwrap();
+        for undo in [false, true] {
+            leave(".server1-key.pem.4711-0.tmp");
+            match undo {
+                false => traces.place(&key, b"a key", Meta::mode(FileMode::SECRET)).unwrap(),
+                true => traces.put_all_back().unwrap(),
+            }
+            assert!(!dir.path().join(".server1-key.pem.4711-0.tmp").exists());
+        }
+        assert_eq!(files::list(dir.path()).unwrap(), ["server1"], "nothing else is left");
     }
 
     #[test]

@@ -304,8 +304,17 @@ impl Cluster {
     ///
     /// # Errors
     /// As the system says, when a supervisor is gone.
-    pub fn keep(self) -> std::io::Result<()> {
-        self.members.into_iter().try_for_each(|member| member.supervised.keep())
+    pub fn keep(mut self) -> std::io::Result<()> {
+        std::mem::take(&mut self.members).into_iter().try_for_each(|member| member.supervised.keep())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // All at once, then each is waited for: one after the other, the last would wait for a quorum in vain.
+        for member in &mut self.members {
+            member.supervised.let_go();
+        }
     }
 }
 

@@ -29,8 +29,9 @@ pub const PREFIX: &str = "rehearsal/";
 pub const WRITERS: u64 = 4;
 /// How often each of them writes.
 pub const PERIOD: Duration = Duration::from_millis(40);
-/// How long one endpoint may take to answer.
-const ATTEMPT: Duration = Duration::from_secs(2);
+/// How long one endpoint may take to answer. A write that was under way when the leader changed is answered by nobody
+/// (etcd gives up on it after seven seconds), so this is what such a write costs.
+const ATTEMPT: Duration = Duration::from_secs(1);
 /// How long a write may take in all.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// How long a writer waits when no endpoint answered at all.

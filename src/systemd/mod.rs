@@ -3,11 +3,14 @@
 pub mod envfile;
 pub mod launch;
 pub mod layers;
+pub mod service;
 mod shell;
+mod show;
 pub mod unit;
 pub mod words;
 
 pub use launch::Definition;
+pub use service::SystemdService;
 pub use unit::{Fragment, UnitError};
 
 /// How the comment at the top of every file that we write for a unit begins; a file without it is somebody else's.

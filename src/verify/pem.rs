@@ -42,75 +42,92 @@ impl Block {
 }
 
 /// All the blocks of a file, in order.
+///
+/// The time is linear in the size: no END line is looked for twice, and a body is left at its first character that
+/// is not base64.
 pub(crate) fn blocks(data: &[u8]) -> Vec<Block> {
-    let mut found = Vec::new();
-    let mut rest = data;
-    while let Some((block, after)) = next(rest) {
-        found.push(block);
-        rest = after;
-    }
-    found
+    let mut scanner = Scanner { data, at: 0, next_end: 0 };
+    std::iter::from_fn(|| scanner.block()).collect()
 }
 
-fn next(data: &[u8]) -> Option<(Block, &[u8])> {
-    const BEGIN: &[u8] = b"-----BEGIN ";
-    let mut rest = data;
-    loop {
-        rest = if rest.starts_with(BEGIN) {
-            &rest[BEGIN.len()..]
-        } else {
-            let at = find(rest, b"\n-----BEGIN ")?;
-            &rest[at + 1 + BEGIN.len()..]
-        };
-        let (label, after) = line(rest);
-        rest = after;
-        let Some(label) = label.strip_suffix(b"-----") else { continue };
-        let mut headers = Vec::new();
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+
+struct Scanner<'a> {
+    data: &'a [u8],
+    at: usize,
+    /// Where the last END line that was looked for begins; there is none between it and where it was looked for.
+    next_end: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn block(&mut self) -> Option<Block> {
         loop {
-            if rest.is_empty() {
-                return None;
+            self.at = self.line_start(BEGIN, self.at)? + BEGIN.len();
+            let label = self.line();
+            let Some(label) = label.strip_suffix(b"-----") else { continue };
+            let mut headers = Vec::new();
+            loop {
+                if self.at >= self.data.len() {
+                    return None;
+                }
+                let start = self.at;
+                let text = self.line();
+                let Some(colon) = text.iter().position(|&byte| byte == b':') else {
+                    self.at = start;
+                    break;
+                };
+                headers.push((trimmed(&text[..colon]), trimmed(&text[colon + 1..])));
             }
-            let (text, after) = line(rest);
-            let Some(colon) = text.iter().position(|&byte| byte == b':') else { break };
-            headers.push((trimmed(&text[..colon]), trimmed(&text[colon + 1..])));
-            rest = after;
+            // With headers, the END line cannot follow at once.
+            let from = if headers.is_empty() { self.at } else { self.at + 1 };
+            if self.next_end < from {
+                self.next_end = self.line_start(END, from)?;
+            }
+            let body = &self.data[self.at..self.next_end];
+            let mut trailer = Self { data: self.data, at: self.next_end + END.len(), next_end: 0 };
+            let ending = trailer.line();
+            if ending.strip_prefix(label) != Some(b"-----") || body.iter().any(|&byte| !is_base64(byte)) {
+                continue;
+            }
+            let text: Zeroizing<Vec<u8>> =
+                Zeroizing::new(body.iter().copied().filter(|byte| !b" \t\r\n".contains(byte)).collect());
+            let Ok(der) = STANDARD.decode(text.as_slice()) else { continue };
+            self.at = trailer.at;
+            let label = String::from_utf8_lossy(label).into_owned();
+            return Some(Block { label, headers, der: Zeroizing::new(der) });
         }
-        let (body, trailer) = if headers.is_empty() && rest.starts_with(b"-----END ") {
-            (&rest[..0], &rest[9..])
-        } else if let Some(at) = find(rest, b"\n-----END ") {
-            (&rest[..at], &rest[at + 10..])
-        } else {
-            continue;
-        };
-        let Some(ending) = trailer.strip_prefix(label).and_then(|ending| ending.strip_prefix(b"-----"))
-        else {
-            continue;
-        };
-        let (left, after) = line(ending);
-        if !left.is_empty() {
-            continue;
+    }
+
+    /// Where a line that begins with `what` begins, at `from` or behind it.
+    fn line_start(&self, what: &[u8], from: usize) -> Option<usize> {
+        let mut at = from;
+        loop {
+            let rest = self.data.get(at..)?;
+            let fresh = at == 0 || self.data[at - 1] == b'\n';
+            if fresh && rest.starts_with(what) {
+                return Some(at);
+            }
+            at += rest.iter().position(|&byte| byte == b'\n')? + 1;
         }
-        let text: Zeroizing<Vec<u8>> =
-            Zeroizing::new(body.iter().copied().filter(|byte| !b" \t\r\n".contains(byte)).collect());
-        let Ok(der) = STANDARD.decode(text.as_slice()) else { continue };
-        let label = String::from_utf8_lossy(label).into_owned();
-        return Some((Block { label, headers, der: Zeroizing::new(der) }, after));
+    }
+
+    /// The line from here on without its end and trailing blanks; goes on to the next.
+    fn line(&mut self) -> &'a [u8] {
+        let rest = &self.data[self.at.min(self.data.len())..];
+        let (text, step) = match rest.iter().position(|&byte| byte == b'\n') {
+            Some(end) => (&rest[..end], end + 1),
+            None => (rest, rest.len()),
+        };
+        self.at += step;
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let end = text.iter().rposition(|byte| !b" \t".contains(byte)).map_or(0, |at| at + 1);
+        &text[..end]
     }
 }
 
-/// The first line without its end and trailing blanks, and what follows.
-fn line(data: &[u8]) -> (&[u8], &[u8]) {
-    let (text, rest) = match data.iter().position(|&byte| byte == b'\n') {
-        Some(at) => (&data[..at], &data[at + 1..]),
-        None => (data, &data[data.len()..]),
-    };
-    let text = text.strip_suffix(b"\r").unwrap_or(text);
-    let end = text.iter().rposition(|byte| !b" \t".contains(byte)).map_or(0, |at| at + 1);
-    (&text[..end], rest)
-}
-
-fn find(data: &[u8], what: &[u8]) -> Option<usize> {
-    data.windows(what.len()).position(|window| window == what)
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/= \t\r\n".contains(&byte)
 }
 
 fn trimmed(text: &[u8]) -> String {
@@ -130,6 +147,16 @@ mod tests {
         assert_eq!(found.iter().map(|block| block.label.as_str()).collect::<Vec<_>>(), ["A", "B"]);
         assert_eq!(found[0].der.as_slice(), [0, 1, 2]);
         assert!(found[1].is_encrypted() && !found[0].is_encrypted());
+    }
+
+    #[test]
+    fn many_beginnings_without_an_end_cost_no_more_than_their_bytes() {
+        let mut text = b"-----BEGIN CERTIFICATE-----\nAAEC\n".repeat(200_000);
+        assert!(blocks(&text).is_empty());
+        text.extend(b"-----END KEY-----\n");
+        assert!(blocks(&text).is_empty());
+        text.extend(b"-----END CERTIFICATE-----\n-----BEGIN A-----\nAAEC\n-----END A-----");
+        assert_eq!(blocks(&text).len(), 1);
     }
 
     #[test]

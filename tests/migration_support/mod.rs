@@ -88,6 +88,15 @@ impl Ground {
         Arc::new(Tls::with_pair(&read("ca.pem"), &read("client.pem"), &read("client-key.pem")).unwrap())
     }
 
+    /// The one snapshot that was taken.
+    pub fn snapshot(&self) -> PathBuf {
+        let kept = std::fs::read_dir(self.dir.path().join("pki/migrate")).unwrap();
+        let mut kept: Vec<PathBuf> = kept.map(|entry| entry.unwrap().path()).collect();
+        kept.retain(|path| path.extension().is_some_and(|end| end == "db"));
+        assert_eq!(kept.len(), 1, "{kept:?}");
+        kept.remove(0)
+    }
+
     pub fn file(&self, member: &str, name: &str) -> PathBuf {
         self.dir.path().join(member).join(name)
     }

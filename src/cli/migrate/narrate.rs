@@ -100,6 +100,9 @@ impl Report for Narrator {
             Event::Gate { when, ms, checks, .. } => {
                 self.out.note(format_args!("      gate {when}: {} ({ms} ms)", checks.join(", ")));
             }
+            Event::Snapshot { path, bytes } => {
+                self.out.note(format_args!("snapshot: {bytes} bytes in {path}"));
+            }
             Event::Note { what } => self.out.warning(what),
             _ => {}
         }

@@ -24,6 +24,7 @@ pub(super) struct Http {
     agent: Agent,
     via: Via,
     user: Option<Session>,
+    keep: bool,
 }
 
 impl Http {
@@ -47,7 +48,7 @@ impl Http {
             .user_agent("etcd-pki")
             .build();
         let agent = Agent::with_parts(config, via(), Unresolved);
-        Self { base: url.to_string(), via: via(), agent, url, user: None }
+        Self { base: url.to_string(), via: via(), agent, url, user: None, keep }
     }
 
     pub(super) fn log_in_as(&mut self, user: User) {
@@ -131,8 +132,9 @@ impl Http {
             Ok(response) => Ok((call, response)),
             Err(error) => {
                 let mut fault = fault_of(error);
-                if fault == Fault::Closed {
-                    fault = self.via.diagnose().unwrap_or(fault);
+                // A client that keeps its connection follows the cluster and has no time for a second look.
+                if fault == Fault::Closed && !self.keep {
+                    fault = self.via.late_alert().unwrap_or(fault);
                 }
                 Err(self.error(call, fault))
             }

@@ -5,6 +5,7 @@
 
 mod auth;
 mod http;
+pub(super) mod snapshot;
 mod v2;
 pub(super) mod v3;
 mod watch;
@@ -234,6 +235,18 @@ impl Client {
             return Ok(None);
         }
         Ok(http::active_peers(&reply.ok()?.text()))
+    }
+
+    /// Writes a snapshot of the member's v3 data to `sink`, as `etcdctl snapshot save` has it, and checks the hash at its
+    /// end; returns its length in bytes.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`] where only v2 is served; [`Fault::Malformed`] when it is cut short or does not match its hash.
+    pub fn snapshot(&self, sink: &mut dyn std::io::Write) -> Result<u64> {
+        match self.api()? {
+            Api::V2 => Err(self.http.error("snapshot".to_owned(), Fault::NotFound)),
+            Api::V3 { prefix } => snapshot::save(&self.http, prefix, sink),
+        }
     }
 
     /// Writes a key; returns the revision (v3) or index (v2) of the write.

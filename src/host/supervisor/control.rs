@@ -103,6 +103,7 @@ pub struct Supervised {
     control: Control,
     child: Child,
     lifeline: Option<ChildStdin>,
+    kept: bool,
 }
 
 impl Supervised {
@@ -119,7 +120,7 @@ impl Supervised {
         // A group of its own: Ctrl-C in the terminal is for us, not for it.
         let mut child = command.process_group(0).spawn()?;
         let lifeline = child.stdin.take();
-        let mut supervised = Self { control, child, lifeline };
+        let mut supervised = Self { control, child, lifeline, kept: false };
         let end = Instant::now() + ANSWER;
         loop {
             match supervised.control.ask(Request::Status) {
@@ -156,16 +157,21 @@ impl Supervised {
             lifeline.write_all(&[KEEP])?;
             lifeline.flush()?;
         }
-        // Nothing is stopped on drop without a lifeline.
-        self.lifeline = None;
+        self.kept = true;
         Ok(())
+    }
+
+    /// Tells it to stop etcd and to end, without waiting for that: dropping it waits.
+    pub fn let_go(&mut self) {
+        self.lifeline = None;
     }
 }
 
 impl Drop for Supervised {
     fn drop(&mut self) {
         // Cutting the lifeline is what stops it.
-        if self.lifeline.take().is_none() {
+        self.lifeline = None;
+        if self.kept {
             return;
         }
         let end = Instant::now() + END;

@@ -49,7 +49,10 @@ pub(super) const FAMILY: &[Pitfall] = &[
     Pitfall {
         code: Code::NoIpSan,
         title: "dialled by address, but the certificate has no IP SAN",
-        says: &["cannot validate certificate for … because it doesn't contain any IP SANs"],
+        says: &[
+            "cannot validate certificate for … because it doesn't contain any IP SANs",
+            "rejected connection from \"…\" (error \"remote error: tls: bad certificate\"",
+        ],
         cause: "etcd's URLs hold addresses, and Go looks for an address among the iPAddress SANs only.",
         cure: "Issue the certificate again with every advertised address and 127.0.0.1 as IP SANs.",
         proof: "etcd-pki verify CERT --ca CA --role server --host ADDRESS",
@@ -58,11 +61,12 @@ pub(super) const FAMILY: &[Pitfall] = &[
         code: Code::WrongSan,
         title: "the name or address that is dialled is not among the SANs",
         says: &[
-            "x509: certificate is valid for …, not …",
-            "x509: certificate is not valid for any names, but wanted to match …",
+            "certificate is valid for …, not …",
+            "certificate is not valid for any names, but wanted to match …",
             "names, but none matched",
             "SSL: no alternative certificate subject name matches target",
             "does not match target host name",
+            "rejected connection from \"…\" (error \"remote error: tls: bad certificate\"",
         ],
         cause: "The certificate speaks for other names or addresses than the URL that is dialled: a member that moved, \
             a second interface, a load balancer, a short name where the certificate has the full one.",

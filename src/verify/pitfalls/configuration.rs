@@ -48,6 +48,8 @@ pub(super) const FAMILY: &[Pitfall] = &[
         code: Code::HttpsWithoutCertificate,
         title: "an https URL without a certificate",
         says: &[
+            "TLS key/cert (--cert-file, --key-file) must be provided for client url … with HTTPS scheme",
+            "TLS key/cert (--peer-cert-file, --peer-key-file) must be provided for peer url",
             "cannot listen on TLS for …: KeyFile and CertFile are not presented",
             "cannot listen on TLS for",
         ],
@@ -95,7 +97,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
             "Error: unknown flag: --ca-file",
             "unknown flag: --cert-file",
             "flag provided but not defined: -cacert",
-            "Incorrect Usage: flag provided but not defined",
+            "Incorrect Usage. flag provided but not defined",
             "unknown flag: --endpoint",
         ],
         cause: "v2 has --ca-file --cert-file --key-file (ETCDCTL_CA_FILE, …), v3 has --cacert --cert --key \

@@ -58,6 +58,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
             "http: server gave HTTP response to HTTPS client",
             "server gave HTTP response to HTTPS client",
             "SSL_ERROR_SYSCALL",
+            "curl: (35) Recv failure: Connection reset by peer",
             "wrong version number",
             "tls: oversized record received",
         ],

@@ -109,10 +109,10 @@ pub(super) const FAMILY: &[Pitfall] = &[
         code: Code::BrokenCrl,
         title: "a revocation list that cannot be read rejects everyone",
         says: &[
-            "crl",
-            "asn1: structure error: tags don't match",
-            "no such file or directory",
-            "x509: malformed crl",
+            "rejected connection from \"…\" (error \"open …: no such file or directory\"",
+            "rejected connection from \"…\" (error \"asn1: structure error: …",
+            "rejected connection from \"…\" (error \"x509: malformed crl",
+            "asn1: structure error: tags don't match … CertificateList",
         ],
         cause: "--client-crl-file is read again at each handshake; if it is missing or damaged, every connection is \
             refused. Up to 3.5 PEM or DER will do, from 3.6 on DER only.",
@@ -122,7 +122,11 @@ pub(super) const FAMILY: &[Pitfall] = &[
     Pitfall {
         code: Code::Revoked,
         title: "the certificate is on the revocation list",
-        says: &["certificate serial number is revoked", "certificate revoked"],
+        says: &[
+            "transport: certificate serial … revoked",
+            "certificate serial number is revoked",
+            "certificate revoked",
+        ],
         cause: "etcd compares serial numbers only, of every certificate that is presented: not the issuer, not the \
             list's signature, not its dates. A serial of 1 from another CA is revoked with yours.",
         cure: "Issue a new certificate; use random serial numbers.",

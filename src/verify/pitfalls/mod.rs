@@ -7,9 +7,11 @@ mod configuration;
 mod connection;
 mod files;
 mod lints;
+mod page;
 mod trust;
 
 pub use code::Code;
+pub use page::markdown;
 
 /// One way in which etcd's TLS goes wrong.
 #[derive(Debug, Clone, Copy)]

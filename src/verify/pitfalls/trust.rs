@@ -123,9 +123,9 @@ pub(super) const FAMILY: &[Pitfall] = &[
         code: Code::ServerNotTrusted,
         title: "the client does not trust the server's certificate",
         says: &[
-            "remote error: tls: unknown certificate authority",
-            "tlsv1 alert unknown ca",
-            "remote error: tls: unknown certificate",
+            "rejected connection from \"…\" (error \"remote error: tls: unknown certificate authority\"",
+            "rejected connection from \"…\" (error \"remote error: tls: unknown certificate\"",
+            "rejected connection from \"…\" (error \"remote error: tls: bad certificate\"",
             "SSL certificate problem: …",
         ],
         cause: "The one that complains in the server's log is the client: its CA file does not cover what the server \

@@ -1,0 +1,109 @@
+//! `explain`: from a code, a message or a log to cause and cure.
+
+use std::io::Read;
+
+use clap::Args;
+use serde_json::json;
+
+use super::output::Style;
+use super::{Context, Exit, Failure, Outcome};
+use crate::verify::explain::{Cause, explain};
+use crate::verify::{Code, Pitfall};
+
+/// More of a log than this is not read: its end is what matters, and it was cut off by whoever piped it.
+const MAX_LOG: u64 = 256 * 1024 * 1024;
+
+/// How many causes people are shown.
+const SHOWN: usize = 5;
+
+/// Explain a pitfall by its code, or find the cause of an error message or a whole log of etcd, etcdctl, curl or Go.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  etcd-pki explain EP012
+  etcd-pki explain 'remote error: tls: bad certificate'
+  journalctl -u etcd | etcd-pki explain -
+
+Exit codes: 0 explained, 1 nothing in it is known.")]
+pub struct ExplainArgs {
+    /// A code such as EP012, a name such as wrong-san, a message, or - for a log on standard input.
+    #[arg(required = true, value_name = "CODE|TEXT|-")]
+    what: Vec<String>,
+}
+
+/// Runs it.
+pub fn run(context: &Context, args: &ExplainArgs) -> Outcome {
+    if let [word] = args.what.as_slice() {
+        if let Ok(code) = word.parse::<Code>() {
+            page(context, code.pitfall());
+            return Ok(Exit::Done);
+        }
+        if is_code(word) {
+            return Err(Failure::no("no-such-code", format!("there is no pitfall {word}"))
+                .hint("the codes are listed in docs/pitfalls.md"));
+        }
+    }
+    let text = if args.what == ["-"] { standard_input()? } else { args.what.join(" ") };
+    let causes = explain(&text);
+    if context.global.json {
+        context.out.json(&json!({ "causes": causes }));
+    } else if causes.is_empty() {
+        context.out.line("Nothing in it is known here.");
+    } else {
+        for (at, cause) in causes.iter().take(SHOWN).enumerate() {
+            show(context, at, cause);
+        }
+        if causes.len() > SHOWN {
+            context.out.note(format_args!("{} more, less likely; --json shows all", causes.len() - SHOWN));
+        }
+    }
+    Ok(if causes.is_empty() { Exit::No } else { Exit::Done })
+}
+
+fn is_code(word: &str) -> bool {
+    let digits = word.strip_prefix("EP").or_else(|| word.strip_prefix("ep"));
+    digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn standard_input() -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(MAX_LOG)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::usage("unreadable", format!("cannot read standard input: {error}")))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn page(context: &Context, pitfall: &Pitfall) {
+    if context.global.json {
+        context.out.json(&json!({ "causes": [{
+            "code": pitfall.code,
+            "name": pitfall.code.name(),
+            "title": pitfall.title,
+            "cause": pitfall.cause,
+            "fix": pitfall.cure,
+            "proof": pitfall.proof,
+            "says": pitfall.says,
+        }] }));
+    } else {
+        context.out.line(pitfall.page().trim_end());
+    }
+}
+
+fn show(context: &Context, at: usize, cause: &Cause) {
+    let out = &context.out;
+    let pitfall = cause.pitfall;
+    if at > 0 {
+        out.line("");
+    }
+    let code = out.paint(format_args!("{} {}", pitfall.code, pitfall.code.name()), Style::Bold);
+    let times = if cause.lines > 1 { format!("  ({} lines)", cause.lines) } else { String::new() };
+    out.line(format_args!("{}. {code}: {}{times}", at + 1, pitfall.title));
+    for (refusal, count) in cause.refusals.iter().take(SHOWN) {
+        out.line(format_args!("   {refusal}, {count} times"));
+    }
+    out.line(format_args!("   why:   {}", pitfall.cause));
+    out.line(format_args!("   fix:   {}", out.paint(pitfall.cure, Style::Cyan)));
+    out.line(format_args!("   proof: {}", pitfall.proof));
+}

@@ -1,0 +1,236 @@
+//! From a message, or a whole log, to its likely causes.
+//!
+//! Every pitfall lists the words that etcd 2 to 3.6 (capnslog and zap), etcdctl, curl, OpenSSL and Go print for it.
+//! A line is compared with all of them; the words that match the most text win.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::pitfalls::{Code, Pitfall, catalogue};
+
+/// Of the best match of a line, how much another one must reach to be named beside it.
+const NEAR: f64 = 0.7;
+
+/// A likely cause of what was printed.
+#[derive(Debug, Clone)]
+pub struct Cause {
+    /// The pitfall.
+    pub pitfall: &'static Pitfall,
+    /// How many lines point to it.
+    pub lines: usize,
+    /// The first line that does, without what a logger put before it.
+    pub sample: String,
+    /// Who refuses whom, each with how often: `this etcd refuses 10.0.0.2`.
+    pub refusals: BTreeMap<String, usize>,
+    score: usize,
+}
+
+impl Serialize for Cause {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::json!({
+            "code": self.pitfall.code,
+            "name": self.pitfall.code.name(),
+            "title": self.pitfall.title,
+            "cause": self.pitfall.cause,
+            "fix": self.pitfall.cure,
+            "proof": self.pitfall.proof,
+            "lines": self.lines,
+            "sample": self.sample,
+            "refusals": self.refusals,
+        })
+        .serialize(serializer)
+    }
+}
+
+/// The likely causes of a message or a log, the likeliest first; empty when nothing in it is known.
+pub fn explain(text: &str) -> Vec<Cause> {
+    let patterns = Patterns::new();
+    let mut causes: BTreeMap<Code, Cause> = BTreeMap::new();
+    for raw in text.lines() {
+        let line = Line::read(raw);
+        for (pitfall, score) in patterns.matching(&line.text) {
+            let cause = causes.entry(pitfall.code).or_insert_with(|| Cause {
+                pitfall,
+                lines: 0,
+                sample: line.text.clone(),
+                refusals: BTreeMap::new(),
+                score: 0,
+            });
+            cause.lines += 1;
+            cause.score = cause.score.max(score);
+            if let Some(refusal) = &line.refusal {
+                *cause.refusals.entry(refusal.clone()).or_default() += 1;
+            }
+        }
+    }
+    let mut causes: Vec<Cause> = causes.into_values().collect();
+    // Restarts make plain-HTTP noise; it is named last where there is anything else.
+    causes.sort_by_key(|cause| {
+        let noise =
+            matches!(cause.pitfall.code, Code::HttpToTls | Code::HttpAdvertised | Code::HttpWithCertificates);
+        (noise, std::cmp::Reverse(cause.score), std::cmp::Reverse(cause.lines), cause.pitfall.code)
+    });
+    causes
+}
+
+/// A line without its logger's dress, and who refuses whom in it.
+struct Line {
+    text: String,
+    refusal: Option<String>,
+}
+
+impl Line {
+    fn read(raw: &str) -> Self {
+        let text = zap(raw).unwrap_or_else(|| raw.replace('\\', ""));
+        let refusal = refusal(&text);
+        Self { text, refusal }
+    }
+}
+
+/// A zap JSON line in the words of capnslog: `rejected connection from "ADDRESS" (error "ERROR")`.
+fn zap(raw: &str) -> Option<String> {
+    let start = raw.find("{\"level\"")?;
+    let entry: Value = serde_json::from_str(raw[start..].trim_end()).ok()?;
+    let field = |name: &str| entry[name].as_str().unwrap_or_default();
+    let mut text = field("msg").to_owned();
+    if text == "rejected connection" || text.starts_with("rejected connection on") {
+        text = format!("rejected connection from \"{}\"", field("remote-addr"));
+    }
+    if !field("error").is_empty() {
+        text = format!("{text} (error \"{}\"", field("error"));
+    }
+    // Whatever else stands in the entry may be what is looked for.
+    Some(format!("{text} {}", raw[start..].replace('\\', "")))
+}
+
+/// Who refuses whom: a `remote error` comes from the other side.
+fn refusal(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("rejected connection from \"")?;
+    let (address, rest) = rest.split_once('"')?;
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    Some(if rest.contains("remote error") {
+        format!("{host} refuses this etcd's certificate")
+    } else {
+        format!("this etcd refuses {host}")
+    })
+}
+
+/// The words of every pitfall, in lower case, cut at what varies.
+struct Patterns {
+    all: Vec<(&'static Pitfall, Vec<String>)>,
+}
+
+impl Patterns {
+    fn new() -> Self {
+        let cut = |words: &str| words.to_lowercase().split('…').map(str::to_owned).collect();
+        let all = catalogue().flat_map(|pitfall| pitfall.says.iter().map(move |words| (pitfall, cut(words))));
+        Self { all: all.collect() }
+    }
+
+    /// The pitfalls that a line may be, each with how much of the line its words explain.
+    fn matching(&self, line: &str) -> Vec<(&'static Pitfall, usize)> {
+        let line = line.to_lowercase();
+        let mut found: BTreeMap<Code, (&'static Pitfall, usize)> = BTreeMap::new();
+        for (pitfall, parts) in &self.all {
+            let Some(score) = score(&line, parts) else { continue };
+            let best = found.entry(pitfall.code).or_insert((pitfall, score));
+            best.1 = best.1.max(score);
+        }
+        let best = found.values().map(|(_, score)| *score).max().unwrap_or(0);
+        found.retain(|_, (_, score)| *score as f64 >= best as f64 * NEAR);
+        found.into_values().collect()
+    }
+}
+
+/// The length of all parts, when they stand in the line one after another.
+fn score(line: &str, parts: &[String]) -> Option<usize> {
+    let mut rest = line;
+    for part in parts {
+        let at = rest.find(part.as_str())?;
+        rest = &rest[at + part.len()..];
+    }
+    Some(parts.iter().map(String::len).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(text: &str) -> Option<Code> {
+        explain(text).first().map(|cause| cause.pitfall.code)
+    }
+
+    #[test]
+    fn messages_lead_to_their_pitfall() {
+        for (text, code) in [
+            ("remote error: tls: bad certificate", Code::MissingClientAuth),
+            ("x509: certificate specifies an incompatible key usage", Code::MissingClientAuth),
+            (
+                "x509: cannot validate certificate for 10.0.0.1 because it doesn't contain any IP SANs",
+                Code::NoIpSan,
+            ),
+            ("certificate is valid for 127.0.0.1, not 10.0.0.9", Code::WrongSan),
+            (
+                "rejected connection from \"10.0.0.9:443\" (error \"x509: certificate is valid for 10.1.1.1, not 10.0.0.9\"",
+                Code::PeerSourceAddress,
+            ),
+            (
+                "x509: certificate signed by unknown authority (possibly because of \"x509: ECDSA verification failure\" while trying to verify candidate authority certificate \"ca\")",
+                Code::SameNameOtherKey,
+            ),
+            ("x509: certificate signed by unknown authority", Code::UnknownAuthority),
+            ("tls: failed to parse private key", Code::KeyEncrypted),
+            ("curl: (52) Empty reply from server", Code::HttpToTls),
+            (
+                "current time 2026 is after 2020: x509: certificate has expired or is not yet valid: current time 2026-11-21T00:00:00Z is after 2020-01-01T00:00:00Z",
+                Code::Expired,
+            ),
+            (
+                "x509: certificate has expired or is not yet valid: current time 2026-11-21T00:00:00Z is before 2027-01-01T00:00:00Z",
+                Code::NotYetValid,
+            ),
+            ("local error: tls: bad record MAC", Code::BadRecordMac),
+        ] {
+            assert_eq!(first(text), Some(code), "{text}");
+        }
+        assert_eq!(first("all is well"), None);
+        assert_eq!(first(""), None);
+    }
+
+    #[test]
+    fn a_zap_line_says_who_refuses_whom() {
+        let line = r#"Nov 21 12:00:00 m1 etcd[7]: {"level":"warn","ts":"2026-11-21T12:00:00Z","caller":"embed/config_logging.go:169","msg":"rejected connection","remote-addr":"172.16.0.102:41180","server-name":"","error":"tls: failed to verify certificate: x509: certificate specifies an incompatible key usage"}"#;
+        let causes = explain(&format!("{line}\n{line}\n"));
+        assert_eq!(causes[0].pitfall.code, Code::MissingClientAuth);
+        assert_eq!(causes[0].lines, 2);
+        assert_eq!(causes[0].refusals["this etcd refuses 172.16.0.102"], 2);
+    }
+
+    #[test]
+    fn every_word_of_the_catalogue_names_its_pitfall() {
+        for pitfall in catalogue() {
+            for words in pitfall.says {
+                let text = words.replace('…', "X");
+                let causes = explain(&text);
+                let named = causes.iter().any(|cause| cause.pitfall.code == pitfall.code);
+                assert!(
+                    named,
+                    "{}: {text:?} leads to {:?}",
+                    pitfall.code,
+                    causes.first().map(|c| c.pitfall.code)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_is_survived() {
+        for text in
+            ["\u{0}\u{1}", "{\"level\"", "{\"level\":1}", "rejected connection from \"", "…………", "ß\\\\\\"]
+        {
+            explain(text);
+        }
+    }
+}

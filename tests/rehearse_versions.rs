@@ -1,0 +1,46 @@
+//! The rehearsal, forward and back, on every etcd at hand beside the installed one: `tests/etcd-versions.sh` fetches
+//! them. `ETCDPKI_TEST_ALL=1` rehearses the v2 API on each of them too.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, reason = "a test")]
+
+use std::path::Path;
+use std::process::Command;
+
+mod etcd_support;
+mod rehearsal_support;
+mod support;
+use etcd_support::binaries;
+use rehearsal_support::{EXE, own_base};
+
+fn forward_and_back(version: &str, etcd: &Path, api: &str) {
+    let base = own_base().to_string();
+    let output = Command::new(EXE)
+        .args(["rehearse", "--json", "--rollback", "--base", &base, "--api", api, "--etcd"])
+        .arg(etcd)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let result: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    println!("{version} {api}: {result}");
+    assert_eq!(output.status.code(), Some(0), "{version} {api}: {text}");
+    for figure in ["failed", "lost", "missed"] {
+        assert_eq!(result[figure], 0, "{version} {api}: {result}");
+    }
+}
+
+#[test]
+fn every_version_at_hand_forward_and_back() {
+    let installed = Path::new("/usr/bin/etcd");
+    let versions: Vec<_> = binaries().into_iter().filter(|(_, path)| path != installed).collect();
+    if versions.is_empty() {
+        support::skipped("there is only the installed etcd: tests/etcd-versions.sh fetches others");
+    }
+    let apis: &[_] = if std::env::var_os("ETCDPKI_TEST_ALL").is_some() { &["v3", "v2"] } else { &["v3"] };
+    for api in apis {
+        // At once: most of the time is waiting.
+        std::thread::scope(|scope| {
+            for (version, path) in &versions {
+                scope.spawn(move || forward_and_back(version, path, api));
+            }
+        });
+    }
+}

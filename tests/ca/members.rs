@@ -115,6 +115,9 @@ fn one_pair_serves_a_member_in_every_part_with_every_kind_of_key() {
         let got: Ran = got.unwrap().into();
         assert!(got.out.contains("bar"), "{key_type}: {got:?}");
 
+        let port = format!("127.0.0.1:{}", etcd.port);
+        let live = bench.run(&["inspect", &port, "--json"]).ok().json();
+        assert_eq!(live["files"][0]["items"][0]["subject"], "CN=server1");
         let nobody = curl(&bench, &etcd, "", "/health", &[]);
         assert_ne!(nobody.code, Some(0), "a client without a certificate is refused: {nobody:?}");
         assert!(!log().contains("x509:"), "{key_type}: {}", log());

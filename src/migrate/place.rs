@@ -1,11 +1,10 @@
 //! What is placed on a member's machine: its certificates, and the files with a stage's settings.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::files::{FileMode, Meta, Owner};
-use crate::host::Layer;
+use crate::host::{Layer, LayerFile};
 
 use super::error::MigrateError;
 use super::node::Node;
@@ -57,8 +56,28 @@ pub(super) fn install(node: &Node, uid: Option<u32>) -> Result<Vec<String>, Migr
     Ok(files.iter().map(|file| file.path.display().to_string()).collect())
 }
 
-/// Places the layers of a stage, the last first, and takes the others away, the first first: a later layer sets
-/// whatever an earlier one does, so the disk holds a whole stage at every moment, whenever the run is killed.
+/// The files of a stage's layers, in the order in which they are written: the last layer first, since a later layer sets
+/// whatever an earlier one does, so that the disk holds a whole stage at every moment, whenever the run is killed;
+/// within a layer what a drop-in names comes before the drop-in.
+///
+/// # Errors
+/// [`MigrateError::Host`], also when a setting cannot be made to win there.
+pub(super) fn layer_files(
+    node: &Node,
+    layers: &[(&'static str, Settings)],
+) -> Result<Vec<LayerFile>, MigrateError> {
+    let layers: Vec<Layer> =
+        layers.iter().map(|(name, settings)| Layer { name, settings: settings.clone() }).collect();
+    let mut files = node.service.layer_files(&layers)?;
+    let mut ordered = Vec::with_capacity(files.len());
+    for count in (0..layers.len()).rev() {
+        let before = if count == 0 { 0 } else { node.service.layer_files(&layers[..count])?.len() };
+        ordered.extend(files.drain(before.min(files.len())..));
+    }
+    Ok(ordered)
+}
+
+/// Places the files of a stage's layers, and takes those of other stages away, the last placed first.
 ///
 /// # Errors
 /// [`MigrateError::Changed`] when one was edited since.
@@ -68,20 +87,22 @@ pub(super) fn configure(
 ) -> Result<Vec<String>, MigrateError> {
     let mut traces = Traces::load(&*node.host)?;
     let mut changed = Vec::new();
-    for name in LAYERS.into_iter().filter(|name| layers.iter().all(|(layer, _)| layer != name)) {
-        let file = node.service.layer_file(&Layer { name, settings: BTreeMap::new() })?;
-        if traces.paths().any(|path| path == file.path) {
-            traces.put_back(&file.path)?;
-            changed.push(format!("removed {}", file.path.display()));
-        }
-    }
-    for (name, settings) in layers.iter().rev() {
-        let file = node.service.layer_file(&Layer { name, settings: settings.clone() })?;
+    let files = layer_files(node, layers)?;
+    for file in &files {
         if let Some(dir) = file.path.parent() {
             traces.make_dir(dir, Meta::mode(FileMode::DIR))?;
         }
         traces.place(&file.path, file.content.as_bytes(), file.meta)?;
         changed.push(format!("wrote {}", file.path.display()));
+    }
+    let certificates = certificate_files(node, None);
+    let stays = |path: &Path| {
+        files.iter().any(|file| file.path == path) || certificates.iter().any(|file| file.path == path)
+    };
+    let leftover: Vec<PathBuf> = traces.files().filter(|path| !stays(path)).map(Path::to_owned).collect();
+    for path in leftover.iter().rev() {
+        traces.put_back(path)?;
+        changed.push(format!("removed {}", path.display()));
     }
     Ok(changed)
 }
@@ -93,6 +114,3 @@ pub(super) fn configure(
 pub(super) fn restore(node: &Node) -> Result<(), MigrateError> {
     Traces::load(&*node.host)?.put_all_back()
 }
-
-/// The names of all layers, in order.
-pub(super) const LAYERS: [&str; 3] = ["25-insecure_localhost", "30-certs", "40-tls"];

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::etcd::PeerUrl;
-use crate::host::Layer;
 use crate::verify::{GoVersion, Judgement, Request, Role, Verdict, judge};
 
 use super::error::MigrateError;
 use super::node::Node;
 use super::observe::{Observed, Sight, Wishes, in_parallel};
-use super::place::{LAYERS, certificate_files};
+use super::place::{certificate_files, layer_files};
 use super::plan::{Action, Step};
 use super::stage::Stage;
 use super::traces::Traces;
@@ -34,7 +33,7 @@ pub(super) fn check(
             certificate(node, &observed.members[i], wishes)?;
         }
         if installed.contains(&i) {
-            files(node)?;
+            files(node, &observed.members[i], wishes)?;
         }
         Ok(())
     })?;
@@ -80,17 +79,18 @@ fn refused(node: &Node, judgement: &Judgement) -> Result<(), MigrateError> {
 }
 
 /// Nothing that is not ours stands where certificates and settings will be placed.
-fn files(node: &Node) -> Result<(), MigrateError> {
+fn files(node: &Node, sight: &Sight, wishes: Wishes) -> Result<(), MigrateError> {
     let traces = Traces::load(&*node.host)?;
     let ours: BTreeSet<_> = traces.paths().collect();
     let mut planned: BTreeMap<std::path::PathBuf, Option<Vec<u8>>> = BTreeMap::new();
     for file in certificate_files(node, None) {
         planned.insert(file.path, Some(file.bytes.into_owned()));
     }
-    for name in LAYERS {
-        let layer = Layer { name, settings: super::stage::Settings::new() };
-        planned.insert(node.service.layer_file(&layer)?.path, None);
-    }
+    let layers = sight
+        .recipe(node, wishes)
+        .layers(Stage::Tls)
+        .map_err(|source| MigrateError::Url { member: node.name.clone(), source })?;
+    planned.extend(layer_files(node, &layers)?.into_iter().map(|file| (file.path, None)));
     for (path, bytes) in planned {
         if ours.contains(path.as_path()) {
             continue;

@@ -71,6 +71,12 @@ impl<'a> Traces<'a> {
         self.traces.iter().map(|trace| trace.path.as_path())
     }
 
+    /// The files that were placed, in order.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        let files = self.traces.iter().filter(|trace| !matches!(trace.before, Before::NoDirectory));
+        files.map(|trace| trace.path.as_path())
+    }
+
     /// Makes a directory, and remembers that it was not there; one that is there is left as it is.
     ///
     /// # Errors

@@ -56,11 +56,6 @@ impl Held {
             _ => Err(trouble(&"its lock cannot be taken: no answer")),
         }
     }
-
-    /// Whether it is still held.
-    pub(super) fn holds(&mut self) -> bool {
-        !self.child.has_ended()
-    }
 }
 
 impl Drop for Held {

@@ -136,7 +136,7 @@ if ! flock -w 4 9; then
     exit 1
 fi
 printf '%s\n' "$2" >"$1/lock"
-echo "held "
+echo "held here"
 while [ -n "$(timeout "$3" head -c 1)" ]; do :; done
 "#;
 

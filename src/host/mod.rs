@@ -10,6 +10,7 @@ pub mod local;
 pub mod proc;
 pub mod process;
 mod root;
+pub mod ssh;
 pub mod supervisor;
 
 use std::collections::BTreeMap;
@@ -338,4 +339,7 @@ pub enum HostError {
         /// What is wrong.
         what: String,
     },
+    /// It cannot be had over ssh.
+    #[error(transparent)]
+    Ssh(#[from] ssh::SshError),
 }

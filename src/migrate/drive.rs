@@ -255,7 +255,7 @@ impl<'a> Migration<'a> {
         };
         let moves = |action: &Action| matches!(action, Action::UpdatePeerUrl | Action::Restart);
         if step.actions.iter().any(moves) {
-            let held = gate.before()?;
+            let held = gate.before(n == 1)?;
             self.report.event(&Event::Gate { member, when: "before", ms: held.ms, checks: held.checks });
         }
         let last_move = step.actions.iter().rposition(moves);

@@ -68,19 +68,19 @@ pub(super) fn configure(node: &Node, layers: &[Layer]) -> Result<(), MigrateErro
         .paths()
         .rev()
         .filter(|(path, purpose)| {
-            let kept = |file: &LayerFile| file.path == *path || file.path.parent() == Some(path);
+            let kept = |file: &LayerFile| file.path.starts_with(path);
             *purpose == Purpose::Setting && !files.iter().any(kept)
         })
         .map(|(path, _)| path.to_owned())
         .collect();
-    for path in stale {
-        traces.put_back(&path)?;
-    }
-    for file in files {
+    for file in &files {
         if let Some(dir) = file.path.parent() {
             traces.make_dir(dir, Meta::mode(FileMode::DIR), Purpose::Setting)?;
         }
         traces.place(&file.path, file.content.as_bytes(), file.meta, Purpose::Setting)?;
+    }
+    for path in stale {
+        traces.put_back(&path)?;
     }
     Ok(())
 }

@@ -104,6 +104,12 @@ pub enum CaError {
         /// The file that is missing.
         missing: &'static str,
     },
+    /// There is a CA, or a part of one.
+    #[error("{path} already exists")]
+    CaExists {
+        /// The file.
+        path: PathBuf,
+    },
     /// A certificate that this CA has not signed, or the CA's own.
     #[error("{path} is not a certificate that this CA has issued")]
     NotOurs {
@@ -230,6 +236,9 @@ impl CaError {
             }
             Self::BrokenChain { .. } => "give the certificates from the issuing CA up to the root".into(),
             Self::NoRoot { .. } => "give the root's certificate too, with --root FILE".into(),
+            Self::CaExists { .. } => {
+                "a CA is never overwritten: choose another directory with --pki-dir".into()
+            }
             Self::NotOurs { .. } => "only the CA that issued a certificate can revoke it".into(),
             Self::UnusableKey { .. } => "P-256, P-384, Ed25519 and RSA of 2048 bits and more are".into(),
             Self::BadRequest { .. } => "make it anew on the node with `etcd-pki csr NAME`".into(),

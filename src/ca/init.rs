@@ -124,7 +124,7 @@ fn permitted(domain: &str) -> Result<String, CaError> {
 /// The lock is held by what is returned: tell the user, then [`Writer::acknowledge`].
 ///
 /// # Errors
-/// [`CaError::Exists`] when there is a CA, or a part of one; it is left as it is.
+/// [`CaError::CaExists`] when there is a CA, or a part of one; it is left as it is.
 pub fn init(
     store: &Store,
     options: &CaOptions,
@@ -181,7 +181,7 @@ pub(super) fn begin(store: &Store, what: &str) -> Result<Writer, CaError> {
         // Looked at before anything is made: an existing CA is answered without a lock or a write.
         let path = store.path(file);
         if files::stat(&path)?.is_some() && !store.has_pending() {
-            return Err(CaError::Exists { path });
+            return Err(CaError::CaExists { path });
         }
     }
     files::make_dir(store.dir(), Meta::mode(FileMode::SECRET_DIR))?;

@@ -3,15 +3,16 @@
 //! A pair is two files and a ledger line, and no system call writes all three at once. So each change goes through
 //! `.pending/`, a directory of its own in the PKI directory, under the lock:
 //!
-//! 1. `.pending/intent.json` says what will be done: for each certificate its serial, its files in the order in
+//! 1. `.pending.json` says what will be done: for each certificate its serial, its files in the order in
 //!    which they are to appear (keys before certificates), and under which name an old file is kept.
 //! 2. The new files are written into `.pending/`, keys with mode 0600 from the moment they exist, each synced.
 //! 3. The ledger lines are appended and synced. **This is the moment at which the change has happened.**
 //! 4. Old files step aside (certificate before key), then the new ones are renamed into place (key before
 //!    certificate). At no moment do a certificate and a key that do not match stand side by side.
-//! 5. The caller prints what it did, and then `.pending/` is removed: the receipt has been handed over.
+//! 5. The caller prints what it did. Then `.pending/` is removed, and with the very last system call `.pending.json`:
+//!    the receipt has been handed over.
 //!
-//! Whoever takes the lock next and finds `.pending/` knows that its owner died. A certificate whose serial is in the
+//! Whoever takes the lock next and finds `.pending.json` knows that its owner died. A certificate whose serial is in the
 //! ledger is put into place (step 4 again, which skips what was already done); one whose serial is not has never been
 //! seen by anybody, and its files are removed. What was finished that way is told to the caller, so that a command
 //! that was killed and is run again reports the certificate it had made instead of complaining that it exists.
@@ -26,7 +27,7 @@ use super::ledger::Ledger;
 use crate::files::{self, FileError, FileMode, Meta};
 
 const DIR: &str = ".pending";
-const INTENT: &str = "intent.json";
+const INTENT: &str = ".pending.json";
 
 /// A file that is to appear.
 pub(super) struct NewFile {
@@ -84,7 +85,7 @@ impl Pending {
     /// Finishes or undoes what an interrupted run left.
     pub(super) fn recover(pki_dir: &Path, ledger: &Ledger) -> Result<Self, CaError> {
         let mut pending = Self { dir: pki_dir.to_owned(), recovered: Vec::new() };
-        let Some(image) = files::read(&pending.path(INTENT))? else {
+        let Some(image) = files::read(&pending.dir.join(INTENT))? else {
             pending.clear()?;
             return Ok(pending);
         };
@@ -111,7 +112,7 @@ impl Pending {
 
     /// Whether there is anything pending.
     pub(super) fn is_there(pki_dir: &Path) -> bool {
-        pki_dir.join(DIR).exists()
+        pki_dir.join(INTENT).exists()
     }
 
     /// What was finished for an interrupted run and not yet reported to anybody.
@@ -152,15 +153,9 @@ impl Pending {
     }
 
     fn clear(&self) -> Result<(), CaError> {
-        // The intent goes last: until then a killed removal is taken up again.
-        let dir = self.dir.join(DIR);
-        if let Ok(entries) = std::fs::read_dir(&dir) {
-            for entry in entries.flatten().filter(|entry| entry.file_name() != INTENT) {
-                files::remove(&entry.path())?;
-            }
-            files::remove_tree(&dir)?;
-        }
-        Ok(())
+        files::remove_tree(&self.dir.join(DIR))?;
+        // Last: until then a removal that was killed is taken up again.
+        Ok(files::drop_note(&self.dir.join(INTENT))?)
     }
 
     fn prepare(&self, changes: &[Change], items: &[Item]) -> Result<(), CaError> {
@@ -169,7 +164,7 @@ impl Pending {
         let old = self.recovered.iter().filter(|old| items.iter().all(|new| new.name != old.name));
         let intent = Intent { items: old.chain(items).cloned().collect() };
         let text = serde_json::to_vec(&intent).expect("an intent is always JSON");
-        files::replace(&self.path(INTENT), &text, Meta::mode(FileMode::SECRET))?;
+        files::replace(&self.dir.join(INTENT), &text, Meta::mode(FileMode::SECRET))?;
         for file in changes.iter().flat_map(|change| &change.files) {
             files::replace(&self.path(&file.name), &file.bytes, Meta::mode(file.mode))?;
         }

@@ -1,6 +1,7 @@
 //! `inspect`: what is in a file.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ::time::OffsetDateTime;
 use clap::Args;
@@ -11,12 +12,13 @@ use super::pki::{date, expiry};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::inspect::{Certificate, Crl, Item, Key, Request, items};
 use crate::files;
+use crate::verify::probe::{Served, probe};
 
-/// Show what is in a file: certificates, keys (never their secret), requests, revocation lists, in PEM or DER.
+/// Show what is in a file, or what a port serves: certificates, keys (never their secret), requests, revocation lists.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// Files, or directories whose files are shown.
-    #[arg(required = true, value_name = "FILE")]
+    /// Files (PEM or DER), directories whose files are shown, or HOST:PORT for what is served there.
+    #[arg(required = true, value_name = "FILE|HOST:PORT")]
     paths: Vec<PathBuf>,
 }
 
@@ -45,12 +47,29 @@ pub fn run(context: &Context, args: &InspectArgs) -> Outcome {
     Ok(if found_any { Exit::Done } else { Exit::No })
 }
 
+/// How long a port may take to answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The address, where a path that is no file can be read as HOST:PORT.
+fn live(path: &Path) -> Option<&str> {
+    let text = path.to_str().filter(|_| !path.exists())?;
+    let (host, port) = text.rsplit_once(':')?;
+    (!host.is_empty() && !text.contains('/') && port.parse::<u16>().is_ok()).then_some(text)
+}
+
 /// The files of a path with what is in them. In a directory, files that hold nothing of ours are passed over.
 fn read(path: &Path) -> Result<Vec<(PathBuf, Vec<Item>)>, Failure> {
     let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
         Failure::usage("unreadable", format!("cannot read {}: {error}", path.display()))
             .hint("give a file or a directory that you may read")
     };
+    if let Some(address) = live(path) {
+        return match probe(address, PROBE_TIMEOUT)? {
+            Served::Tls { chain, .. } => Ok(vec![(path.to_owned(), items(path, &chain))]),
+            Served::Plain => Err(Failure::no("plain-http", format!("{address} speaks plain HTTP, not TLS"))
+                .hint("it has no certificate to show")),
+        };
+    }
     if !path.is_dir() {
         let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
         return Ok(vec![(path.to_owned(), items(path, &zeroize::Zeroizing::new(bytes)))]);

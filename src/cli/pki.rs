@@ -37,7 +37,7 @@ fn classify(error: &CaError) -> (Exit, &'static str) {
         CaError::CaExpired { .. } => (Exit::No, "ca-expired"),
         CaError::CaMayNotSign { .. } => (Exit::No, "ca-may-not-sign"),
         CaError::CaNotYetValid { .. } => (Exit::No, "ca-not-yet-valid"),
-        CaError::Exists { .. } => (Exit::No, "exists"),
+        CaError::Exists { .. } | CaError::CaExists { .. } => (Exit::No, "exists"),
         CaError::HalfDone { .. } => (Exit::Failed, "half-done"),
         CaError::KeyMismatch { .. } => (Exit::No, "key-mismatch"),
         CaError::KeyReadable { .. } => (Exit::No, "key-readable"),

@@ -67,6 +67,18 @@ pub fn remove(path: &Path) -> Result<bool, FileError> {
     }
 }
 
+/// Removes a file without waiting for the disk, in a single step: for a note whose return after a power cut does no
+/// harm. One that is not there is fine.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub fn drop_note(path: &Path) -> Result<(), FileError> {
+    match rustix::fs::unlink(path) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(errno) => Err(FileError::io("remove", path)(errno)),
+    }
+}
+
 /// Removes an empty directory; one that is not there, or not empty, is left. Returns whether it went.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ mod look;
 mod place;
 mod types;
 
-pub use dirs::{make_dir, parent, remove, remove_empty_dir, remove_tree, set_meta, sync_dir};
+pub use dirs::{drop_note, make_dir, parent, remove, remove_empty_dir, remove_tree, set_meta, sync_dir};
 pub use lock::{DirLock, LockError};
 pub use look::{list, read, stat};
 pub use place::{

@@ -5,24 +5,52 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::skipped;
-use crate::support::{Bench, belong_together, mode};
+use crate::support::{Bench, Ran, belong_together, mode, openssl, text};
 
-/// The calls at which a run is killed: everything that changes a file or tells the user.
-const CALLS: &str = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,fchmod,ftruncate,openat";
+/// The calls at which a run is killed: everything that changes a file or tells the user. (A file that is opened to be
+/// made is changed by the very next call.)
+const CALLS: &str = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,fchmod,ftruncate";
 
 fn can_trace() -> bool {
     let tried = Command::new("strace").args(["-qq", "-o", "/dev/null", "/bin/true"]).output();
     tried.is_ok_and(|output| output.status.success())
 }
 
-/// Runs `args` and kills it as it enters its `nth` call; returns whether it lived to its end.
-fn killed_at(bench: &Bench, args: &[&str], nth: usize) -> bool {
+/// A call at which a run can be stopped: its name, and which of its kind. strace counts each kind by itself.
+type Point = (String, usize);
+
+/// Every point of a run of `args`, in a directory of its own.
+fn points(bench: &Bench, args: &[&str]) -> Vec<Point> {
+    let log = bench.root().join("calls");
     let mut command = Command::new("strace");
-    bench.prepare(&mut command);
-    let inject = format!("inject={CALLS}:signal=KILL:when={nth}");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={CALLS}"), "-e", &inject]);
+    bench.prepare(&mut command).args(["-f", "-qq", "-o", text(&log), "-e", &format!("trace={CALLS}")]);
     command.arg(env!("CARGO_BIN_EXE_etcd-pki")).args(args);
-    command.output().unwrap().status.success()
+    assert!(command.output().unwrap().status.success(), "{args:?}");
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    let mut points = Vec::new();
+    for line in std::fs::read_to_string(log).unwrap().lines() {
+        let Some((call, _)) = line.split_once('(') else { continue };
+        let call = call.rsplit(' ').next().unwrap().to_owned();
+        let count = counts.entry(call.clone()).or_default();
+        *count += 1;
+        points.push((call, *count));
+    }
+    points
+}
+
+/// Runs `args` under strace with a fault at a point.
+fn run_with(bench: &Bench, args: &[&str], (call, nth): &Point, fault: &str) -> Ran {
+    let mut command = Command::new("strace");
+    let inject = format!("inject={call}:{fault}:when={nth}");
+    bench.prepare(&mut command);
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject]);
+    command.arg(env!("CARGO_BIN_EXE_etcd-pki")).args(args).output().unwrap().into()
+}
+
+/// Kills a run of `args` as it enters a call; it must have died of it.
+fn kill_at(bench: &Bench, args: &[&str], point: &Point) {
+    let ran = run_with(bench, args, point, "signal=KILL");
+    assert_eq!(ran.code, None, "{args:?} was not killed at {point:?}: {ran:?}");
 }
 
 /// What must hold whenever a process may die: no key is open to others, no visible pair is torn.
@@ -51,18 +79,14 @@ fn survives(prepare: impl Fn() -> Bench, args: &[&str], check: impl Fn(&Bench, &
     if !can_trace() {
         return skipped("strace cannot trace here");
     }
-    let mut nth = 0;
-    loop {
-        nth += 1;
-        assert!(nth < 400, "it never came to its end");
+    let points = points(&prepare(), args);
+    assert!(points.len() > 20, "only {} calls were seen", points.len());
+    for point in &points {
         let bench = prepare();
-        let lived = killed_at(&bench, args, nth);
-        let when = format!("{args:?} killed at call {nth}");
+        kill_at(&bench, args, point);
+        let when = format!("{args:?} killed at {point:?}");
         is_whole(&bench, &when);
         let again = bench.run(args);
-        if lived {
-            break;
-        }
         assert_eq!(again.code, Some(0), "{when}, then run again: {again:?}");
         is_whole(&bench, &when);
         assert!(!bench.file(".pending").exists(), "{when}");
@@ -71,12 +95,12 @@ fn survives(prepare: impl Fn() -> Bench, args: &[&str], check: impl Fn(&Bench, &
         assert_eq!(serials.len(), ledger.len(), "{when}: a serial was used twice");
         check(&bench, &when);
     }
-    assert!(nth > 10, "only {nth} calls were seen");
+    println!("{args:?}: killed at {} calls", points.len());
 }
 
 fn recorded(bench: &Bench, name: &str, when: &str) {
     let cert = bench.file(&format!("{name}.pem"));
-    let seen = crate::support::openssl(&["x509", "-in", crate::support::text(&cert), "-noout", "-serial"]);
+    let seen = openssl(&["x509", "-in", text(&cert), "-noout", "-serial"]);
     let serial = seen.trim().trim_start_matches("serial=").to_lowercase();
     let found = bench.ledger().iter().any(|line| line["serial"] == serial.as_str());
     assert!(found, "{when}: {name}'s serial is not in the ledger");
@@ -141,32 +165,61 @@ fn revoke_and_crl() {
     if !can_trace() {
         return skipped("strace cannot trace here");
     }
+    let prepare = || {
+        let bench = Bench::new();
+        bench.run(&["issue", "server1"]).ok();
+        bench
+    };
     for args in [&["revoke", "server1"][..], &["crl"]] {
-        for nth in 1..60 {
-            let bench = Bench::new();
-            bench.run(&["issue", "server1"]).ok();
-            let lived = killed_at(&bench, args, nth);
+        for point in points(&prepare(), args) {
+            let bench = prepare();
+            kill_at(&bench, args, &point);
             bench.run(args).ok();
             bench.run(&["revoke", "server1"]).ok();
             let events: Vec<String> = bench.ledger().iter().map(|line| line["event"].to_string()).collect();
-            assert_eq!(
-                events.iter().filter(|event| *event == "\"revoke\"").count(),
-                1,
-                "{args:?} at {nth}: {events:?}"
-            );
+            let revocations = events.iter().filter(|event| *event == "\"revoke\"").count();
+            assert_eq!(revocations, 1, "{args:?} at {point:?}: {events:?}");
             bench.run(&["crl"]).ok();
-            let list =
-                bench.run(&["inspect", crate::support::text(&bench.file("crl.pem")), "--json"]).ok().json();
-            assert_eq!(
-                list["files"][0]["items"][0]["revoked"].as_array().unwrap().len(),
-                1,
-                "{args:?} at {nth}"
-            );
-            if lived {
-                break;
-            }
+            let list = bench.run(&["inspect", text(&bench.file("crl.pem")), "--json"]).ok().json();
+            let revoked = list["files"][0]["items"][0]["revoked"].as_array().unwrap().len();
+            assert_eq!(revoked, 1, "{args:?} at {point:?}");
         }
     }
+}
+
+/// A disk that is full at one call and has room again afterwards.
+#[test]
+fn a_full_disk_is_a_clear_error_and_leaves_everything_whole() {
+    if !can_trace() {
+        return skipped("strace cannot trace here");
+    }
+    let args = ["issue", "server1"];
+    let mut refused = 0;
+    let can_fail = |call: &str| !matches!(call, "unlink" | "unlinkat" | "rmdir" | "fchmod" | "ftruncate");
+    for point in points(&Bench::new(), &args).into_iter().filter(|(call, _)| can_fail(call)) {
+        let bench = Bench::new();
+        let ran = run_with(&bench, &args, &point, "error=ENOSPC");
+        let when = format!("no space at {point:?}");
+        is_whole(&bench, &when);
+        if ran.code != Some(0) {
+            refused += 1;
+            assert!(matches!(ran.code, Some(1 | 3)), "{when}: {ran:?}");
+            assert!(
+                ran.err.contains("No space left on device") && ran.err.contains("hint: "),
+                "{when}: {ran:?}"
+            );
+        }
+        if ran.code == Some(1) {
+            assert_eq!(bench.ledger().len(), 1, "{when}: refused, but the ledger has changed");
+            assert!(!bench.file("server1.pem").exists() && !bench.file("server1-key.pem").exists(), "{when}");
+        }
+        if ran.code != Some(0) {
+            bench.run(&args).ok();
+        }
+        recorded(&bench, "server1", &when);
+        assert_eq!(bench.ledger().len(), 2, "{when}");
+    }
+    assert!(refused > 10, "only {refused} calls were refused");
 }
 
 #[test]
@@ -174,17 +227,17 @@ fn another_command_finishes_what_was_left_and_the_serial_stays_its_own() {
     if !can_trace() {
         return skipped("strace cannot trace here");
     }
-    for nth in [20, 25, 30, 35, 40] {
+    for point in points(&Bench::new(), &["issue", "server1"]).iter().step_by(5) {
         let bench = Bench::new();
-        let lived = killed_at(&bench, &["issue", "server1"], nth);
+        kill_at(&bench, &["issue", "server1"], point);
         bench.run(&["issue", "server2"]).ok();
-        is_whole(&bench, "after another command");
-        recorded(&bench, "server2", "after another command");
-        if bench.file("server1.pem").exists() {
-            recorded(&bench, "server1", "after another command");
+        let when = format!("issue server1 killed at {point:?}, then issue server2");
+        is_whole(&bench, &when);
+        recorded(&bench, "server2", &when);
+        let is_there = bench.file("server1.pem").exists();
+        if is_there {
+            recorded(&bench, "server1", &when);
         }
-        let again = bench.run(&["issue", "server1"]);
-        assert!(lived || again.code == Some(0) || again.err.contains("already exists"), "{again:?}");
-        assert!(bench.file("server1.pem").exists());
+        assert_eq!(bench.run(&["issue", "server1"]).code, Some(i32::from(is_there)), "{when}");
     }
 }

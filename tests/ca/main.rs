@@ -1,6 +1,7 @@
 //! The CA through the real binary, judged by OpenSSL, curl, etcdctl and a real etcd, and killed at every system call.
 #![allow(clippy::disallowed_methods, reason = "a test's own files and processes")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stdout, reason = "figures for whoever runs it")]
 
 #[path = "../support/mod.rs"]
 mod common;

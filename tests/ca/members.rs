@@ -25,6 +25,10 @@ fn free_port() -> u16 {
 
 /// A member with mutual TLS on both ports, from one pair.
 fn start(bench: &Bench, pair: &str) -> Etcd {
+    start_with(bench, pair, &[])
+}
+
+fn start_with(bench: &Bench, pair: &str, more: &[&str]) -> Etcd {
     let (port, peer) = (free_port(), free_port());
     let (cert, key) = (bench.file(&format!("{pair}.pem")), bench.file(&format!("{pair}-key.pem")));
     let (client_url, peer_url) = (format!("https://127.0.0.1:{port}"), format!("https://127.0.0.1:{peer}"));
@@ -38,6 +42,7 @@ fn start(bench: &Bench, pair: &str) -> Etcd {
     command.args(["--peer-client-cert-auth", "--peer-trusted-ca-file", text(&bench.file("ca.pem"))]);
     command.args(["--cert-file", text(&cert), "--key-file", text(&key)]);
     command.args(["--peer-cert-file", text(&cert), "--peer-key-file", text(&key)]);
+    command.args(more);
     let log = std::fs::File::create(bench.root().join("etcd.log")).unwrap();
     let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
     Etcd { child, port }
@@ -110,6 +115,9 @@ fn one_pair_serves_a_member_in_every_part_with_every_kind_of_key() {
         let got: Ran = got.unwrap().into();
         assert!(got.out.contains("bar"), "{key_type}: {got:?}");
 
+        let port = format!("127.0.0.1:{}", etcd.port);
+        let live = bench.run(&["inspect", &port, "--json"]).ok().json();
+        assert_eq!(live["files"][0]["items"][0]["subject"], "CN=server1");
         let nobody = curl(&bench, &etcd, "", "/health", &[]);
         assert_ne!(nobody.code, Some(0), "a client without a certificate is refused: {nobody:?}");
         assert!(!log().contains("x509:"), "{key_type}: {}", log());
@@ -133,4 +141,91 @@ fn another_cas_client_is_refused() {
     assert_ne!(ran.code, Some(0), "{ran:?}");
     let log = std::fs::read_to_string(bench.root().join("etcd.log")).unwrap();
     assert!(log.contains("certificate signed by unknown authority"), "{log}");
+}
+
+#[test]
+fn a_revoked_client_is_refused_once_the_member_has_the_list() {
+    if Command::new("etcd").arg("--version").output().is_err() {
+        return skipped("etcd is not installed");
+    }
+    for list in ["crl.pem", "crl.der"] {
+        let bench = Bench::new();
+        bench.run(&["issue", "server1", "--ip", "127.0.0.1"]).ok();
+        bench.run(&["issue", "good", "bad", "--profile", "client"]).ok();
+        bench.run(&["crl"]).ok();
+        let etcd = start_with(&bench, "server1", &["--client-crl-file", text(&bench.file(list))]);
+        assert!(is_healthy(&bench, &etcd, "good") && is_healthy(&bench, &etcd, "bad"), "{list}");
+        // etcd reads the list at every handshake: the running member knows at once.
+        bench.run(&["revoke", "bad", "--reason", "key-compromise"]).ok();
+        bench.run(&["crl"]).ok();
+        assert_ne!(curl(&bench, &etcd, "bad", "/health", &[]).code, Some(0), "{list}");
+        curl(&bench, &etcd, "good", "/health", &[]).ok();
+        // A renewal is a new serial: it is let in again.
+        bench.run(&["renew", "bad"]).ok();
+        curl(&bench, &etcd, "bad", "/health", &[]).ok();
+    }
+}
+
+/// Three members that reach each other only with what was issued for them, below an encrypted issuing CA.
+#[test]
+fn three_members_below_an_intermediate_trust_each_other() {
+    if Command::new("etcd").arg("--version").output().is_err() {
+        return skipped("etcd is not installed");
+    }
+    let bench = Bench::empty();
+    std::fs::write(bench.root().join("secret"), "sesame\n").unwrap();
+    let secret = ["--passphrase-file", "secret"];
+    bench.run(&["init-ca", "--intermediate", "--key-type", "rsa2048", secret[0], secret[1]]).ok();
+    let mut names = vec!["issue"];
+    names.extend(["m1", "m2", "m3"]);
+    names.extend(secret);
+    bench.run(&names).ok();
+    let ports: Vec<(u16, u16)> = (0..3).map(|_| (free_port(), free_port())).collect();
+    let cluster: Vec<String> =
+        (1..=3).zip(&ports).map(|(count, (_, peer))| format!("m{count}=https://127.0.0.1:{peer}")).collect();
+    let cluster = cluster.join(",");
+    let members: Vec<Etcd> = (1..=3)
+        .zip(&ports)
+        .map(|(count, (port, peer))| {
+            let name = format!("m{count}");
+            let (cert, key) = (bench.file(&format!("{name}.pem")), bench.file(&format!("{name}-key.pem")));
+            let (client_url, peer_url) =
+                (format!("https://127.0.0.1:{port}"), format!("https://127.0.0.1:{peer}"));
+            let ca = bench.file("ca.pem");
+            let data = bench.root().join(&name);
+            let mut command = Command::new("etcd");
+            command.env_clear().env("PATH", "/usr/bin:/bin").args([
+                "--name",
+                &name,
+                "--data-dir",
+                text(&data),
+            ]);
+            command.args(["--listen-client-urls", &client_url, "--advertise-client-urls", &client_url]);
+            command.args(["--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url]);
+            command.args([
+                "--initial-cluster",
+                &cluster,
+                "--client-cert-auth",
+                "--trusted-ca-file",
+                text(&ca),
+            ]);
+            command.args(["--peer-client-cert-auth", "--peer-trusted-ca-file", text(&ca)]);
+            command.args(["--cert-file", text(&cert), "--key-file", text(&key)]);
+            command.args(["--peer-cert-file", text(&cert), "--peer-key-file", text(&key)]);
+            let log = std::fs::File::create(bench.root().join(format!("{name}.log"))).unwrap();
+            let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+            Etcd { child, port: *port }
+        })
+        .collect();
+    for (count, member) in (1..=3).zip(&members) {
+        assert!(is_healthy(&bench, member, &format!("m{count}")), "m{count}");
+    }
+    let put = r#"{"key":"Zm9v","value":"YmFy"}"#;
+    curl(&bench, &members[0], "m2", "/v3/kv/put", &["-d", put]).ok();
+    let got = curl(&bench, &members[2], "m1", "/v3/kv/range", &["-d", r#"{"key":"Zm9v"}"#]).ok();
+    assert!(got.out.contains("YmFy"), "{got:?}");
+    for count in 1..=3 {
+        let log = std::fs::read_to_string(bench.root().join(format!("m{count}.log"))).unwrap();
+        assert!(!log.contains("x509:") && !log.contains("bad certificate"), "m{count}: {log}");
+    }
 }

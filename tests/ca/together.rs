@@ -5,6 +5,32 @@ use std::process::{Child, Stdio};
 
 use crate::support::Bench;
 
+/// Eight processes of two hundred issues, 1,600 runs of the binary. It takes minutes, so it is asked for by name:
+/// `cargo test --test ca -- --ignored eight`.
+#[test]
+#[ignore = "minutes: asked for by name"]
+fn eight_processes_issue_two_hundred_certificates_each() {
+    let bench = Bench::new();
+    std::thread::scope(|scope| {
+        for process in 0..8 {
+            let bench = &bench;
+            scope.spawn(move || {
+                for count in 0..200 {
+                    bench.run(&["issue", &format!("p{process}-{count}"), "--profile", "client"]).ok();
+                }
+            });
+        }
+    });
+    let ledger = bench.ledger();
+    let issued: Vec<_> = ledger.iter().filter(|line| line["event"] == "issue").collect();
+    let serials: HashSet<String> = issued.iter().map(|line| line["serial"].to_string()).collect();
+    let is_cert = |name: &str| name.ends_with(".pem") && !name.ends_with("-key.pem") && name != "ca.pem";
+    let files = std::fs::read_dir(bench.pki()).unwrap();
+    let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let certificates = names.filter(|name| is_cert(name)).count();
+    assert_eq!((issued.len(), serials.len(), certificates), (1600, 1600, 1600));
+}
+
 /// Four processes of twenty-five issues each, as a script would run them.
 #[test]
 fn issuers_that_run_at_once_share_no_serial_and_lose_no_line() {

@@ -72,7 +72,7 @@ fn a_restart_takes_what_the_disk_holds_and_is_seen_as_a_new_process() {
     assert!(service.log_since(SystemTime::now() + Duration::from_secs(9)).unwrap().is_empty());
 
     let settings = BTreeMap::from([("max-request-bytes".to_owned(), "1234567".to_owned())]);
-    let file = service.layer_file(&Layer { name: "30-certs", settings }).unwrap();
+    let file = service.layer_files(&[Layer { name: "30-certs", settings }]).unwrap().remove(0);
     assert_eq!(file.path, one.host.dir().path().join("etcd.env.d/30-certs.env"));
     one.host.place(&file.path, file.content.as_bytes(), Meta::mode(FileMode::PUBLIC)).unwrap();
     assert_ne!(service.base().unwrap(), service.next_start().unwrap());

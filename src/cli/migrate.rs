@@ -57,6 +57,12 @@ struct ClusterArgs {
     /// Go on although the running process and the files on disk disagree.
     #[arg(long)]
     accept_drift: bool,
+    /// Become root by `sudo -n` on hosts where ssh does not log in as root.
+    #[arg(long = "become")]
+    become_root: bool,
+    /// Another configuration file for ssh than your own.
+    #[arg(long, value_name = "FILE", env = "ETCDPKI_SSH_CONFIG")]
+    ssh_config: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -171,7 +177,7 @@ fn planned(context: &Context, nodes: &[Node], options: &Options) -> Result<Plann
 }
 
 fn plan(context: &Context, cluster: &ClusterArgs, goal: Goal) -> Outcome {
-    let nodes = inventory::nodes(context, &cluster.inventory)?;
+    let nodes = inventory::nodes(context, cluster)?;
     let options = options(context, cluster, goal);
     let planned = planned(context, &nodes, &options)?;
     show_plan(context, &nodes, &options, &planned);
@@ -202,7 +208,7 @@ fn show_plan(context: &Context, nodes: &[Node], options: &Options, planned: &Pla
 }
 
 fn apply(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
-    let nodes = inventory::nodes(context, &args.cluster.inventory)?;
+    let nodes = inventory::nodes(context, &args.cluster)?;
     let mut options = options(context, &args.cluster, goal);
     options.cut_clients = args.cut_plaintext;
     options.snapshot = !args.no_snapshot;
@@ -266,7 +272,7 @@ fn confirm(context: &Context) -> Result<(), Failure> {
 }
 
 fn status(context: &Context, cluster: &ClusterArgs) -> Outcome {
-    let nodes = inventory::nodes(context, &cluster.inventory)?;
+    let nodes = inventory::nodes(context, cluster)?;
     let mut options = options(context, cluster, Goal::Https);
     options.accept_drift = true;
     let planned = planned(context, &nodes, &options)?;
@@ -291,7 +297,7 @@ fn status(context: &Context, cluster: &ClusterArgs) -> Outcome {
 }
 
 fn members(context: &Context, args: &MembersArgs) -> Outcome {
-    let nodes = inventory::nodes(context, &args.cluster.inventory)?;
+    let nodes = inventory::nodes(context, &args.cluster)?;
     let mut options = options(context, &args.cluster, Goal::Https);
     options.accept_drift = true;
     let planned = planned(context, &nodes, &options)?;

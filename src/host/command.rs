@@ -105,7 +105,41 @@ pub fn run(mut command: Command, input: &[u8], deadline: Duration) -> Result<Run
 }
 
 /// A child that does not outlive us: dropped unfinished, it is killed with its process group, and waited for.
-struct Reaped(Child);
+#[derive(Debug)]
+pub struct Reaped(Child);
+
+impl Reaped {
+    /// Starts a command that is not waited for, as the leader of a process group of its own: what ends us by the
+    /// terminal does not end it before us.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn spawn(mut command: Command) -> std::io::Result<Self> {
+        command.process_group(0).spawn().map(Self)
+    }
+
+    /// The child, for its pipes.
+    pub const fn child(&mut self) -> &mut Child {
+        &mut self.0
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
+    }
+
+    /// Waits for its end, at most so long; tells whether it came.
+    pub fn wait_for(&mut self, patience: Duration) -> bool {
+        let end = Instant::now() + patience;
+        while !self.has_ended() {
+            if Instant::now() >= end {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+}
 
 impl Drop for Reaped {
     fn drop(&mut self) {

@@ -10,6 +10,7 @@ pub mod local;
 pub mod proc;
 pub mod process;
 mod root;
+pub mod ssh;
 pub mod supervisor;
 
 use std::collections::BTreeMap;
@@ -153,20 +154,12 @@ pub trait Service: Send + Sync {
     /// [`HostError`]
     fn base(&self) -> Result<Launch, HostError>;
 
-    /// The file that holds a layer of settings of ours, and its content: pure, nothing is written.
-    ///
-    /// # Errors
-    /// [`HostError`]
-    fn layer_file(&self, layer: &Layer) -> Result<LayerFile, HostError>;
-
     /// The files that hold these layers of ours, each on top of those before it: to be written in this order and taken
     /// away from the last to the first. Where and what they are depends on all of them and on what is not ours. Pure.
     ///
     /// # Errors
     /// [`HostError`], also when a setting cannot be made to win there.
-    fn layer_files(&self, layers: &[Layer]) -> Result<Vec<LayerFile>, HostError> {
-        layers.iter().map(|layer| self.layer_file(layer)).collect()
-    }
+    fn layer_files(&self, layers: &[Layer]) -> Result<Vec<LayerFile>, HostError>;
 
     /// Asks for a restart with what the disk holds; does not wait for the member to be ready.
     ///
@@ -346,4 +339,7 @@ pub enum HostError {
         /// What is wrong.
         what: String,
     },
+    /// It cannot be had over ssh.
+    #[error(transparent)]
+    Ssh(#[from] ssh::SshError),
 }

@@ -45,24 +45,28 @@ pub fn process(pid: u32) -> io::Result<Option<RunningProcess>> {
 /// # Errors
 /// When `/proc/net` cannot be read.
 pub fn connections(ports: &[u16]) -> io::Result<Vec<Connection>> {
-    let mut sockets = parse_tcp(&std::fs::read_to_string("/proc/net/tcp")?);
-    if let Some(v6) = gone_is_none(std::fs::read_to_string("/proc/net/tcp6"))? {
-        sockets.extend(parse_tcp(&v6));
-    }
-    let pairs = pair(&sockets, ports);
-    let wanted = pairs.iter().filter_map(|(_, inode)| *inode).collect();
+    let mut tables = std::fs::read_to_string("/proc/net/tcp")?;
+    tables.push_str(&gone_is_none(std::fs::read_to_string("/proc/net/tcp6"))?.unwrap_or_default());
+    let wanted = pair(&parse_tcp(&tables), ports).iter().filter_map(|(_, inode)| *inode).collect();
     let owners = owners(wanted);
+    Ok(match_connections(&tables, ports, |inode| owners.get(&inode).cloned()))
+}
+
+/// The established connections of `/proc/net/tcp` and `tcp6` whose local port is one of `ports`; `owner` knows the
+/// processes of sockets by inode.
+pub(super) fn match_connections(
+    tables: &str,
+    ports: &[u16],
+    owner: impl Fn(u64) -> Option<ClientProcess>,
+) -> Vec<Connection> {
+    let unknown = || ClientProcess { pid: 0, name: "a process of this machine".to_owned() };
+    let pairs = pair(&parse_tcp(tables), ports);
     let connections = pairs.into_iter().map(|(server, inode)| Connection {
         local: server.local,
         remote: server.remote,
-        process: inode.map(|inode| {
-            owners
-                .get(&inode)
-                .cloned()
-                .unwrap_or_else(|| ClientProcess { pid: 0, name: "a process of this machine".to_owned() })
-        }),
+        process: inode.map(|inode| owner(inode).unwrap_or_else(unknown)),
     });
-    Ok(connections.collect())
+    connections.collect()
 }
 
 /// One line of `/proc/net/tcp` or `tcp6`.
@@ -75,22 +79,24 @@ struct Socket {
 
 /// What we need of `/proc/PID/stat`.
 #[derive(Debug, PartialEq, Eq)]
-struct Stat<'a> {
-    name: &'a str,
+pub(super) struct Stat<'a> {
+    pub(super) name: &'a str,
     state: char,
+    pub(super) parent: u32,
     /// Clock ticks after boot.
     start_time: u64,
 }
 
 /// `pid (name) state …`: the name may hold spaces and brackets, so the last bracket ends it.
-fn parse_stat(text: &str) -> Option<Stat<'_>> {
+pub(super) fn parse_stat(text: &str) -> Option<Stat<'_>> {
     let (head, rest) = text.rsplit_once(')')?;
     let (_, name) = head.split_once('(')?;
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
-    // Field 22 of the line; the state is field 3.
-    let start_time = fields.nth(18)?.parse().ok()?;
-    Some(Stat { name, state, start_time })
+    let parent = fields.next()?.parse().ok()?;
+    // Field 22 of the line; the parent is field 4.
+    let start_time = fields.nth(17)?.parse().ok()?;
+    Some(Stat { name, state, parent, start_time })
 }
 
 /// The effective user of `Uid: real effective saved filesystem`.
@@ -190,7 +196,7 @@ fn owners(mut wanted: BTreeSet<u64>) -> HashMap<u64, ClientProcess> {
     found
 }
 
-fn socket_inode(link: &str) -> Option<u64> {
+pub(super) fn socket_inode(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
@@ -222,7 +228,10 @@ mod tests {
     #[test]
     fn a_name_may_hold_brackets_and_spaces() {
         let line = "42 (a) b (c) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 9 0 123456 10 11";
-        assert_eq!(parse_stat(line), Some(Stat { name: "a) b (c", state: 'S', start_time: 123_456 }));
+        assert_eq!(
+            parse_stat(line),
+            Some(Stat { name: "a) b (c", state: 'S', parent: 1, start_time: 123_456 })
+        );
         assert_eq!(parse_stat("42 (etcd"), None);
         assert_eq!(parse_stat("42 (etcd) S 1 2"), None);
     }

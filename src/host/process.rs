@@ -136,6 +136,15 @@ pub struct ProcessService {
 }
 
 impl ProcessService {
+    fn layer_file(&self, layer: &Layer) -> Result<LayerFile, HostError> {
+        let env: BTreeMap<_, _> =
+            layer.settings.iter().map(|(flag, value)| (variable(flag), value.clone())).collect();
+        let pairs = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let comment = format!("{WRITTEN_BY}: {}. Its `migrate rollback` takes it away again.", layer.name);
+        let content = envfile::render(&comment, pairs).map_err(|error| self.wrong(error))?;
+        Ok(LayerFile { path: self.dir.layer_file(layer.name), content, meta: Meta::mode(FileMode::PUBLIC) })
+    }
+
     /// Its supervisor.
     pub fn control(&self) -> Control {
         Control::new(self.dir.clone())
@@ -183,13 +192,8 @@ impl Service for ProcessService {
         self.dir.launch(false).map_err(|error| self.wrong(error))
     }
 
-    fn layer_file(&self, layer: &Layer) -> Result<LayerFile, HostError> {
-        let env: BTreeMap<_, _> =
-            layer.settings.iter().map(|(flag, value)| (variable(flag), value.clone())).collect();
-        let pairs = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let comment = format!("{WRITTEN_BY}: {}. Its `migrate rollback` takes it away again.", layer.name);
-        let content = envfile::render(&comment, pairs).map_err(|error| self.wrong(error))?;
-        Ok(LayerFile { path: self.dir.layer_file(layer.name), content, meta: Meta::mode(FileMode::PUBLIC) })
+    fn layer_files(&self, layers: &[Layer]) -> Result<Vec<LayerFile>, HostError> {
+        layers.iter().map(|layer| self.layer_file(layer)).collect()
     }
 
     fn restart(&self) -> Result<(), HostError> {

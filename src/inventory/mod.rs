@@ -40,6 +40,9 @@ pub struct Cluster {
     pub ssl_dir: Option<PathBuf>,
     /// The ssh user for all.
     pub ssh_user: Option<String>,
+    /// Become root by sudo where ssh does not log in as root.
+    #[serde(default, rename = "become")]
+    pub become_root: bool,
 }
 
 /// A member.

@@ -255,7 +255,7 @@ impl<'a> Migration<'a> {
         };
         let moves = |action: &Action| matches!(action, Action::UpdatePeerUrl | Action::Restart);
         if step.actions.iter().any(moves) {
-            let held = gate.before()?;
+            let held = gate.before(n == 1)?;
             self.report.event(&Event::Gate { member, when: "before", ms: held.ms, checks: held.checks });
         }
         let last_move = step.actions.iter().rposition(moves);
@@ -303,10 +303,7 @@ impl<'a> Migration<'a> {
                 place::install(node, sight.process.as_ref().map(|process| process.uid))?;
             }
             Action::Configure => {
-                let layers = sight
-                    .recipe(node, self.options.wishes)
-                    .layers(stage)
-                    .map_err(|source| MigrateError::Url { member: node.name.clone(), source })?;
+                let layers = preflight::layers(node, sight, self.options.wishes, stage)?;
                 place::configure(node, &layers)?;
             }
             Action::Restart => node.service.restart()?,

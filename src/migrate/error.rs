@@ -137,6 +137,7 @@ impl MigrateError {
             Self::File(_) => "file",
             Self::Gate { .. } => "gate",
             Self::Host(HostError::Locked { .. }) | Self::Locked(_) => "locked",
+            Self::Host(HostError::Ssh(error)) => error.code(),
             Self::Host(_) => "host",
             Self::InTheWay { .. } => "file-in-the-way",
             Self::NoAnswer(_) => "no-answer",
@@ -163,6 +164,7 @@ impl MigrateError {
                 "bring the file and the process together (restart the member, or undo the edit), or pass --accept-drift"
                     .into()
             }
+            Self::Host(HostError::Ssh(error)) => error.hint(),
             Self::Etcd { .. } | Self::Host(_) => "run the same command again: it carries on from what it finds".into(),
             Self::File(_) => "mend the path named above, then run this again".into(),
             Self::Gate { member, .. } => format!(

@@ -47,12 +47,22 @@ pub(super) struct Held {
 }
 
 impl Gate<'_> {
-    /// Before a restart: the others are well, so that the cluster can spare this one.
-    pub(super) fn before(&self) -> Result<Held, MigrateError> {
+    /// Before a restart: the others are well, so that the cluster can spare this one. The first gate of a run is
+    /// `thorough`: nobody may have waited for the gate after the last restart, so what that one asks of the member
+    /// that was restarted is asked of all the others.
+    pub(super) fn before(&self, thorough: bool) -> Result<Held, MigrateError> {
         self.wait("before", None, |gate| {
             let observed = observe(gate.nodes, gate.wishes)?;
             let others = |i: usize| i != gate.member;
-            Ok(gate.cluster_is_well(&observed, others))
+            let well = gate.cluster_is_well(&observed, others);
+            Ok(well.and_then(|mut checks| {
+                for member in (0..gate.nodes.len()).filter(|&i| thorough && others(i)) {
+                    let works = Gate { member, ..*gate }.works(&observed, others)?;
+                    checks
+                        .extend(works.into_iter().map(|what| format!("{}: {what}", gate.nodes[member].name)));
+                }
+                Ok(checks)
+            }))
         })
     }
 
@@ -74,9 +84,7 @@ impl Gate<'_> {
             let observed = observe(gate.nodes, gate.wishes)?;
             let well = gate.cluster_is_well(&observed, |_| true);
             Ok(well.and_then(|mut checks| {
-                checks.extend(gate.connections(&observed)?);
-                checks.extend(gate.commits(&observed.members[gate.member])?);
-                checks.extend(gate.seen_by_peers(&observed)?);
+                checks.extend(gate.works(&observed, |_| true)?);
                 Ok(checks)
             }))
         })
@@ -177,9 +185,18 @@ impl Gate<'_> {
             .collect()
     }
 
+    /// Everything works through the member, and to it from those that `counts` takes.
+    fn works(&self, observed: &Observed, counts: impl Fn(usize) -> bool) -> Looked {
+        let others: Vec<usize> = (0..self.nodes.len()).filter(|&i| i != self.member && counts(i)).collect();
+        let mut checks = self.connections(observed, &others)?;
+        checks.extend(self.commits(&observed.members[self.member])?);
+        checks.extend(self.seen_by_peers(observed, &others)?);
+        Ok(checks)
+    }
+
     /// New connections with the real pairs: to every https client listener of the member, and between its machine and
     /// every other member's, over the peer URLs, both ways.
-    fn connections(&self, observed: &Observed) -> Looked {
+    fn connections(&self, observed: &Observed, others: &[usize]) -> Looked {
         let node = &self.nodes[self.member];
         let sight = &observed.members[self.member];
         let mut checks = Vec::new();
@@ -190,11 +207,11 @@ impl Gate<'_> {
                 Err(error) => wrong.push(error.to_string()),
             }
         }
-        let pairs = self.nodes.iter().zip(&observed.members).enumerate().filter(|(i, _)| *i != self.member);
-        let dials: Vec<(&Node, &PeerUrl)> = pairs
-            .flat_map(|(_, (other, theirs))| {
-                let there = theirs.peer_urls.iter().map(move |url| (node, url));
-                there.chain(sight.peer_urls.iter().map(move |url| (other, url)))
+        let dials: Vec<(&Node, &PeerUrl)> = others
+            .iter()
+            .flat_map(|&i| {
+                let there = observed.members[i].peer_urls.iter().map(move |url| (node, url));
+                there.chain(sight.peer_urls.iter().map(move |url| (&self.nodes[i], url)))
             })
             .collect();
         let answers: Vec<_> = std::thread::scope(|scope| {
@@ -224,14 +241,12 @@ impl Gate<'_> {
     }
 
     /// The others hold streams with it, where they tell.
-    fn seen_by_peers(&self, observed: &Observed) -> Looked {
+    fn seen_by_peers(&self, observed: &Observed, others: &[usize]) -> Looked {
         let id = observed.members[self.member].id;
         let mut wrong = Vec::new();
         let mut told = 0;
-        for (i, (node, sight)) in self.nodes.iter().zip(&observed.members).enumerate() {
-            if i == self.member {
-                continue;
-            }
+        for &i in others {
+            let (node, sight) = (&self.nodes[i], &observed.members[i]);
             let Some(running) = &sight.running else { continue };
             let peers = Speaker::to(node, running).active_peers();
             match peers {

@@ -180,8 +180,14 @@ fn look(node: &Node) -> Result<Disk, MigrateError> {
 
 /// The settings that the stages are about, as a launch has them.
 pub(super) fn settings(node: &Node, launch: &Launch) -> Result<Settings, MigrateError> {
-    let config = Config::of(launch)
-        .map_err(|error| MigrateError::Drift { member: node.name.clone(), what: error.to_string() })?;
+    let drift = |what: String| MigrateError::Drift { member: node.name.clone(), what };
+    let mut config = Config::of(launch).map_err(|error| drift(error.to_string()))?;
+    if let Some(path) = config.file().map(std::path::PathBuf::from) {
+        let image =
+            node.host.read(&path)?.ok_or_else(|| drift(format!("{} is not there", path.display())))?;
+        let text = String::from_utf8_lossy(&image.bytes).into_owned();
+        config = config.with_file(&text).map_err(|error| drift(format!("{}: {error}", path.display())))?;
+    }
     let mut settings = Settings::new();
     for flag in RELEVANT {
         if let Some(value) = config.get(flag) {

@@ -1,16 +1,14 @@
 //! What is placed on a member's machine: its certificates, and the files with a stage's settings.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::files::{FileMode, Meta, Owner};
-use crate::host::Layer;
+use crate::host::{Layer, LayerFile};
 
 use super::error::MigrateError;
 use super::node::Node;
-use super::stage::Settings;
-use super::traces::Traces;
+use super::traces::{Purpose, Traces};
 
 /// A file to be.
 pub(super) struct Planned<'a> {
@@ -50,40 +48,41 @@ pub(super) fn install(node: &Node, uid: Option<u32>) -> Result<Vec<String>, Migr
         });
     }
     let mut traces = Traces::load(&*node.host)?;
-    traces.make_dir(&node.ssl_dir, Meta { mode: FileMode::DIR, owner })?;
+    traces.make_dir(&node.ssl_dir, Meta { mode: FileMode::DIR, owner }, Purpose::Certificate)?;
     for file in &files {
-        traces.place(&file.path, &file.bytes, Meta { mode: file.mode, owner: file.owner })?;
+        let meta = Meta { mode: file.mode, owner: file.owner };
+        traces.place(&file.path, &file.bytes, meta, Purpose::Certificate)?;
     }
     Ok(files.iter().map(|file| file.path.display().to_string()).collect())
 }
 
-/// Places the layers of a stage, the last first, and takes the others away, the first first: a later layer sets
-/// whatever an earlier one does, so the disk holds a whole stage at every moment, whenever the run is killed.
+/// Places the files of a stage's layers and takes those of later stages away, the last first: the disk holds a whole
+/// stage at every moment, whenever the run is killed.
 ///
 /// # Errors
 /// [`MigrateError::Changed`] when one was edited since.
-pub(super) fn configure(
-    node: &Node,
-    layers: &[(&'static str, Settings)],
-) -> Result<Vec<String>, MigrateError> {
+pub(super) fn configure(node: &Node, layers: &[Layer]) -> Result<(), MigrateError> {
     let mut traces = Traces::load(&*node.host)?;
-    let mut changed = Vec::new();
-    for name in LAYERS.into_iter().filter(|name| layers.iter().all(|(layer, _)| layer != name)) {
-        let file = node.service.layer_file(&Layer { name, settings: BTreeMap::new() })?;
-        if traces.paths().any(|path| path == file.path) {
-            traces.put_back(&file.path)?;
-            changed.push(format!("removed {}", file.path.display()));
-        }
-    }
-    for (name, settings) in layers.iter().rev() {
-        let file = node.service.layer_file(&Layer { name, settings: settings.clone() })?;
+    let files = node.service.layer_files(layers)?;
+    let stale: Vec<PathBuf> = traces
+        .paths()
+        .rev()
+        .filter(|(path, purpose)| {
+            let kept = |file: &LayerFile| file.path.starts_with(path);
+            *purpose == Purpose::Setting && !files.iter().any(kept)
+        })
+        .map(|(path, _)| path.to_owned())
+        .collect();
+    for file in &files {
         if let Some(dir) = file.path.parent() {
-            traces.make_dir(dir, Meta::mode(FileMode::DIR))?;
+            traces.make_dir(dir, Meta::mode(FileMode::DIR), Purpose::Setting)?;
         }
-        traces.place(&file.path, file.content.as_bytes(), file.meta)?;
-        changed.push(format!("wrote {}", file.path.display()));
+        traces.place(&file.path, file.content.as_bytes(), file.meta, Purpose::Setting)?;
     }
-    Ok(changed)
+    for path in stale {
+        traces.put_back(&path)?;
+    }
+    Ok(())
 }
 
 /// Puts back what was there before, last first, and removes what was not.
@@ -93,6 +92,3 @@ pub(super) fn configure(
 pub(super) fn restore(node: &Node) -> Result<(), MigrateError> {
     Traces::load(&*node.host)?.put_all_back()
 }
-
-/// The names of all layers, in order.
-pub(super) const LAYERS: [&str; 3] = ["25-insecure_localhost", "30-certs", "40-tls"];

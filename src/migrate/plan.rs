@@ -282,6 +282,17 @@ mod tests {
                             stopped[step.member].running = None;
                             visit(stopped, &mut seen, &mut queue);
                         }
+                        let half = match (action, members[step.member].disk, step.stage) {
+                            (Action::Configure, Stage::Plain, Stage::Certs) => Some(Stage::Loopback),
+                            (Action::Configure, Stage::Certs, Stage::Plain) => Some(Stage::Loopback),
+                            _ => None,
+                        };
+                        if let Some(disk) = half {
+                            // Killed between the first file and the second.
+                            let mut killed = members.clone();
+                            (killed[step.member].disk, killed[step.member].traces) = (disk, true);
+                            visit(killed, &mut seen, &mut queue);
+                        }
                         perform(&mut members[step.member], step.stage, action);
                         visit(members.clone(), &mut seen, &mut queue);
                     }

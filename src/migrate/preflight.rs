@@ -1,6 +1,6 @@
 //! What would go wrong later is looked for before anything changes: pairs that etcd would refuse, and files in the way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::etcd::PeerUrl;
@@ -10,7 +10,7 @@ use crate::verify::{GoVersion, Judgement, Request, Role, Verdict, judge};
 use super::error::MigrateError;
 use super::node::Node;
 use super::observe::{Observed, Sight, Wishes, in_parallel};
-use super::place::{LAYERS, certificate_files};
+use super::place::certificate_files;
 use super::plan::{Action, Step};
 use super::stage::Stage;
 use super::traces::Traces;
@@ -34,7 +34,7 @@ pub(super) fn check(
             certificate(node, &observed.members[i], wishes)?;
         }
         if installed.contains(&i) {
-            files(node)?;
+            files(node, &observed.members[i], wishes)?;
         }
         Ok(())
     })?;
@@ -80,26 +80,35 @@ fn refused(node: &Node, judgement: &Judgement) -> Result<(), MigrateError> {
 }
 
 /// Nothing that is not ours stands where certificates and settings will be placed.
-fn files(node: &Node) -> Result<(), MigrateError> {
+fn files(node: &Node, sight: &Sight, wishes: Wishes) -> Result<(), MigrateError> {
     let traces = Traces::load(&*node.host)?;
-    let ours: BTreeSet<_> = traces.paths().collect();
-    let mut planned: BTreeMap<std::path::PathBuf, Option<Vec<u8>>> = BTreeMap::new();
-    for file in certificate_files(node, None) {
-        planned.insert(file.path, Some(file.bytes.into_owned()));
-    }
-    for name in LAYERS {
-        let layer = Layer { name, settings: super::stage::Settings::new() };
-        planned.insert(node.service.layer_file(&layer)?.path, None);
-    }
-    for (path, bytes) in planned {
-        if ours.contains(path.as_path()) {
+    let certificates = certificate_files(node, None).into_iter().map(|file| (file.path, Some(file.bytes)));
+    let settings = node.service.layer_files(&layers(node, sight, wishes, Stage::Tls)?)?;
+    let settings = settings.into_iter().map(|file| (file.path, None));
+    for (path, bytes) in certificates.chain(settings) {
+        if traces.holds(&path) {
             continue;
         }
         // A file that says the same already is as good as placed.
-        if node.host.read(&path)?.is_some_and(|image| bytes.is_none_or(|bytes| bytes != image.bytes)) {
+        if node.host.read(&path)?.is_some_and(|image| bytes.is_none_or(|bytes| *bytes != *image.bytes)) {
             let path = path.display().to_string();
             return Err(MigrateError::InTheWay { member: node.name.clone(), path });
         }
     }
     Ok(())
+}
+
+/// The layers that bring a member to a stage.
+///
+/// # Errors
+/// [`MigrateError::Url`]
+pub(super) fn layers(
+    node: &Node,
+    sight: &Sight,
+    wishes: Wishes,
+    stage: Stage,
+) -> Result<Vec<Layer>, MigrateError> {
+    let layers = sight.recipe(node, wishes).layers(stage);
+    let layers = layers.map_err(|source| MigrateError::Url { member: node.name.clone(), source })?;
+    Ok(layers.into_iter().map(|(name, settings)| Layer { name, settings }).collect())
 }

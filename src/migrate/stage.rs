@@ -22,6 +22,8 @@ pub const SECOND_PORT: u16 = 2378;
 pub enum Stage {
     /// As it was before this tool came.
     Plain,
+    /// HTTP as before, and on the loopback port: what a run that was killed between two files leaves on disk.
+    Loopback,
     /// Certificates in force; HTTP still served everywhere, https for clients beside it.
     Certs,
     /// https for clients and peers; http on the loopback port only.
@@ -32,12 +34,12 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 4] = [Self::Plain, Self::Certs, Self::Tls, Self::Sealed];
+    pub const ALL: [Self; 5] = [Self::Plain, Self::Loopback, Self::Certs, Self::Tls, Self::Sealed];
 
     /// What its peer listener and its peer URL speak.
     pub const fn peer_scheme(self) -> Scheme {
         match self {
-            Self::Plain | Self::Certs => Scheme::Http,
+            Self::Plain | Self::Loopback | Self::Certs => Scheme::Http,
             Self::Tls | Self::Sealed => Scheme::Https,
         }
     }
@@ -46,6 +48,7 @@ impl Stage {
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Plain => "plain HTTP",
+            Self::Loopback => "plain HTTP, on the loopback port too",
             Self::Certs => "certificates in force, HTTP still served",
             Self::Tls => "HTTPS, plain HTTP on the loopback port only",
             Self::Sealed => "HTTPS only",
@@ -114,10 +117,12 @@ impl Recipe<'_> {
     /// [`UrlError`] when a URL in the base is not well formed.
     pub fn layers(&self, stage: Stage) -> Result<Vec<(&'static str, Settings)>, UrlError> {
         let mut layers = Vec::new();
-        if stage >= Stage::Certs {
-            let plain = self.plain_client_urls()?;
+        let plain = self.plain_client_urls()?;
+        if stage >= Stage::Loopback {
             layers
                 .push(("25-insecure_localhost", one("listen-client-urls", &self.with_legacy(plain.clone()))));
+        }
+        if stage >= Stage::Certs {
             let mut certs = self.certificates();
             let mut both = plain.clone();
             both.extend(self.https_beside(&plain));
@@ -125,7 +130,7 @@ impl Recipe<'_> {
             layers.push(("30-certs", certs));
         }
         if stage >= Stage::Tls {
-            let https = secured(&self.plain_client_urls()?);
+            let https = secured(&plain);
             let listen = if stage == Stage::Sealed { https } else { self.with_legacy(https) };
             let mut tls = one("listen-client-urls", &listen);
             tls.extend(one("listen-peer-urls", &secured(&self.urls("listen-peer-urls")?)));

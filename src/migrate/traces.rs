@@ -19,10 +19,21 @@ use super::error::MigrateError;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Trace {
     path: PathBuf,
+    purpose: Purpose,
     before: Before,
     /// The SHA-256 of what was placed, in hexadecimal, and of what was placed before that: a run that is killed
     /// just before it replaces one with the other leaves the older. Empty for a directory.
     placed: Vec<String>,
+}
+
+/// What a path is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Purpose {
+    /// A certificate, a key, a CA.
+    Certificate,
+    /// etcd's settings.
+    Setting,
 }
 
 /// What stood at a path before.
@@ -66,24 +77,29 @@ impl<'a> Traces<'a> {
         self.traces.is_empty()
     }
 
-    /// The paths that were placed, in order.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.traces.iter().map(|trace| trace.path.as_path())
+    /// The paths that were placed, in order, and what for.
+    pub(super) fn paths(&self) -> impl DoubleEndedIterator<Item = (&Path, Purpose)> {
+        self.traces.iter().map(|trace| (trace.path.as_path(), trace.purpose))
+    }
+
+    /// Whether this tool placed something there.
+    pub(super) fn holds(&self, path: &Path) -> bool {
+        self.traces.iter().any(|trace| trace.path == path)
     }
 
     /// Makes a directory, and remembers that it was not there; one that is there is left as it is.
     ///
     /// # Errors
     /// [`MigrateError::Host`]
-    pub(super) fn make_dir(&mut self, path: &Path, meta: Meta) -> Result<(), MigrateError> {
+    pub(super) fn make_dir(&mut self, path: &Path, meta: Meta, purpose: Purpose) -> Result<(), MigrateError> {
         if self.host.stat(path)?.is_some() {
             return Ok(());
         }
         // Parents first, so that each has a trace of its own.
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            self.make_dir(parent, meta)?;
+            self.make_dir(parent, meta, purpose)?;
         }
-        self.remember(path, || Before::NoDirectory, String::new())?;
+        self.remember(path, purpose, || Before::NoDirectory, String::new())?;
         self.host.make_dir(path, meta)?;
         Ok(())
     }
@@ -92,7 +108,13 @@ impl<'a> Traces<'a> {
     ///
     /// # Errors
     /// [`MigrateError::Changed`] when what stands there is neither what was placed nor what was there before.
-    pub(super) fn place(&mut self, path: &Path, bytes: &[u8], meta: Meta) -> Result<(), MigrateError> {
+    pub(super) fn place(
+        &mut self,
+        path: &Path,
+        bytes: &[u8],
+        meta: Meta,
+        purpose: Purpose,
+    ) -> Result<(), MigrateError> {
         self.sweep(path)?;
         let now = self.host.read(path)?;
         if let Some(trace) = self.traces.iter().find(|trace| trace.path == path)
@@ -108,7 +130,7 @@ impl<'a> Traces<'a> {
         if now.as_ref().is_some_and(same) {
             return Ok(());
         }
-        self.remember(path, || Before::of(now.as_ref()), digest(bytes))?;
+        self.remember(path, purpose, || Before::of(now.as_ref()), digest(bytes))?;
         self.host.place(path, bytes, meta)?;
         Ok(())
     }
@@ -176,6 +198,7 @@ impl<'a> Traces<'a> {
     fn remember(
         &mut self,
         path: &Path,
+        purpose: Purpose,
         before: impl FnOnce() -> Before,
         placed: String,
     ) -> Result<(), MigrateError> {
@@ -186,7 +209,10 @@ impl<'a> Traces<'a> {
                 trace.placed.insert(0, placed);
                 trace.placed.truncate(2);
             }
-            None => self.traces.push(Trace { path: path.to_owned(), before: before(), placed: vec![placed] }),
+            None => {
+                let (path, before) = (path.to_owned(), before());
+                self.traces.push(Trace { path, purpose, before, placed: vec![placed] });
+            }
         }
         self.save()
     }
@@ -251,9 +277,9 @@ mod tests {
         files::create_new(&old, b"ETCD_NAME=a\n", Meta::mode(FileMode::new(0o640))).unwrap();
 
         let mut traces = Traces::load(&host).unwrap();
-        traces.place(&old, b"ETCD_NAME=b\n", Meta::mode(FileMode::PUBLIC)).unwrap();
-        traces.make_dir(new.parent().unwrap(), Meta::mode(FileMode::DIR)).unwrap();
-        traces.place(&new, b"a certificate", Meta::mode(FileMode::PUBLIC)).unwrap();
+        traces.place(&old, b"ETCD_NAME=b\n", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
+        traces.make_dir(new.parent().unwrap(), Meta::mode(FileMode::DIR), Purpose::Setting).unwrap();
+        traces.place(&new, b"a certificate", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
 
         // Another run, perhaps on another laptop.
         let mut traces = Traces::load(&host).unwrap();
@@ -271,10 +297,10 @@ mod tests {
         let host = host(dir.path());
         let path = dir.path().join("30-certs.env");
         let mut traces = Traces::load(&host).unwrap();
-        traces.place(&path, b"ours", Meta::mode(FileMode::PUBLIC)).unwrap();
+        traces.place(&path, b"ours", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
         files::replace(&path, b"theirs", Meta::mode(FileMode::PUBLIC)).unwrap();
         for refused in [
-            traces.place(&path, b"ours again", Meta::mode(FileMode::PUBLIC)),
+            traces.place(&path, b"ours again", Meta::mode(FileMode::PUBLIC), Purpose::Setting),
             traces.put_back(&path),
             traces.put_all_back(),
         ] {
@@ -295,7 +321,9 @@ mod tests {
         for undo in [false, true] {
             leave(".server1-key.pem.4711-0.tmp");
             match undo {
-                false => traces.place(&key, b"a key", Meta::mode(FileMode::SECRET)).unwrap(),
+                false => {
+                    traces.place(&key, b"a key", Meta::mode(FileMode::SECRET), Purpose::Certificate).unwrap()
+                }
                 true => traces.put_all_back().unwrap(),
             }
             assert!(!dir.path().join(".server1-key.pem.4711-0.tmp").exists());
@@ -310,10 +338,10 @@ mod tests {
             let host = host(dir.path());
             let path = dir.path().join("40-tls.env");
             let mut killed = Traces::load(&host).unwrap();
-            killed.remember(&path, || Before::Absent, digest(b"ours")).unwrap();
+            killed.remember(&path, Purpose::Setting, || Before::Absent, digest(b"ours")).unwrap();
             let mut traces = Traces::load(&host).unwrap();
             if finish {
-                traces.place(&path, b"ours", Meta::mode(FileMode::PUBLIC)).unwrap();
+                traces.place(&path, b"ours", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
             }
             traces.put_all_back().unwrap();
             assert!(!path.exists());

@@ -258,12 +258,6 @@ impl Service for SystemdService {
         self.definition()?.without_ours().etcd().map_err(|error| self.unit_error(&error))
     }
 
-    fn layer_file(&self, layer: &Layer) -> Result<LayerFile, HostError> {
-        // The drop-in is the last of a layer's files.
-        let files = self.layer_files(std::slice::from_ref(layer))?;
-        files.into_iter().last().ok_or_else(|| self.wrong("a layer without a file"))
-    }
-
     fn layer_files(&self, layers: &[Layer]) -> Result<Vec<LayerFile>, HostError> {
         let base = self.definition()?.without_ours();
         let config_file = self.config_file(&base)?;

@@ -345,11 +345,15 @@ impl<'a> Domains<'a> {
             return None;
         }
         // An excluded name excludes the wildcard that would cover it.
-        let parent = |domain: &str| domain.find('.').map(|dot| domain[dot..].to_ascii_lowercase());
         let wanted = parent(name)?;
         let hit = self.sorted.iter().rev().find(|domain| parent(domain).as_ref() == Some(&wanted))?;
         Some(hit.to_ascii_lowercase())
     }
+}
+
+/// What stands behind a name's first label, with its dot.
+fn parent(domain: &str) -> Option<String> {
+    domain.find('.').map(|dot| domain[dot..].to_ascii_lowercase())
 }
 
 /// Sorts, and drops what the one before covers.
@@ -403,7 +407,7 @@ pub(super) fn check_below(
         for mail in mailboxes(san, go)? {
             let text = format!("{}@{}", mail.local, mail.domain);
             let trees = (&constraints.permitted.emails, &constraints.excluded.emails);
-            each(&mut count, "email address", &text, trees, |constraint| {
+            each(&mut count, "email address", &text, trees, |constraint, _| {
                 mail_matches(&mail, constraint, go)
             })?;
         }
@@ -412,17 +416,24 @@ pub(super) fn check_below(
                 return Err(Violation::Name(format!("x509: cannot parse dnsName {name:?}")));
             }
             let trees = (&constraints.permitted.dns, &constraints.excluded.dns);
-            each(&mut count, "DNS name", name, trees, |constraint| Ok(domain_matches(name, constraint)))?;
+            let wildcard = go.excludes_wildcards();
+            each(&mut count, "DNS name", name, trees, |constraint, excluded| {
+                let over =
+                    wildcard && excluded && parent(name).is_some() && parent(name) == parent(constraint);
+                Ok(domain_matches(name, constraint) || (over && name.starts_with('*')))
+            })?;
         }
         for uri in &san.uris {
             let trees = (&constraints.permitted.uris, &constraints.excluded.uris);
-            each(&mut count, "URI", uri.text, trees, |constraint| {
+            each(&mut count, "URI", uri.text, trees, |constraint, _| {
                 Ok(domain_matches(&uri.constrained_host()?, constraint))
             })?;
         }
         for ip in &san.ips {
             let trees = (&constraints.permitted.ips, &constraints.excluded.ips);
-            each(&mut count, "IP address", &ip.to_string(), trees, |range| Ok(range.contains(&octets(*ip))))?;
+            each(&mut count, "IP address", &ip.to_string(), trees, |range, _| {
+                Ok(range.contains(&octets(*ip)))
+            })?;
         }
     }
     Ok(())
@@ -434,14 +445,14 @@ fn each<T: ToString>(
     kind: &str,
     name: &str,
     (permitted, excluded): (&Vec<T>, &Vec<T>),
-    matches: impl Fn(&T) -> Result<bool, String>,
+    matches: impl Fn(&T, bool) -> Result<bool, String>,
 ) -> Result<(), Violation> {
     *count += excluded.len();
     if *count > MAX_COMPARISONS {
         return Err(Violation::TooMany);
     }
     for constraint in excluded {
-        if matches(constraint).map_err(Violation::Name)? {
+        if matches(constraint, true).map_err(Violation::Name)? {
             let constraint = constraint.to_string();
             let text = format!("{kind} {name:?} is excluded by constraint {constraint:?}");
             return Err(Violation::Name(text));
@@ -452,7 +463,7 @@ fn each<T: ToString>(
         return Err(Violation::TooMany);
     }
     for constraint in permitted {
-        if matches(constraint).map_err(Violation::Name)? {
+        if matches(constraint, false).map_err(Violation::Name)? {
             return Ok(());
         }
     }

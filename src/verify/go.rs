@@ -39,6 +39,13 @@ impl GoVersion {
         Self { minor, patch }
     }
 
+    /// Whether an excluded name excludes the wildcard over it: 1.26, and the fixes of CVE-2025-61727 before it.
+    pub(crate) fn excludes_wildcards(self) -> bool {
+        self >= Self::CHAIN_CONSTRAINTS
+            || (self.minor == 25 && self.patch >= 5)
+            || (self.minor == 24 && self.patch >= 11)
+    }
+
     /// The Go that the upstream release of this etcd was built with. Distributions differ: `etcd --version`
     /// prints theirs. An unknown patch release takes that of the nearest one before it.
     pub fn of_etcd(version: &str) -> Result<Self, UnknownVersion> {

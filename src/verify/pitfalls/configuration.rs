@@ -28,6 +28,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
             "client certificate authentication failed",
             "CommonName authentication failed",
             "AllowedCN and AllowedHostname are mutually exclusive",
+            "AllowedCNs and AllowedHostnames are mutually exclusive",
             "are mutually exclusive (cn=",
         ],
         cause: "--peer-cert-allowed-cn, --peer-cert-allowed-hostname and their client twins let only that name in. Both \
@@ -66,6 +67,9 @@ pub(super) const FAMILY: &[Pitfall] = &[
             "is HTTP while peer key/cert files are presented",
             "is HTTP while client cert auth (--client-cert-auth) is enabled. Ignored client cert auth for this url.",
             "scheme is HTTP while --client-cert-auth is enabled; ignoring client cert auth for this URL",
+            "scheme is http or unix while key and cert files are present; ignoring key and cert files",
+            "scheme is http or unix while peer key and cert files are present; ignoring peer key and cert files",
+            "scheme is http or unix while --client-cert-auth is enabled; ignoring client cert auth for this URL",
         ],
         cause: "Whether TLS is spoken is decided by the URL alone. An http listener ignores the certificates and \
             --client-cert-auth: whoever reaches it is let in.",

@@ -1,0 +1,302 @@
+//! The one ssh connection to a host, that everything goes through.
+//!
+//! It is ssh's own master connection, with a session that waits for its input to end: when this process ends, however it
+//! ends, so do the session, the connection and all that runs over it. The user's configuration is in force; only what
+//! would ask, forward or run something beside our back is switched off.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use super::error::{SshError, SshTrouble, telling};
+use super::quote::line;
+use super::runtime::RuntimeDir;
+use crate::host::RunOutput;
+use crate::host::command::{self, Reaped, RunError};
+
+/// How ssh reaches hosts.
+#[derive(Debug, Clone, Default)]
+pub struct SshOptions {
+    /// Another configuration file than the user's own (`ssh -F`).
+    pub config: Option<PathBuf>,
+    /// Become root by sudo where we are not.
+    pub become_root: bool,
+}
+
+/// How long the connection may take to stand, logins and jump hosts included.
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// Before the first line of what a host sends us there may be what its shells print at login: this ends it.
+const MARK: &str = "etcd-pki: from here on";
+
+/// A server allows ten sessions on a connection unless told otherwise; two are held all the time.
+const SESSIONS: usize = 6;
+
+/// What is kept of what the connection says on standard error.
+const SAID: usize = 20;
+
+/// Where and how to connect.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// The inventory's name.
+    pub(super) name: String,
+    /// `[user@]host`, as ssh takes it.
+    pub(super) destination: String,
+    pub(super) options: SshOptions,
+}
+
+/// A connection that stands.
+pub(super) struct Connection {
+    route: Arc<Route>,
+    child: Mutex<Reaped>,
+    socket: PathBuf,
+    said: Arc<Mutex<VecDeque<(Instant, String)>>>,
+    /// What becomes root there.
+    sudo: bool,
+    sessions: (Mutex<usize>, Condvar),
+    _dir: Arc<RuntimeDir>,
+}
+
+impl Route {
+    /// An ssh command to the destination, before the destination.
+    fn ssh(&self) -> Command {
+        let mut ssh = command::command("ssh");
+        if let Some(config) = &self.options.config {
+            ssh.arg("-F").arg(config);
+        }
+        // No terminal, no agent and no X there; nothing of the user's configuration that forwards or runs something.
+        ssh.args(["-T", "-a", "-x"]);
+        for option in [
+            "BatchMode=yes",
+            "ClearAllForwardings=yes",
+            "ConnectTimeout=15",
+            "ControlPersist=no",
+            "PermitLocalCommand=no",
+            "RemoteCommand=none",
+            "ServerAliveInterval=5",
+            "ServerAliveCountMax=3",
+        ] {
+            ssh.args(["-o", option]);
+        }
+        // In a language that is understood here.
+        ssh.env("LC_ALL", "C");
+        ssh
+    }
+
+    fn error(&self, kind: SshTrouble, said: impl Into<String>) -> SshError {
+        SshError { host: self.name.clone(), destination: self.destination.clone(), kind, said: said.into() }
+    }
+}
+
+impl Connection {
+    /// Connects, and looks whether we are root there or can be.
+    pub(super) fn open(route: &Arc<Route>, dir: &Arc<RuntimeDir>, number: usize) -> Result<Self, SshError> {
+        let socket = dir.socket(number);
+        let mut ssh = route.ssh();
+        ssh.args(["-o", "ControlMaster=yes", "-o"]).arg(control_path(&socket));
+        // The words are all our own: who we are, whether sudo does without a question, then nothing until our end.
+        let script = format!(
+            "echo '{MARK}'; id -u; sudo -n true >/dev/null 2>&1 && echo sudo || echo no; exec cat >/dev/null"
+        );
+        ssh.arg("--").arg(&route.destination).arg(line(&["sh", "-c", &script]));
+        ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child =
+            Reaped::spawn(ssh).map_err(|error| route.error(SshTrouble::NoSsh, error.to_string()))?;
+        let said = Arc::new(Mutex::new(VecDeque::new()));
+        listen(child.child(), &said);
+        let lines = first_lines(child.child());
+        let uid = lines.recv_timeout(CONNECT).and_then(|uid| Ok((uid, lines.recv_timeout(CONNECT)?)));
+        let Ok((uid, sudo)) = uid else {
+            // What it said may still be on its way.
+            child.wait_for(Duration::from_millis(500));
+            std::thread::sleep(Duration::from_millis(20));
+            let said: Vec<String> = lock(&said).iter().map(|(_, line)| line.clone()).collect();
+            return Err(SshError::from_stderr(&route.name, &route.destination, &said.join("\n")));
+        };
+        let sudo = match (uid.as_str(), route.options.become_root, sudo.as_str()) {
+            ("0", ..) => false,
+            (_, true, "sudo") => true,
+            (_, true, _) => return Err(route.error(SshTrouble::NoSudo, "")),
+            (_, false, _) => return Err(route.error(SshTrouble::NotRoot, "")),
+        };
+        Ok(Self {
+            route: Arc::clone(route),
+            child: Mutex::new(child),
+            socket,
+            said,
+            sudo,
+            sessions: (Mutex::new(0), Condvar::new()),
+            _dir: Arc::clone(dir),
+        })
+    }
+
+    /// Whether it still stands.
+    pub(super) fn stands(&self) -> bool {
+        !lock(&self.child).has_ended()
+    }
+
+    /// The control socket.
+    pub(super) fn socket(&self) -> &std::path::Path {
+        &self.socket
+    }
+
+    /// What the connection itself has said since then: why a forwarding was refused, for one.
+    pub(super) fn said_since(&self, since: Instant) -> String {
+        let lines = lock(&self.said);
+        lines
+            .iter()
+            .filter(|(at, _)| *at >= since)
+            .map(|(_, line)| line.as_str())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// An ssh command that runs these words there as root. What they print begins with a line that [`after_mark`] takes
+    /// away.
+    pub(super) fn command(&self, words: &[&str]) -> Command {
+        let mut ssh = self.route.ssh();
+        ssh.args(["-o", "ControlMaster=no", "-o"]).arg(control_path(&self.socket));
+        // Should the connection have gone, ssh would make one of its own: not past us.
+        ssh.args(["-o", "ProxyCommand=false", "-o", "ProxyJump=none"]);
+        let marked = ["sh", "-c", "printf '%s\\n' \"$0\"; exec \"$@\"", MARK];
+        let sudo: &[&str] = if self.sudo { &["sudo", "-n", "--"] } else { &[] };
+        ssh.arg("--").arg(&self.route.destination).arg(line(&[sudo, &marked, words].concat()));
+        ssh
+    }
+
+    /// Runs words there as root, with `input` as their standard input.
+    pub(super) fn run(
+        &self,
+        words: &[&str],
+        input: &[u8],
+        deadline: Duration,
+    ) -> Result<RunOutput, SshError> {
+        let _session = self.session();
+        let output = match command::run(self.command(words), input, deadline) {
+            Ok(output) => output,
+            Err(RunError::Start(error)) => {
+                return Err(self.route.error(SshTrouble::NoSsh, error.to_string()));
+            }
+            Err(error) => return Err(self.route.error(SshTrouble::Other, error.to_string())),
+        };
+        match after_mark(&output.stdout) {
+            Some(stdout) if output.status != Some(255) => Ok(RunOutput { stdout: stdout.to_vec(), ..output }),
+            _ => {
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                let said = match telling(&stderr) {
+                    said if said.is_empty() => "the connection has gone".to_owned(),
+                    said => said,
+                };
+                Err(self.route.error(SshTrouble::Other, said))
+            }
+        }
+    }
+
+    /// One of the sessions that may run at once.
+    fn session(&self) -> impl Drop + '_ {
+        struct Session<'a>(&'a (Mutex<usize>, Condvar));
+        impl Drop for Session<'_> {
+            fn drop(&mut self) {
+                *lock(&self.0.0) -= 1;
+                self.0.1.notify_one();
+            }
+        }
+        let (count, freed) = &self.sessions;
+        let mut count = lock(count);
+        while *count >= SESSIONS {
+            count = freed.wait(count).unwrap_or_else(PoisonError::into_inner);
+        }
+        *count += 1;
+        Session(&self.sessions)
+    }
+}
+
+/// ssh would expand a percent sign.
+fn control_path(socket: &std::path::Path) -> String {
+    format!("ControlPath={}", socket.display().to_string().replace('%', "%%"))
+}
+
+/// What a host printed behind the mark.
+pub(super) fn after_mark(stdout: &[u8]) -> Option<&[u8]> {
+    let mark = MARK.as_bytes();
+    let at = stdout.windows(mark.len() + 1).position(|window| window.strip_suffix(b"\n") == Some(mark))?;
+    stdout.get(at + mark.len() + 1..)
+}
+
+/// Reads lines up to and with the mark from a stream.
+pub(super) fn skip_to_mark(from: &mut impl BufRead) -> std::io::Result<()> {
+    const MOST: usize = 1000;
+    for _ in 0..MOST {
+        let mut text = Vec::new();
+        if from.by_ref().take(64 << 10).read_until(b'\n', &mut text)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if text.strip_suffix(b"\n").is_some_and(|text| text.ends_with(MARK.as_bytes())) {
+            return Ok(());
+        }
+    }
+    Err(std::io::ErrorKind::InvalidData.into())
+}
+
+/// The lines behind the mark, as they come.
+fn first_lines(child: &mut Child) -> mpsc::Receiver<String> {
+    let (send, lines) = mpsc::channel();
+    if let Some(stdout) = child.stdout.take() {
+        std::thread::spawn(move || {
+            let mut stdout = BufReader::new(stdout);
+            if skip_to_mark(&mut stdout).is_err() {
+                return;
+            }
+            for text in stdout.take(64 << 10).lines().map_while(Result::ok) {
+                if send.send(text).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    lines
+}
+
+/// Keeps the last lines that the connection says on standard error.
+fn listen(child: &mut Child, said: &Arc<Mutex<VecDeque<(Instant, String)>>>) {
+    let Some(stderr) = child.stderr.take() else { return };
+    let said = Arc::clone(said);
+    std::thread::spawn(move || {
+        let mut stderr = BufReader::new(stderr);
+        let mut text = Vec::new();
+        while stderr.by_ref().take(4 << 10).read_until(b'\n', &mut text).is_ok_and(|read| read > 0) {
+            let mut said = lock(&said);
+            said.push_back((Instant::now(), String::from_utf8_lossy(&text).trim_end().to_owned()));
+            if said.len() > SAID {
+                said.pop_front();
+            }
+            drop(said);
+            text.clear();
+        }
+    });
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_login_shells_print_is_no_part_of_an_answer() {
+        let noisy = format!("Welcome!\n\x1b[1m{MARK}\nanswer\0\n{MARK}\n");
+        let answer = format!("answer\0\n{MARK}\n");
+        assert_eq!(after_mark(noisy.as_bytes()), Some(answer.as_bytes()));
+        assert_eq!(after_mark(b"nothing of ours"), None);
+        assert_eq!(after_mark(format!("{MARK}\n").as_bytes()), Some(&b""[..]));
+        let mut stream = noisy.as_bytes();
+        skip_to_mark(&mut stream).unwrap();
+        assert_eq!(stream, answer.as_bytes());
+        assert!(skip_to_mark(&mut &b"nothing of ours\n"[..]).is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! Why a host could not be had over ssh, and what to do about it.
+
+/// Why a host could not be had over ssh.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{host}: {kind}{}", if said.is_empty() { String::new() } else { format!(": {said}") })]
+pub struct SshError {
+    /// The inventory's name.
+    pub host: String,
+    /// Where ssh was sent.
+    pub destination: String,
+    /// What kind of trouble.
+    pub kind: SshTrouble,
+    /// What ssh, or the host, said.
+    pub said: String,
+}
+
+/// The kinds of trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SshTrouble {
+    /// Its key is another than the one on record.
+    #[error("its host key is not the one on record")]
+    ChangedHostKey,
+    /// We are not let in.
+    #[error("ssh is not let in")]
+    Denied,
+    /// We are neither root there nor allowed to become it.
+    #[error("not root there, and sudo does not help")]
+    NoSudo,
+    /// We are not root there, and nobody said to become it.
+    #[error("not root there")]
+    NotRoot,
+    /// There is no `ssh` here.
+    #[error("ssh cannot be run")]
+    NoSsh,
+    /// Its key is not on record.
+    #[error("its host key is not known here")]
+    UnknownHostKey,
+    /// It does not answer.
+    #[error("ssh cannot reach it")]
+    Unreachable,
+    /// Something else.
+    #[error("ssh")]
+    Other,
+}
+
+impl SshError {
+    /// What to do.
+    pub fn hint(&self) -> String {
+        let to = &self.destination;
+        match self.kind {
+            SshTrouble::ChangedHostKey => {
+                "find out why before anything else; if the host was installed anew: ssh-keygen -R, then ssh there once".into()
+            }
+            SshTrouble::Denied => format!(
+                "`ssh {to}` must work without a question: load the key into the agent, or name it (and the user) in ~/.ssh/config"
+            ),
+            SshTrouble::NoSudo => "allow it in sudoers without a password (NOPASSWD), or log in as root".into(),
+            SshTrouble::NotRoot => "pass --become to use sudo there, or log in as root".into(),
+            SshTrouble::NoSsh => "install OpenSSH's client".into(),
+            SshTrouble::UnknownHostKey => {
+                format!("`ssh {to}` once and compare the fingerprint, or add what `ssh-keyscan` prints to known_hosts after comparing it")
+            }
+            SshTrouble::Unreachable => format!("try `ssh -v {to}`; names and jump hosts come from ~/.ssh/config"),
+            SshTrouble::Other => format!("try `ssh -v {to}`"),
+        }
+    }
+
+    /// A stable word for scripts.
+    pub const fn code(&self) -> &'static str {
+        match self.kind {
+            SshTrouble::ChangedHostKey => "host-key-changed",
+            SshTrouble::Denied => "ssh-denied",
+            SshTrouble::NoSudo => "no-sudo",
+            SshTrouble::NotRoot => "not-root",
+            SshTrouble::NoSsh => "no-ssh",
+            SshTrouble::UnknownHostKey => "unknown-host-key",
+            SshTrouble::Unreachable => "unreachable",
+            SshTrouble::Other => "ssh",
+        }
+    }
+
+    /// What ssh means by what it says on standard error (OpenSSH 7 to 10).
+    pub(super) fn from_stderr(host: &str, destination: &str, stderr: &str) -> Self {
+        let has = |text: &str| stderr.contains(text);
+        let kind =
+            if has("REMOTE HOST IDENTIFICATION HAS CHANGED") || has("Host key for") && has("has changed") {
+                SshTrouble::ChangedHostKey
+            } else if has("Host key verification failed") || has("host key is known for") {
+                SshTrouble::UnknownHostKey
+            } else if has("Permission denied") || has("Too many authentication failures") {
+                SshTrouble::Denied
+            } else if [
+                "Could not resolve",
+                "Connection refused",
+                "timed out",
+                "No route to host",
+                "Network is unreachable",
+            ]
+            .iter()
+            .any(|text| has(text))
+            {
+                SshTrouble::Unreachable
+            } else {
+                SshTrouble::Other
+            };
+        Self { host: host.to_owned(), destination: destination.to_owned(), kind, said: telling(stderr) }
+    }
+}
+
+/// The last line that says something: ssh's banners come first, decoration is left out.
+pub(super) fn telling(stderr: &str) -> String {
+    let lines = stderr.lines().map(str::trim);
+    let mut telling = lines.filter(|line| !line.is_empty() && !line.starts_with('@'));
+    telling.next_back().map(printable).unwrap_or_default()
+}
+
+/// A host's words, without what a terminal would take for a command.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ssh_says_is_understood() {
+        for (said, kind) in [
+            (
+                "No ED25519 host key is known for 172.16.0.101 and you have requested strict checking.\r\nHost key verification failed.\r\n",
+                SshTrouble::UnknownHostKey,
+            ),
+            ("Host key verification failed.", SshTrouble::UnknownHostKey),
+            (
+                "@@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
+                SshTrouble::ChangedHostKey,
+            ),
+            ("root@172.16.0.101: Permission denied (publickey).", SshTrouble::Denied),
+            ("ssh: connect to host 172.16.0.9 port 22: No route to host", SshTrouble::Unreachable),
+            ("ssh: Could not resolve hostname server9: Name or service not known", SshTrouble::Unreachable),
+            ("kex_exchange_identification: read: Connection reset by peer", SshTrouble::Other),
+        ] {
+            assert_eq!(SshError::from_stderr("a", "root@a", said).kind, kind, "{said}");
+        }
+        let error =
+            SshError::from_stderr("a", "root@a", "Banner\n\x1b[2Jroot@a: Permission denied (publickey).\r\n");
+        assert_eq!(error.to_string(), "a: ssh is not let in:  [2Jroot@a: Permission denied (publickey).");
+    }
+}

@@ -1,0 +1,79 @@
+//! The lock on a host: a process there that holds it for as long as it hears from us.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ChildStdin, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::connection::{Connection, skip_to_mark};
+use super::error::printable;
+use super::scripts;
+use crate::host::command::Reaped;
+
+/// How often the holder hears from us; it gives up after [`scripts::LOCK_SILENCE`] seconds.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// How long the answer may take: a lock whose holder died a moment ago is waited for.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// A held lock.
+pub(super) struct Held {
+    child: Reaped,
+    /// Dropping it ends the beat, and with it the holder's input.
+    beat: Option<mpsc::Sender<()>>,
+}
+
+/// Why it was not had.
+pub(super) enum Refused {
+    /// By whom it is held.
+    Held(String),
+    Trouble(String),
+}
+
+impl Held {
+    pub(super) fn take(connection: &Connection, dir: &str, who: &str) -> Result<Self, Refused> {
+        let trouble = |what: &dyn ToString| Refused::Trouble(what.to_string());
+        let silence = scripts::LOCK_SILENCE.to_string();
+        let mut ssh = connection.command(&["sh", "-c", scripts::LOCK, "sh", dir, who, &silence]);
+        ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = Reaped::spawn(ssh).map_err(|error| trouble(&error))?;
+        let (Some(stdin), Some(stdout)) = (child.child().stdin.take(), child.child().stdout.take()) else {
+            return Err(trouble(&"no pipe to ssh"));
+        };
+        let (send, answers) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut stdout = BufReader::new(stdout);
+            let mut answer = String::new();
+            if skip_to_mark(&mut stdout).is_ok() && stdout.read_line(&mut answer).is_ok() {
+                let _ = send.send(answer);
+            }
+        });
+        let answer = answers.recv_timeout(ANSWER).unwrap_or_default();
+        match answer.trim_end().split_once(' ') {
+            Some(("held", _)) => Ok(Self { child, beat: Some(start_beat(stdin)) }),
+            Some(("by", holder)) => Err(Refused::Held(printable(holder))),
+            Some(("no", what)) => Err(Refused::Trouble(printable(&format!("no {what}")))),
+            _ => Err(trouble(&"its lock cannot be taken: no answer")),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.beat.take());
+        // With its input at the end the holder ends by itself; it is not left behind if it does not.
+        self.child.wait_for(Duration::from_secs(2));
+    }
+}
+
+fn start_beat(mut stdin: ChildStdin) -> mpsc::Sender<()> {
+    let (beat, ended) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        while let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(BEAT) {
+            if stdin.write_all(b".").and_then(|()| stdin.flush()).is_err() {
+                return;
+            }
+        }
+    });
+    beat
+}

@@ -5,7 +5,8 @@ use std::path::Path;
 use ::time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::authority::{Authority, CaCertificate};
+use super::authority::Authority;
+use super::certificate::CaCertificate;
 use super::init::{MadeCa, begin, describe, finish, recovered};
 use super::ledger::Event;
 use super::pending::NewFile;

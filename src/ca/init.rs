@@ -7,8 +7,10 @@ use rcgen::{
 };
 use zeroize::Zeroizing;
 
-use super::authority::{Authority, BACKDATE, CaCertificate, Serial, crypto, dn_value, key_id};
+use super::authority::{Authority, BACKDATE};
+use super::certificate::CaCertificate;
 use super::constraints::Cidr;
+use super::encode::{Serial, crypto, dn_value, key_id};
 use super::issue::fingerprint;
 use super::ledger::{Entry, Event};
 use super::pending::{Change, NewFile};

@@ -10,8 +10,8 @@ use x509_parser::prelude::*;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::authority::{Serial, key_id};
 use super::constraints::Constraints;
+use super::encode::{Serial, key_id};
 use super::issue::fingerprint;
 use super::key::KeyError;
 use super::pem::{self, Block};

@@ -7,7 +7,8 @@ use serde::Serialize;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
-use super::authority::{Authority, Leaf, Serial, Validity};
+use super::authority::{Authority, Leaf, Validity};
+use super::encode::Serial;
 use super::ledger::{Entry, Event};
 use super::name::without_repeats;
 use super::pending::{Change, NewFile};

@@ -6,8 +6,10 @@
 
 pub mod authority;
 pub mod catalogue;
+pub mod certificate;
 pub mod constraints;
 mod der;
+pub mod encode;
 pub mod error;
 pub mod export;
 pub mod fleet;

@@ -7,7 +7,8 @@ use rcgen::CertificateParams;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::*;
 
-use super::authority::{Authority, crypto, san_type, subject_of};
+use super::authority::Authority;
+use super::encode::{crypto, san_type, subject_of};
 use super::inspect::{self, Item};
 use super::issue::{KeyPlan, Planned, PublicKey, Request};
 use super::name::without_repeats;

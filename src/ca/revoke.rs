@@ -5,7 +5,8 @@ use rcgen::{
     CertificateRevocationListParams, KeyIdMethod, RevocationReason, RevokedCertParams, SerialNumber,
 };
 
-use super::authority::{Authority, crypto};
+use super::authority::Authority;
+use super::encode::crypto;
 use super::ledger::{Entry, Event, Ledger};
 use super::store::{Store, Writer, first_certificate};
 use super::{CaError, CertName, der, inspect, pem};

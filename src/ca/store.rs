@@ -6,7 +6,8 @@ use std::time::Duration;
 use ::time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::authority::{Authority, CaCertificate};
+use super::authority::Authority;
+use super::certificate::CaCertificate;
 use super::key::{KeyError, Passphrase};
 use super::ledger::{LEDGER_FILE, Ledger, LedgerWriter};
 use super::pending::Pending;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
 mod etcd_support;
+mod support;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -180,7 +181,7 @@ fn booted() -> Option<Arc<Booted>> {
     match (debian_root(), command("systemd-nspawn").arg("--version").output()) {
         (Some(root), Ok(_)) if is_root => Some(Arc::new(Booted::boot(&root))),
         _ => {
-            println!("SKIPPED: not root, no systemd-nspawn, or no Debian root from the lab");
+            support::skipped("not root, no systemd-nspawn, or no Debian root: `tests/lab/lab root` makes one");
             None
         }
     }

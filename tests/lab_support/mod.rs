@@ -81,7 +81,9 @@ impl Lab {
         };
         let dir = PathBuf::from(dir);
         let home = tempfile::tempdir().unwrap();
-        Some(Self { name, dir, home, hosts: 3, version: version.to_owned(), process })
+        let hosts =
+            more.iter().position(|&word| word == "--hosts").map_or(3, |at| more[at + 1].parse().unwrap());
+        Some(Self { name, dir, home, hosts, version: version.to_owned(), process })
     }
 
     pub fn address(&self, host: u8) -> Ipv4Addr {

@@ -30,7 +30,7 @@ pub(super) fn nodes(context: &Context, cluster: &ClusterArgs) -> Result<Vec<Node
         become_root: cluster.become_root || inventory.cluster.become_root,
     };
     let reach = &|member| {
-        let (host, service) = reach(&inventory, member, &options)?;
+        let (host, service) = reach(context, &inventory, member, &options)?;
         node(&inventory, member, &store, host, service)
     };
     std::thread::scope(|scope| {
@@ -42,6 +42,7 @@ pub(super) fn nodes(context: &Context, cluster: &ClusterArgs) -> Result<Vec<Node
 
 /// A member's machine, and the unit that runs etcd there.
 fn reach(
+    context: &Context,
     inventory: &Inventory,
     member: &Member,
     options: &SshOptions,
@@ -62,6 +63,10 @@ fn reach(
     };
     let host = Ssh::connect(&member.name, destination, options.clone())
         .map_err(|error| Failure::no(error.code(), error.to_string()).hint(error.hint()))?;
+    if host.dials_by_shell() {
+        let what = "its sshd forwards no connections; etcd is reached through a shell there instead";
+        context.out.warning(format_args!("{}: {what}", member.name));
+    }
     let host: Arc<dyn Host> = Arc::new(host);
     let unit = member.unit.as_deref().or(inventory.cluster.unit.as_deref());
     let service = SystemdService::find(Arc::clone(&host), unit).map_err(|error| {

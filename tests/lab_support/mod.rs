@@ -15,8 +15,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use etcd_pki::etcd::client::{Client, Endpoint};
 use etcd_pki::etcd::{PeerUrl, Scheme, Tls};
@@ -56,8 +56,9 @@ impl Lab {
     /// A lab alone.
     pub fn bare(version: &str, layout: &str, more: &[&str]) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        if let Some(why) = cannot() {
-            skipped(&why);
+        static CANNOT: OnceLock<Option<String>> = OnceLock::new();
+        if let Some(why) = CANNOT.get_or_init(cannot) {
+            skipped(why);
             return None;
         }
         let name = format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));

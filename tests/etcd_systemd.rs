@@ -181,7 +181,9 @@ fn booted() -> Option<Arc<Booted>> {
     match (debian_root(), command("systemd-nspawn").arg("--version").output()) {
         (Some(root), Ok(_)) if is_root => Some(Arc::new(Booted::boot(&root))),
         _ => {
-            support::skipped("not root, no systemd-nspawn, or no Debian root: `tests/lab/lab root` makes one");
+            support::skipped(
+                "not root, no systemd-nspawn, or no Debian root: `tests/lab/lab root` makes one",
+            );
             None
         }
     }

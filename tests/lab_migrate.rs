@@ -97,14 +97,15 @@ fn cell(version: &str, layout: &str, unit: &str, seal: bool) {
         let figures = finish(&lab, load, Scheme::Http);
         println!(
             "cell {layout} × etcd {version}: {} writes, {} failed, {} lost, {} missed; longest gap {} ms there, {} ms in \
-             all, {} ms at a bare restart",
+             all, {} ms at a bare restart; slowest write {} ms",
             figures.writes,
             figures.failed,
             figures.lost,
             figures.missed,
             there.longest_gap_ms,
             figures.longest_gap_ms,
-            bare.longest_gap_ms
+            bare.longest_gap_ms,
+            figures.slowest_ms
         );
         assert_eq!((figures.failed, figures.lost, figures.missed), (0, 0, 0));
         for at in lab.addresses() {

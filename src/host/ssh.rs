@@ -85,6 +85,8 @@ impl Ssh {
         let shared = Shared { route, dir, state: Mutex::default(), no_forwarding: AtomicBool::new(false) };
         let host = Self { name, shared: Arc::new(shared) };
         host.shared.connection()?;
+        // Whether it forwards connections is known before anything depends on it; nobody listens on this port.
+        let _ = host.forward(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), PATIENCE);
         Ok(host)
     }
 

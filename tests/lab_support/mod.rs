@@ -15,8 +15,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use etcd_pki::etcd::client::{Client, Endpoint};
 use etcd_pki::etcd::{PeerUrl, Scheme, Tls};
@@ -56,8 +56,16 @@ impl Lab {
     /// A lab alone.
     pub fn bare(version: &str, layout: &str, more: &[&str]) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        if let Some(why) = cannot() {
-            skipped(&why);
+        static CANNOT: OnceLock<Option<String>> = OnceLock::new();
+        if !all() {
+            let test = std::thread::current().name().unwrap_or("a test").to_owned();
+            println!(
+                "{test} in the lab, etcd {version} configured as {layout}: not run (make test-all runs it)"
+            );
+            return None;
+        }
+        if let Some(why) = CANNOT.get_or_init(cannot) {
+            skipped(why);
             return None;
         }
         let name = format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -81,7 +89,9 @@ impl Lab {
         };
         let dir = PathBuf::from(dir);
         let home = tempfile::tempdir().unwrap();
-        Some(Self { name, dir, home, hosts: 3, version: version.to_owned(), process })
+        let hosts =
+            more.iter().position(|&word| word == "--hosts").map_or(3, |at| more[at + 1].parse().unwrap());
+        Some(Self { name, dir, home, hosts, version: version.to_owned(), process })
     }
 
     pub fn address(&self, host: u8) -> Ipv4Addr {

@@ -30,7 +30,7 @@ pub(super) fn nodes(context: &Context, cluster: &ClusterArgs) -> Result<Vec<Node
         become_root: cluster.become_root || inventory.cluster.become_root,
     };
     let reach = &|member| {
-        let (host, service) = reach(&inventory, member, &options)?;
+        let (host, service) = reach(context, &inventory, member, &options)?;
         node(&inventory, member, &store, host, service)
     };
     std::thread::scope(|scope| {
@@ -44,7 +44,12 @@ pub(super) fn nodes(context: &Context, cluster: &ClusterArgs) -> Result<Vec<Node
 type Reached = (Arc<dyn Host>, Box<dyn Service>);
 
 /// Connects to a member's machine and finds its unit.
-fn reach(inventory: &Inventory, member: &Member, options: &SshOptions) -> Result<Reached, Failure> {
+fn reach(
+    context: &Context,
+    inventory: &Inventory,
+    member: &Member,
+    options: &SshOptions,
+) -> Result<Reached, Failure> {
     let no_host = |what: &dyn std::fmt::Display| Failure::no("no-host", format!("{}: {what}", member.name));
     if let Some(dir) = &member.process {
         let host = ProcessHost::open(&member.name, dir).map_err(|error| no_host(&error))?;
@@ -61,6 +66,10 @@ fn reach(inventory: &Inventory, member: &Member, options: &SshOptions) -> Result
     };
     let host = Ssh::connect(&member.name, destination, options.clone())
         .map_err(|error| Failure::no(error.code(), error.to_string()).hint(error.hint()))?;
+    if host.dials_by_shell() {
+        let what = "its sshd forwards no connections; etcd is reached through a shell there instead";
+        context.out.warning(format_args!("{}: {what}", member.name));
+    }
     let host: Arc<dyn Host> = Arc::new(host);
     let unit = member.unit.as_deref().or(inventory.cluster.unit.as_deref());
     let service = SystemdService::find(Arc::clone(&host), unit).map_err(|error| {

@@ -168,7 +168,7 @@ fn host_keys_users_and_hosts_that_are_refused() {
     assert_eq!(std::fs::read_to_string(&known).unwrap(), "", "nothing was recorded");
 
     // One that changed even less.
-    let other = before.replace("AAAAIP", "AAAAIQ").replace("AAAAIN", "AAAAIO").replace("AAAAI", "AAAAI");
+    let other = before.replace("AAAAIP", "AAAAIQ").replace("AAAAIN", "AAAAIO");
     let flipped = flip_last_letter(&other);
     std::fs::write(&known, flipped).unwrap();
     let (exit, code, message, _) = plan();

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::names::{DEFAULT_PROFILE, ProfileArgs, SanArgs};
 use super::output::Style;
 use super::passphrase::PassphraseArgs;
-use super::pki::{expiry, key_type_parser, store};
+use super::pki::{expiry, key_type_parser, rfc3339, store};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::fleet::{self, Drift, FleetOptions, State};
 use crate::ca::issue::{Issued, Planned, Request, check_free, issue, plan};
@@ -251,8 +251,8 @@ pub(super) fn planned_json(plan: &Planned) -> serde_json::Value {
         "key_type": plan.key_type(),
         "sans": plan.sans,
         "left_out": plan.left_out,
-        "not_before": plan.validity.not_before.unix_timestamp(),
-        "not_after": plan.validity.not_after.unix_timestamp(),
+        "not_before": rfc3339(plan.validity.not_before),
+        "not_after": rfc3339(plan.validity.not_after),
         "capped": plan.validity.capped,
     })
 }

@@ -124,7 +124,7 @@ fn more(version: &str, layout: &str, unit: &str) {
     if all() {
         cell(version, layout, unit, false);
     } else {
-        println!("cell {layout} × etcd {version}: not run (make test-all runs it)");
+        support::not_run(&format!("etcd {version} configured as {layout}, in the lab"));
     }
 }
 

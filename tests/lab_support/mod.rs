@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use etcd_pki::etcd::client::{Client, Endpoint};
 use etcd_pki::etcd::{PeerUrl, Scheme, Tls};
 
-use crate::support::skipped;
+use crate::support::{not_run, skipped};
 
 /// This program, as `cargo test` built it.
 pub const EXE: &str = env!("CARGO_BIN_EXE_etcd-pki");
@@ -58,10 +58,7 @@ impl Lab {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         static CANNOT: OnceLock<Option<String>> = OnceLock::new();
         if !all() {
-            let test = std::thread::current().name().unwrap_or("a test").to_owned();
-            println!(
-                "{test} in the lab, etcd {version} configured as {layout}: not run (make test-all runs it)"
-            );
+            not_run(&format!("etcd {version} configured as {layout}, in the lab"));
             return None;
         }
         if let Some(why) = CANNOT.get_or_init(cannot) {

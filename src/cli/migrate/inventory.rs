@@ -52,7 +52,9 @@ fn reach(
 ) -> Result<Reached, Failure> {
     let no_host = |what: &dyn std::fmt::Display| Failure::no("no-host", format!("{}: {what}", member.name));
     if let Some(dir) = &member.process {
-        let host = ProcessHost::open(&member.name, dir).map_err(|error| no_host(&error))?;
+        let host = ProcessHost::open(&member.name, dir).map_err(|error| {
+            no_host(&error).hint("its process = \"…\" names the directory of a member that `etcd-pki rehearse --keep` left running")
+        })?;
         let service = Box::new(host.service());
         return Ok((Arc::new(host), service));
     }

@@ -33,6 +33,14 @@ pub trait Host: Send + Sync {
     /// [`HostError`]
     fn read(&self, path: &Path) -> Result<Option<FileImage>, HostError>;
 
+    /// Several files at once, in the order asked for; the first that cannot be read is the error.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn read_many(&self, paths: &[PathBuf]) -> Result<Vec<Option<FileImage>>, HostError> {
+        paths.iter().map(|path| self.read(path)).collect()
+    }
+
     /// What stands at a path; `None` when nothing does. A final symlink is not followed.
     ///
     /// # Errors
@@ -77,6 +85,14 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// [`HostError`]
     fn remove(&self, path: &Path) -> Result<(), HostError>;
+
+    /// Removes several files, in this order, as [`Self::remove`] does.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn remove_all(&self, paths: &[PathBuf]) -> Result<(), HostError> {
+        paths.iter().try_for_each(|path| self.remove(path))
+    }
 
     /// Runs a command on the machine and waits for it, at most for `deadline`.
     ///
@@ -148,6 +164,14 @@ pub trait Service: Send + Sync {
     /// [`HostError`]
     fn next_start(&self) -> Result<Launch, HostError>;
 
+    /// All of [`Self::running`], [`Self::next_start`] and [`Self::base`], where one look gives them all.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn look(&self) -> Result<Look, HostError> {
+        Ok(Look { running: self.running()?, next: self.next_start()?, base: self.base()? })
+    }
+
     /// What the next start would run with if none of our layers were there.
     ///
     /// # Errors
@@ -185,6 +209,17 @@ pub struct RunningProcess {
     pub launch: Launch,
     /// The user it runs as.
     pub uid: u32,
+}
+
+/// A service as it runs, and as the disk has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The process; `None` when it is down.
+    pub running: Option<RunningProcess>,
+    /// What the next start would run with.
+    pub next: Launch,
+    /// What it would run with if none of our layers were there.
+    pub base: Launch,
 }
 
 /// What a process is or would be started with.

@@ -20,6 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use zeroize::Zeroizing;
+
 pub use connection::SshOptions;
 pub use error::{SshError, SshTrouble};
 
@@ -135,20 +137,6 @@ impl Ssh {
         HostError::File { host: self.name.clone(), source }
     }
 
-    /// Writes a file beside its place; returns where.
-    fn stage(&self, file: &Placement<'_>) -> Result<String, HostError> {
-        static ATTEMPT: AtomicU32 = AtomicU32::new(0);
-        let path = self.text(file.path)?;
-        let (dir, name) = path.rsplit_once('/').unwrap_or((".", path));
-        let attempt = ATTEMPT.fetch_add(1, Ordering::Relaxed);
-        let temporary = format!("{dir}/.{name}.{}-{attempt}.tmp", std::process::id());
-        let (mode, owner) = meta_words(file.meta);
-        let size = file.bytes.len().to_string();
-        self.script(scripts::STAGE, &[path, &temporary, &mode, &owner, &size], file.bytes)
-            .map_err(self.on_file("write", file.path))?;
-        Ok(temporary)
-    }
-
     /// A path as a word; one that is no text is not ours to touch over ssh.
     fn text<'a>(&self, path: &'a Path) -> Result<&'a str, HostError> {
         path.to_str().filter(|text| text.starts_with('/') && !text.contains('\0')).ok_or_else(|| {
@@ -254,30 +242,15 @@ impl Host for Ssh {
     }
 
     fn read(&self, path: &Path) -> Result<Option<FileImage>, HostError> {
-        let wrong = self.on_file("read", path);
-        let output = self.script(scripts::READ, &[self.text(path)?], b"").map_err(&wrong)?;
-        let end = output.iter().position(|&b| b == b'\n').unwrap_or(output.len());
-        let head = String::from_utf8_lossy(&output[..end]).into_owned();
-        if head == "absent" {
-            return Ok(None);
-        }
-        let mut words = head.split(' ');
-        let mode = words.next().and_then(|mode| u32::from_str_radix(mode, 16).ok());
-        let mode = mode.ok_or_else(|| wrong(Refusal::Said(format!("odd answer {:?}", printable(&head)))))?;
-        if kind(mode) != FileKind::File {
-            return Err(self.not_regular(path, kind(mode)));
-        }
-        let mut number = || words.next()?.parse::<u64>().ok();
-        let (Some(uid), Some(gid), Some(size)) = (number(), number(), number()) else {
-            return Err(wrong(Refusal::Said(format!("odd answer {:?}", printable(&head)))));
-        };
-        let bytes = output.get(end + 1..).unwrap_or_default().to_vec();
-        if bytes.len() as u64 != size {
-            let what = if size >= LARGEST { "it is too large" } else { "it changed while it was read" };
-            return Err(wrong(Refusal::Said(what.to_owned())));
-        }
-        let owner = self.owner_of(uid, gid)?;
-        Ok(Some(FileImage { bytes, mode: FileMode::new(mode), owner }))
+        Ok(self.read_many(&[path.to_owned()])?.pop().flatten())
+    }
+
+    fn read_many(&self, paths: &[PathBuf]) -> Result<Vec<Option<FileImage>>, HostError> {
+        let Some(first) = paths.first() else { return Ok(Vec::new()) };
+        let words = paths.iter().map(|path| self.text(path)).collect::<Result<Vec<_>, _>>()?;
+        let output = self.script(scripts::READ, &words, b"").map_err(self.on_file("read", first))?;
+        let mut rest = output.as_slice();
+        paths.iter().map(|path| self.image(path, &mut rest)).collect()
     }
 
     fn stat(&self, path: &Path) -> Result<Option<FileStat>, HostError> {
@@ -320,12 +293,21 @@ impl Host for Ssh {
     }
 
     fn place_all(&self, files: &[Placement<'_>]) -> Result<(), HostError> {
+        static ATTEMPT: AtomicU32 = AtomicU32::new(0);
         let Some(first) = files.first() else { return Ok(()) };
-        let staged = files.iter().map(|file| self.stage(file)).collect::<Result<Vec<_>, _>>()?;
-        let paths = files.iter().map(|file| self.text(file.path)).collect::<Result<Vec<_>, _>>()?;
-        let words: Vec<&str> =
-            staged.iter().map(String::as_str).zip(paths).flat_map(|(a, b)| [a, b]).collect();
-        self.script(scripts::COMMIT, &words, b"").map_err(self.on_file("rename", first.path)).map(drop)
+        let mut words = Vec::with_capacity(5 * files.len());
+        let mut input = Zeroizing::new(Vec::with_capacity(files.iter().map(|file| file.bytes.len()).sum()));
+        for file in files {
+            let path = self.text(file.path)?;
+            let (dir, name) = path.rsplit_once('/').unwrap_or((".", path));
+            let attempt = ATTEMPT.fetch_add(1, Ordering::Relaxed);
+            let temporary = format!("{dir}/.{name}.{}-{attempt}.tmp", std::process::id());
+            let (mode, owner) = meta_words(file.meta);
+            words.extend([path.to_owned(), temporary, mode, owner, file.bytes.len().to_string()]);
+            input.extend_from_slice(file.bytes);
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.script(scripts::PLACE, &words, &input).map_err(self.on_file("write", first.path)).map(drop)
     }
 
     fn set_meta(&self, path: &Path, meta: Meta) -> Result<(), HostError> {
@@ -337,8 +319,13 @@ impl Host for Ssh {
     }
 
     fn remove(&self, path: &Path) -> Result<(), HostError> {
-        let text = self.text(path)?;
-        self.script(scripts::REMOVE, &[text], b"").map_err(self.on_file("remove", path)).map(drop)
+        self.remove_all(&[path.to_owned()])
+    }
+
+    fn remove_all(&self, paths: &[PathBuf]) -> Result<(), HostError> {
+        let Some(first) = paths.first() else { return Ok(()) };
+        let words = paths.iter().map(|path| self.text(path)).collect::<Result<Vec<_>, _>>()?;
+        self.script(scripts::REMOVE, &words, b"").map_err(self.on_file("remove", first)).map(drop)
     }
 
     fn run(&self, argv: &[&str], deadline: Duration) -> Result<RunOutput, HostError> {
@@ -441,6 +428,34 @@ impl Host for Ssh {
 }
 
 impl Ssh {
+    /// The next file of what [`scripts::READ`] prints.
+    fn image(&self, path: &Path, rest: &mut &[u8]) -> Result<Option<FileImage>, HostError> {
+        let wrong = |what: String| self.on_file("read", path)(Refusal::Said(what));
+        let end =
+            rest.iter().position(|&b| b == b'\n').ok_or_else(|| wrong("its answer is cut off".to_owned()))?;
+        let head = String::from_utf8_lossy(&rest[..end]).into_owned();
+        *rest = &rest[end + 1..];
+        if head == "absent" {
+            return Ok(None);
+        }
+        let odd = || wrong(format!("odd answer {:?}", printable(&head)));
+        let mut words = head.split(' ');
+        let mode = words.next().and_then(|mode| u32::from_str_radix(mode, 16).ok()).ok_or_else(odd)?;
+        if kind(mode) != FileKind::File {
+            return Err(self.not_regular(path, kind(mode)));
+        }
+        let mut number = || words.next()?.parse::<u64>().ok();
+        let (Some(uid), Some(gid), Some(size)) = (number(), number(), number()) else { return Err(odd()) };
+        let bytes = usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size));
+        let Some((bytes, behind)) = bytes else {
+            let what = if size >= LARGEST { "it is too large" } else { "it changed while it was read" };
+            return Err(wrong(what.to_owned()));
+        };
+        *rest = behind;
+        let owner = self.owner_of(uid, gid)?;
+        Ok(Some(FileImage { bytes: bytes.to_vec(), mode: FileMode::new(mode), owner }))
+    }
+
     fn owner_of(&self, uid: u64, gid: u64) -> Result<Owner, HostError> {
         match (uid.try_into(), gid.try_into()) {
             (Ok(uid), Ok(gid)) => Ok(Owner { uid, gid }),

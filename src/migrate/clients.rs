@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::etcd::{PeerUrl, Scheme};
-use crate::host::Connection;
+use crate::host::{ClientProcess, Connection};
 
 use super::error::MigrateError;
 use super::node::Node;
@@ -54,33 +54,34 @@ fn doomed(running: &Settings, to: Stage) -> Vec<u16> {
 
 fn look(node: &Node, to: Stage) -> Result<Vec<String>, MigrateError> {
     let mut seen: BTreeMap<(String, u16), usize> = BTreeMap::new();
+    let mut before = node.service.running()?;
     for look in 0..LOOKS {
         if look > 0 {
             std::thread::sleep(BETWEEN);
         }
-        // A restart that an earlier run asked for may still be under way: each look asks anew who etcd is and which
-        // ports it serves, and counts only if that held throughout.
-        let Some(process) = node.service.running()? else { continue };
-        let ports = doomed(&settings(node, &process.launch)?, to);
-        if ports.is_empty() {
-            continue;
-        }
-        let connections = node.host.connections(&ports)?;
-        if node.service.running()?.is_none_or(|now| now.identity != process.identity) {
-            continue;
-        }
-        let mut now: BTreeMap<(String, u16), usize> = BTreeMap::new();
-        for connection in connections {
+        let ports = match &before {
+            Some(process) => doomed(&settings(node, &process.launch)?, to),
+            None => Vec::new(),
+        };
+        let connections = if ports.is_empty() { Vec::new() } else { node.host.connections(&ports)? };
+        // A restart that an earlier run asked for may still be under way: a look counts only if etcd was the same
+        // process before and after it.
+        let after = node.service.running()?;
+        let same =
+            before.as_ref().zip(after.as_ref()).filter(|(before, after)| before.identity == after.identity);
+        if let Some((process, _)) = same {
+            let mut now: BTreeMap<(String, u16), usize> = BTreeMap::new();
             // etcd's own gateway dials itself.
-            if connection.process.as_ref().is_some_and(|client| client.pid == process.pid) {
-                continue;
+            let itself = |client: &ClientProcess| client.pid == process.pid;
+            for connection in connections.iter().filter(|c| !c.process.as_ref().is_some_and(itself)) {
+                *now.entry((who(connection), connection.local.port())).or_default() += 1;
             }
-            *now.entry((who(&connection), connection.local.port())).or_default() += 1;
+            for (client, count) in now {
+                let most = seen.entry(client).or_default();
+                *most = count.max(*most);
+            }
         }
-        for (client, count) in now {
-            let most = seen.entry(client).or_default();
-            *most = count.max(*most);
-        }
+        before = after;
     }
     let line = |((who, port), count): (&(String, u16), &usize)| {
         format!(

@@ -13,7 +13,7 @@ use super::event::{Event, MemberLine, Report, StepLine};
 use super::gate::{After, Gate};
 use super::journal::Journal;
 use super::node::Node;
-use super::observe::{Observed, Sight, Wishes, observe};
+use super::observe::{Observed, Sight, Wishes, clocks, observe};
 use super::place;
 use super::plan::{Action, Goal, Next, Refusal, Step, next, plan};
 use super::preflight;
@@ -92,6 +92,7 @@ impl<'a> Migration<'a> {
     /// # Errors
     /// [`MigrateError`]
     pub fn plan(&self) -> Result<Planned, MigrateError> {
+        clocks(self.nodes)?;
         let observed = self.observe()?;
         let (steps, refusal) = plan(&observed.standings(), self.options.goal);
         if let Some(Refusal::OthersDown(down)) = refusal {
@@ -124,6 +125,7 @@ impl<'a> Migration<'a> {
         for node in self.nodes {
             _there.push(node.host.lock(&self.options.operator)?);
         }
+        clocks(self.nodes)?;
         let mut observed = self.observe()?;
         let journal = Journal::open(&self.options.pki_dir, &format!("{:x}", observed.cluster_id))?;
         journal.write(None, "begin", &format!("{:?} by {}", self.options.goal, self.options.operator))?;
@@ -163,8 +165,10 @@ impl<'a> Migration<'a> {
             if let Err(error) = &done {
                 journal.write(Some(&self.nodes[step.member].name), "failed", &error.to_string())?;
             }
-            done?;
-            observed = self.observe()?;
+            observed = match done? {
+                Some(seen) => self.without_drift(seen)?,
+                None => self.observe()?,
+            };
         }
         journal.write(None, "end", "done")?;
         self.report.event(&Event::Done { steps, ms: ms(start) });
@@ -172,7 +176,10 @@ impl<'a> Migration<'a> {
     }
 
     fn observe(&self) -> Result<Observed, MigrateError> {
-        let observed = observe(self.nodes, self.options.wishes)?;
+        self.without_drift(observe(self.nodes, self.options.wishes)?)
+    }
+
+    fn without_drift(&self, observed: Observed) -> Result<Observed, MigrateError> {
         if !self.options.accept_drift {
             for (node, sight) in self.nodes.iter().zip(&observed.members) {
                 if let Some(what) = &sight.drift {
@@ -233,6 +240,7 @@ impl<'a> Migration<'a> {
         steps.iter().map(line).collect()
     }
 
+    /// Returns the cluster as the step left it, if the step looked at it when all was done.
     fn step(
         &self,
         observed: &Observed,
@@ -240,7 +248,7 @@ impl<'a> Migration<'a> {
         (n, of): (usize, usize),
         journal: &Journal,
         changed: &mut bool,
-    ) -> Result<(), MigrateError> {
+    ) -> Result<Option<Observed>, MigrateError> {
         let start = Instant::now();
         let node = &self.nodes[step.member];
         let member = node.name.as_str();
@@ -260,12 +268,14 @@ impl<'a> Migration<'a> {
         }
         let last_move = step.actions.iter().rposition(moves);
         let since = SystemTime::now();
+        let mut seen = None;
         for (i, &action) in step.actions.iter().enumerate() {
             let what = self.describe(sight, stage, action);
             journal.write(Some(member), "intent", &what)?;
             *changed = true;
             self.report.event(&Event::Action { member, action, what: what.clone(), state: "start" });
-            self.act(node, sight, stage, action)?;
+            self.act(node, observed, sight, stage, action)?;
+            seen = None;
             journal.write(Some(member), "done", &what)?;
             self.report.event(&Event::Action { member, action, what, state: "done" });
             if Some(i) == last_move {
@@ -279,10 +289,11 @@ impl<'a> Migration<'a> {
                 let held = gate.after(&After { identity, settings: &settings, since })?;
                 journal.write(Some(member), "gate", &held.checks.join(", "))?;
                 self.report.event(&Event::Gate { member, when: "after", ms: held.ms, checks: held.checks });
+                seen = Some(held.observed);
             }
         }
         self.report.event(&Event::Step { n, of, member, stage, state: "done", ms: Some(ms(start)) });
-        Ok(())
+        Ok(seen)
     }
 
     fn describe(&self, sight: &Sight, stage: Stage, action: Action) -> String {
@@ -297,7 +308,14 @@ impl<'a> Migration<'a> {
         }
     }
 
-    fn act(&self, node: &Node, sight: &Sight, stage: Stage, action: Action) -> Result<(), MigrateError> {
+    fn act(
+        &self,
+        node: &Node,
+        observed: &Observed,
+        sight: &Sight,
+        stage: Stage,
+        action: Action,
+    ) -> Result<(), MigrateError> {
         match action {
             Action::Install => {
                 place::install(node, sight.process.as_ref().map(|process| process.uid))?;
@@ -308,15 +326,14 @@ impl<'a> Migration<'a> {
             }
             Action::Restart => node.service.restart()?,
             Action::Restore => place::restore(node)?,
-            Action::UpdatePeerUrl => self.update_peer_url(sight, stage)?,
+            Action::UpdatePeerUrl => self.update_peer_url(observed, sight, stage)?,
         }
         Ok(())
     }
 
     /// Asks each member in turn to change a peer URL, until one has done it.
-    fn update_peer_url(&self, sight: &Sight, stage: Stage) -> Result<(), MigrateError> {
+    fn update_peer_url(&self, observed: &Observed, sight: &Sight, stage: Stage) -> Result<(), MigrateError> {
         let urls = peer_urls(sight, stage);
-        let observed = observe(self.nodes, self.options.wishes)?;
         let mut last: Option<(String, EtcdError)> = None;
         for (node, other) in self.nodes.iter().zip(&observed.members) {
             let Some(running) = &other.running else { continue };

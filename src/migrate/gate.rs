@@ -20,6 +20,9 @@ const PAUSE: Duration = Duration::from_millis(150);
 /// What held, or what did not.
 type Looked = Result<Vec<String>, Vec<String>>;
 
+/// The same, with the cluster as it was when it held.
+type Passed = Result<(Vec<String>, Observed), Vec<String>>;
+
 /// A gate to be passed.
 pub(super) struct Gate<'a> {
     pub(super) nodes: &'a [Node],
@@ -44,6 +47,8 @@ pub(super) struct After<'a> {
 pub(super) struct Held {
     pub(super) ms: u64,
     pub(super) checks: Vec<String>,
+    /// The cluster as it was then.
+    pub(super) observed: Observed,
 }
 
 impl Gate<'_> {
@@ -55,14 +60,15 @@ impl Gate<'_> {
             let observed = observe(gate.nodes, gate.wishes)?;
             let others = |i: usize| i != gate.member;
             let well = gate.cluster_is_well(&observed, others);
-            Ok(well.and_then(|mut checks| {
+            let well = well.and_then(|mut checks| {
                 for member in (0..gate.nodes.len()).filter(|&i| thorough && others(i)) {
                     let works = Gate { member, ..*gate }.works(&observed, others)?;
                     checks
                         .extend(works.into_iter().map(|what| format!("{}: {what}", gate.nodes[member].name)));
                 }
                 Ok(checks)
-            }))
+            });
+            Ok(well.map(|checks| (checks, observed)))
         })
     }
 
@@ -83,10 +89,11 @@ impl Gate<'_> {
             }
             let observed = observe(gate.nodes, gate.wishes)?;
             let well = gate.cluster_is_well(&observed, |_| true);
-            Ok(well.and_then(|mut checks| {
+            let well = well.and_then(|mut checks| {
                 checks.extend(gate.works(&observed, |_| true)?);
                 Ok(checks)
-            }))
+            });
+            Ok(well.map(|checks| (checks, observed)))
         })
     }
 
@@ -94,14 +101,14 @@ impl Gate<'_> {
         &self,
         when: &'static str,
         log_since: Option<SystemTime>,
-        look: impl Fn(&Self) -> Result<Looked, MigrateError>,
+        look: impl Fn(&Self) -> Result<Passed, MigrateError>,
     ) -> Result<Held, MigrateError> {
         let start = Instant::now();
         loop {
             let saw = match look(self) {
-                Ok(Ok(checks)) => {
+                Ok(Ok((checks, observed))) => {
                     let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    return Ok(Held { ms, checks });
+                    return Ok(Held { ms, checks, observed });
                 }
                 Ok(Err(saw)) => saw,
                 // Nobody answers, or a host hiccups: that may pass. Everything else will not.

@@ -1,13 +1,16 @@
 //! What is: every member's process, disk, API answers and traces, looked at anew before each step.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::etcd::{Config, Member, MemberId, MemberList, PeerUrl, Scheme, Status};
+use crate::files::FileImage;
 use crate::host::{Launch, RunningProcess};
 
 use super::error::MigrateError;
 use super::node::Node;
-use super::place::certificate_files;
+use super::place::{Planned, certificate_files};
 use super::plan::Standing;
 use super::speak::Speaker;
 use super::stage::{RELEVANT, Recipe, Settings, Stage, can_share_port, differences, recognise};
@@ -156,35 +159,68 @@ pub(super) fn in_parallel<T: Send>(
     })
 }
 
+/// Whether every member's clock is near enough to this machine's.
+///
+/// # Errors
+/// [`MigrateError::Clock`]
+pub(super) fn clocks(nodes: &[Node]) -> Result<(), MigrateError> {
+    in_parallel(nodes, |_, node| {
+        let before = SystemTime::now();
+        let clock = node.host.clock()?;
+        let after = SystemTime::now();
+        let apart = clock.duration_since(after).or_else(|_| before.duration_since(clock)).unwrap_or_default();
+        if apart > CLOCK_LIMIT {
+            return Err(MigrateError::Clock { member: node.name.clone(), seconds: apart.as_secs() });
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
 fn look(node: &Node) -> Result<Disk, MigrateError> {
-    let before = SystemTime::now();
-    let clock = node.host.clock()?;
-    let after = SystemTime::now();
-    let apart = clock.duration_since(after).or_else(|_| before.duration_since(clock)).unwrap_or_default();
-    if apart > CLOCK_LIMIT {
-        return Err(MigrateError::Clock { member: node.name.clone(), seconds: apart.as_secs() });
-    }
-    let process = node.service.running()?;
-    let running = process.as_ref().map(|process| settings(node, &process.launch)).transpose()?;
-    let launch = node.service.next_start()?;
-    let next = settings(node, &launch)?;
-    let base = settings(node, &node.service.base()?)?;
-    let mut installed = node.pair.is_some();
-    for file in certificate_files(node, None) {
-        let there = node.host.read(&file.path)?;
-        installed &= there.is_some_and(|image| image.bytes == *file.bytes && image.mode == file.mode);
-    }
-    let traces = !Traces::load(&*node.host)?.is_empty();
-    Ok(Disk { process, running, next, base, installed, traces, launch })
+    let look = node.service.look()?;
+    // Everything else that is on the disk, in one go: over ssh each question costs more than its answer.
+    let launches = [look.running.as_ref().map(|process| &process.launch), Some(&look.next), Some(&look.base)];
+    let certificates = certificate_files(node, None);
+    let traces = Traces::file(&*node.host);
+    let mut wanted = vec![traces.clone()];
+    wanted.extend(certificates.iter().map(|file| file.path.clone()));
+    wanted.extend(launches.into_iter().flatten().filter_map(config_file));
+    wanted.sort();
+    wanted.dedup();
+    let images: BTreeMap<_, _> = wanted.iter().zip(node.host.read_many(&wanted)?).collect();
+    let image = |path: &Path| images.get(&path.to_owned()).and_then(Option::as_ref);
+    let settings = |launch: &Launch| settings_by(node, launch, |path| Ok(image(path).cloned()));
+
+    let running = look.running.as_ref().map(|process| settings(&process.launch)).transpose()?;
+    let (next, base) = (settings(&look.next)?, settings(&look.base)?);
+    let placed = |file: &Planned<'_>| {
+        image(&file.path).is_some_and(|image| image.bytes == *file.bytes && image.mode == file.mode)
+    };
+    let installed = node.pair.is_some() && certificates.iter().all(placed);
+    let traces = !Traces::parse(&*node.host, image(&traces))?.is_empty();
+    Ok(Disk { process: look.running, running, next, base, installed, traces, launch: look.next })
 }
 
 /// The settings that the stages are about, as a launch has them.
 pub(super) fn settings(node: &Node, launch: &Launch) -> Result<Settings, MigrateError> {
+    settings_by(node, launch, |path| Ok(node.host.read(path)?))
+}
+
+/// The file that a launch takes its settings from, if it takes them from one.
+fn config_file(launch: &Launch) -> Option<PathBuf> {
+    Config::of(launch).ok()?.file().map(PathBuf::from)
+}
+
+fn settings_by(
+    node: &Node,
+    launch: &Launch,
+    read: impl Fn(&Path) -> Result<Option<FileImage>, MigrateError>,
+) -> Result<Settings, MigrateError> {
     let drift = |what: String| MigrateError::Drift { member: node.name.clone(), what };
     let mut config = Config::of(launch).map_err(|error| drift(error.to_string()))?;
-    if let Some(path) = config.file().map(std::path::PathBuf::from) {
-        let image =
-            node.host.read(&path)?.ok_or_else(|| drift(format!("{} is not there", path.display())))?;
+    if let Some(path) = config.file().map(PathBuf::from) {
+        let image = read(&path)?.ok_or_else(|| drift(format!("{} is not there", path.display())))?;
         let text = String::from_utf8_lossy(&image.bytes).into_owned();
         config = config.with_file(&text).map_err(|error| drift(format!("{}: {error}", path.display())))?;
     }

@@ -1,10 +1,11 @@
 //! What is placed on a member's machine: its certificates, and the files with a stage's settings.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::files::{FileMode, Meta, Owner};
-use crate::host::{Layer, LayerFile};
+use crate::host::{Layer, LayerFile, Placement};
 
 use super::error::MigrateError;
 use super::node::Node;
@@ -49,10 +50,12 @@ pub(super) fn install(node: &Node, uid: Option<u32>) -> Result<Vec<String>, Migr
     }
     let mut traces = Traces::load(&*node.host)?;
     traces.make_dir(&node.ssl_dir, Meta { mode: FileMode::DIR, owner }, Purpose::Certificate)?;
-    for file in &files {
-        let meta = Meta { mode: file.mode, owner: file.owner };
-        traces.place(&file.path, &file.bytes, meta, Purpose::Certificate)?;
-    }
+    let placements = files.iter().map(|file| Placement {
+        path: &file.path,
+        bytes: &file.bytes,
+        meta: Meta { mode: file.mode, owner: file.owner },
+    });
+    traces.place_all(&placements.collect::<Vec<_>>(), Purpose::Certificate)?;
     Ok(files.iter().map(|file| file.path.display().to_string()).collect())
 }
 
@@ -73,16 +76,17 @@ pub(super) fn configure(node: &Node, layers: &[Layer]) -> Result<(), MigrateErro
         })
         .map(|(path, _)| path.to_owned())
         .collect();
-    for file in &files {
-        if let Some(dir) = file.path.parent() {
-            traces.make_dir(dir, Meta::mode(FileMode::DIR), Purpose::Setting)?;
-        }
-        traces.place(&file.path, file.content.as_bytes(), file.meta, Purpose::Setting)?;
+    let dirs: BTreeSet<_> = files.iter().filter_map(|file| file.path.parent()).collect();
+    for dir in dirs {
+        traces.make_dir(dir, Meta::mode(FileMode::DIR), Purpose::Setting)?;
     }
-    for path in stale {
-        traces.put_back(&path)?;
-    }
-    Ok(())
+    let placements = files.iter().map(|file| Placement {
+        path: &file.path,
+        bytes: file.content.as_bytes(),
+        meta: file.meta,
+    });
+    traces.place_all(&placements.collect::<Vec<_>>(), Purpose::Setting)?;
+    traces.put_back(&stale)
 }
 
 /// Puts back what was there before, last first, and removes what was not.

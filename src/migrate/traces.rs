@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, FileImage, FileMode, Meta, Owner};
-use crate::host::Host;
+use crate::host::{Host, Placement};
 
 use super::error::MigrateError;
 
@@ -53,6 +53,8 @@ pub(super) struct Traces<'a> {
     host: &'a dyn Host,
     file: PathBuf,
     traces: Vec<Trace>,
+    /// Its directory is known to be there.
+    has_dir: bool,
 }
 
 impl<'a> Traces<'a> {
@@ -61,15 +63,26 @@ impl<'a> Traces<'a> {
     /// # Errors
     /// [`MigrateError::Host`], or [`MigrateError::Changed`] when the record cannot be read.
     pub(super) fn load(host: &'a dyn Host) -> Result<Self, MigrateError> {
-        let file = host.state_dir().join("pre-images.json");
-        let traces = match host.read(&file)? {
-            None => Vec::new(),
-            Some(image) => serde_json::from_slice(&image.bytes).map_err(|_| MigrateError::Changed {
-                member: host.name().to_owned(),
-                path: file.display().to_string(),
-            })?,
-        };
-        Ok(Self { host, file, traces })
+        Self::parse(host, host.read(&Self::file(host))?.as_ref())
+    }
+
+    /// Where a host keeps them.
+    pub(super) fn file(host: &dyn Host) -> PathBuf {
+        host.state_dir().join("pre-images.json")
+    }
+
+    /// What a host was found to keep.
+    ///
+    /// # Errors
+    /// [`MigrateError::Changed`] when the record cannot be read.
+    pub(super) fn parse(host: &'a dyn Host, image: Option<&FileImage>) -> Result<Self, MigrateError> {
+        let file = Self::file(host);
+        let traces = image.map_or(Ok(Vec::new()), |image| serde_json::from_slice(&image.bytes));
+        let traces = traces.map_err(|_| MigrateError::Changed {
+            member: host.name().to_owned(),
+            path: file.display().to_string(),
+        })?;
+        Ok(Self { host, file, traces, has_dir: false })
     }
 
     /// Whether nothing is left to put back.
@@ -99,109 +112,125 @@ impl<'a> Traces<'a> {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             self.make_dir(parent, meta, purpose)?;
         }
-        self.remember(path, purpose, || Before::NoDirectory, String::new())?;
+        self.note(path, purpose, || Before::NoDirectory, String::new());
+        self.save()?;
         self.host.make_dir(path, meta)?;
         Ok(())
     }
 
-    /// Places a file, its pre-image first. One that already says the same is left as it is.
+    /// Places files in this order, the pre-images of all of them first. Those that already say the same are left as they
+    /// are.
     ///
     /// # Errors
-    /// [`MigrateError::Changed`] when what stands there is neither what was placed nor what was there before.
-    pub(super) fn place(
+    /// [`MigrateError::Changed`] when what stands at a place is neither what was placed nor what was there before;
+    /// nothing is placed then.
+    pub(super) fn place_all(
         &mut self,
-        path: &Path,
-        bytes: &[u8],
-        meta: Meta,
+        files: &[Placement<'_>],
         purpose: Purpose,
     ) -> Result<(), MigrateError> {
-        self.sweep(path)?;
-        let now = self.host.read(path)?;
-        if let Some(trace) = self.traces.iter().find(|trace| trace.path == path)
-            && !trace.matches(now.as_ref())
-        {
-            return Err(self.changed(path));
+        let paths: Vec<PathBuf> = files.iter().map(|file| file.path.to_owned()).collect();
+        let images = self.images(&paths)?;
+        let mut wanted = Vec::with_capacity(files.len());
+        for (file, image) in files.iter().zip(&images) {
+            if !says(image.as_ref(), file) {
+                self.note(file.path, purpose, || Before::of(image.as_ref()), digest(file.bytes));
+                wanted.push(*file);
+            }
         }
-        let same = |image: &FileImage| {
-            image.bytes == bytes
-                && image.mode == meta.mode
-                && meta.owner.is_none_or(|owner| owner == image.owner)
-        };
-        if now.as_ref().is_some_and(same) {
-            return Ok(());
+        if !wanted.is_empty() {
+            self.save()?;
+            self.host.place_all(&wanted)?;
         }
-        self.remember(path, purpose, || Before::of(now.as_ref()), digest(bytes))?;
-        self.host.place(path, bytes, meta)?;
         Ok(())
     }
 
-    /// Puts back what stood at a path, and forgets it; a path without a trace is left as it is.
+    /// Puts back what stood at these paths, in this order, and forgets them; a path without a trace is left as it is.
+    /// Each of it can be done twice, so the record is written once, at the end.
     ///
     /// # Errors
-    /// [`MigrateError::Changed`]
-    pub(super) fn put_back(&mut self, path: &Path) -> Result<(), MigrateError> {
-        let Some(at) = self.traces.iter().position(|trace| trace.path == path) else {
+    /// [`MigrateError::Changed`]; nothing is put back then.
+    pub(super) fn put_back(&mut self, paths: &[PathBuf]) -> Result<(), MigrateError> {
+        let held: Vec<PathBuf> = paths.iter().filter(|path| self.holds(path)).cloned().collect();
+        if held.is_empty() {
             return Ok(());
-        };
-        let trace = &self.traces[at];
-        match &trace.before {
-            Before::NoDirectory => {
-                // One that others have put something into stays.
-                let text = path.to_string_lossy();
-                self.host.run(&["rmdir", "--", &text], std::time::Duration::from_secs(20))?;
-            }
-            before => {
-                self.sweep(path)?;
-                if !trace.matches(self.host.read(path)?.as_ref()) {
-                    return Err(self.changed(path));
+        }
+        self.undo(&held)?;
+        self.traces.retain(|trace| !held.contains(&trace.path));
+        self.save()
+    }
+
+    fn undo(&self, paths: &[PathBuf]) -> Result<(), MigrateError> {
+        let trace = |path: &PathBuf| self.traces.iter().find(|trace| trace.path == *path);
+        let (dirs, files): (Vec<_>, Vec<_>) =
+            paths.iter().filter_map(trace).partition(|trace| matches!(trace.before, Before::NoDirectory));
+        self.images(&files.iter().map(|trace| trace.path.clone()).collect::<Vec<_>>())?;
+        let mut gone = Vec::new();
+        for trace in files {
+            match &trace.before {
+                Before::File { mode, owner, content } => {
+                    self.host.remove_all(&std::mem::take(&mut gone))?;
+                    let bytes = STANDARD.decode(content).map_err(|_| self.changed(&trace.path))?;
+                    self.host.place(&trace.path, &bytes, Meta { mode: *mode, owner: Some(*owner) })?;
                 }
-                match before {
-                    Before::File { mode, owner, content } => {
-                        let bytes = STANDARD.decode(content).map_err(|_| self.changed(path))?;
-                        self.host.place(path, &bytes, Meta { mode: *mode, owner: Some(*owner) })?;
-                    }
-                    _ => self.host.remove(path)?,
-                }
+                _ => gone.push(trace.path.clone()),
             }
         }
-        self.traces.remove(at);
-        self.save()
+        self.host.remove_all(&gone)?;
+        if !dirs.is_empty() {
+            // One that others have put something into stays.
+            let dirs: Vec<_> = dirs.iter().map(|trace| trace.path.to_string_lossy()).collect();
+            let words = ["rmdir", "--"].into_iter().chain(dirs.iter().map(AsRef::as_ref)).collect::<Vec<_>>();
+            self.host.run(&words, std::time::Duration::from_secs(20))?;
+        }
+        Ok(())
     }
 
     /// Puts everything back, the last first; the record itself goes when nothing is left.
     ///
     /// # Errors
-    /// [`MigrateError::Changed`]
+    /// [`MigrateError::Changed`]; nothing is put back then.
     pub(super) fn put_all_back(&mut self) -> Result<(), MigrateError> {
-        while let Some(trace) = self.traces.last() {
-            let path = trace.path.clone();
-            self.put_back(&path)?;
-        }
-        self.sweep(&self.file)?;
+        let paths: Vec<PathBuf> = self.traces.iter().rev().map(|trace| trace.path.clone()).collect();
+        self.undo(&paths)?;
+        self.sweep(std::slice::from_ref(&self.file))?;
         self.host.remove(&self.file)?;
+        self.traces.clear();
         Ok(())
+    }
+
+    /// What stands at these paths now; where there is a trace it is what was placed or what was there before.
+    fn images(&self, paths: &[PathBuf]) -> Result<Vec<Option<FileImage>>, MigrateError> {
+        self.sweep(paths)?;
+        let images = self.host.read_many(paths)?;
+        for (path, image) in paths.iter().zip(&images) {
+            let trace = self.traces.iter().find(|trace| trace.path == *path);
+            if trace.is_some_and(|trace| !trace.matches(image.as_ref())) {
+                return Err(self.changed(path));
+            }
+        }
+        Ok(images)
     }
 
     /// Takes away what a run left that was killed while it wrote a file: a temporary file beside it, which may hold a
     /// key. The host's lock is held, so that nobody else is writing there.
-    fn sweep(&self, path: &Path) -> Result<(), MigrateError> {
-        let (Some(dir), Some(file)) = (path.parent(), path.file_name()) else { return Ok(()) };
-        let file = file.to_string_lossy();
-        for name in self.host.list(dir)? {
-            if files::temporary_writer(&name, &file).is_some() {
-                self.host.remove(&dir.join(name))?;
+    fn sweep(&self, paths: &[PathBuf]) -> Result<(), MigrateError> {
+        let mut dirs: Vec<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+        dirs.sort_unstable();
+        dirs.dedup();
+        for dir in dirs {
+            let here = paths.iter().filter(|path| path.parent() == Some(dir));
+            let here: Vec<_> = here.filter_map(|path| Some(path.file_name()?.to_string_lossy())).collect();
+            for name in self.host.list(dir)? {
+                if here.iter().any(|file| files::temporary_writer(&name, file).is_some()) {
+                    self.host.remove(&dir.join(name))?;
+                }
             }
         }
         Ok(())
     }
 
-    fn remember(
-        &mut self,
-        path: &Path,
-        purpose: Purpose,
-        before: impl FnOnce() -> Before,
-        placed: String,
-    ) -> Result<(), MigrateError> {
+    fn note(&mut self, path: &Path, purpose: Purpose, before: impl FnOnce() -> Before, placed: String) {
         match self.traces.iter_mut().find(|trace| trace.path == path) {
             // The first pre-image is the one to go back to.
             Some(trace) => {
@@ -214,13 +243,15 @@ impl<'a> Traces<'a> {
                 self.traces.push(Trace { path, purpose, before, placed: vec![placed] });
             }
         }
-        self.save()
     }
 
-    fn save(&self) -> Result<(), MigrateError> {
+    fn save(&mut self) -> Result<(), MigrateError> {
         let mut text = serde_json::to_vec_pretty(&self.traces).expect("paths and strings are always JSON");
         text.push(b'\n');
-        self.host.make_dir(&self.host.state_dir(), Meta::mode(FileMode::SECRET_DIR))?;
+        if !self.has_dir {
+            self.host.make_dir(&self.host.state_dir(), Meta::mode(FileMode::SECRET_DIR))?;
+            self.has_dir = true;
+        }
         self.host.place(&self.file, &text, Meta::mode(FileMode::SECRET))?;
         Ok(())
     }
@@ -252,6 +283,15 @@ impl Trace {
     }
 }
 
+/// Whether a file is there as it is to be placed.
+fn says(image: Option<&FileImage>, file: &Placement<'_>) -> bool {
+    image.is_some_and(|image| {
+        image.bytes == file.bytes
+            && image.mode == file.meta.mode
+            && file.meta.owner.is_none_or(|owner| owner == image.owner)
+    })
+}
+
 fn digest(bytes: &[u8]) -> String {
     use sha2::Digest;
     sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -269,6 +309,16 @@ mod tests {
         ProcessHost::open("server1", dir.join("server1")).unwrap()
     }
 
+    fn place(
+        traces: &mut Traces<'_>,
+        path: &Path,
+        bytes: &[u8],
+        meta: Meta,
+        purpose: Purpose,
+    ) -> Result<(), MigrateError> {
+        traces.place_all(&[Placement { path, bytes, meta }], purpose)
+    }
+
     #[test]
     fn what_was_there_comes_back_byte_for_byte_and_what_was_not_goes() {
         let dir = tempfile::tempdir().unwrap();
@@ -277,9 +327,9 @@ mod tests {
         files::create_new(&old, b"ETCD_NAME=a\n", Meta::mode(FileMode::new(0o640))).unwrap();
 
         let mut traces = Traces::load(&host).unwrap();
-        traces.place(&old, b"ETCD_NAME=b\n", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
+        place(&mut traces, &old, b"ETCD_NAME=b\n", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
         traces.make_dir(new.parent().unwrap(), Meta::mode(FileMode::DIR), Purpose::Setting).unwrap();
-        traces.place(&new, b"a certificate", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
+        place(&mut traces, &new, b"a certificate", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
 
         // Another run, perhaps on another laptop.
         let mut traces = Traces::load(&host).unwrap();
@@ -297,11 +347,11 @@ mod tests {
         let host = host(dir.path());
         let path = dir.path().join("30-certs.env");
         let mut traces = Traces::load(&host).unwrap();
-        traces.place(&path, b"ours", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
+        place(&mut traces, &path, b"ours", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
         files::replace(&path, b"theirs", Meta::mode(FileMode::PUBLIC)).unwrap();
         for refused in [
-            traces.place(&path, b"ours again", Meta::mode(FileMode::PUBLIC), Purpose::Setting),
-            traces.put_back(&path),
+            place(&mut traces, &path, b"ours again", Meta::mode(FileMode::PUBLIC), Purpose::Setting),
+            traces.put_back(std::slice::from_ref(&path)),
             traces.put_all_back(),
         ] {
             assert!(matches!(refused, Err(MigrateError::Changed { .. })), "{refused:?}");
@@ -322,7 +372,8 @@ mod tests {
             leave(".server1-key.pem.4711-0.tmp");
             match undo {
                 false => {
-                    traces.place(&key, b"a key", Meta::mode(FileMode::SECRET), Purpose::Certificate).unwrap()
+                    place(&mut traces, &key, b"a key", Meta::mode(FileMode::SECRET), Purpose::Certificate)
+                        .unwrap()
                 }
                 true => traces.put_all_back().unwrap(),
             }
@@ -338,10 +389,11 @@ mod tests {
             let host = host(dir.path());
             let path = dir.path().join("40-tls.env");
             let mut killed = Traces::load(&host).unwrap();
-            killed.remember(&path, Purpose::Setting, || Before::Absent, digest(b"ours")).unwrap();
+            killed.note(&path, Purpose::Setting, || Before::Absent, digest(b"ours"));
+            killed.save().unwrap();
             let mut traces = Traces::load(&host).unwrap();
             if finish {
-                traces.place(&path, b"ours", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
+                place(&mut traces, &path, b"ours", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
             }
             traces.put_all_back().unwrap();
             assert!(!path.exists());

@@ -3,6 +3,7 @@
 pub mod envfile;
 pub mod launch;
 pub mod layers;
+mod look;
 pub mod service;
 mod shell;
 mod show;

@@ -7,16 +7,14 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::launch::Definition;
 use super::layers::{self, Beside};
+use super::look::{self, Seen};
 use super::show::{self, Shown};
 use super::unit::{Fragment, SEARCH_PATH, UnitError, dropin_dirs, merge_dropins};
 use super::words::Specifiers;
 use crate::files::{FileMode, Meta};
-use crate::host::{Host, HostError, Launch, Layer, LayerFile, RunOutput, RunningProcess, Service, proc};
+use crate::host::{Host, HostError, Launch, Layer, LayerFile, Look, RunOutput, RunningProcess, Service};
 
 /// The units that etcd is known to run as, in the order they are looked for.
 pub const KNOWN_UNITS: [&str; 3] = ["etcd.service", "etcd2.service", "etcd-member.service"];
@@ -83,27 +81,41 @@ impl SystemdService {
     /// # Errors
     /// [`HostError`]
     pub fn definition(&self) -> Result<Definition, HostError> {
-        let shown = ask(&*self.host, &self.id)?;
-        let files: Vec<String> = show::file_names(&self.id)
-            .iter()
-            .flat_map(|name| SEARCH_PATH.iter().map(move |root| format!("{root}/{name}")))
-            .chain(shown.fragment_path)
-            .collect();
-        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        let names: Vec<String> = names.iter().flat_map(|name| show::file_names(name)).collect();
-        let dirs = dropin_dirs(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let seen = self.see()?;
+        self.define(seen.unit, seen.dropins)
+    }
 
-        let unit = self.read_first(&files)?.ok_or_else(|| self.wrong("its unit file is not there"))?;
-        let mut fragments = vec![unit];
-        fragments.extend(merge_dropins(self.read_dropins(&dirs)?));
+    /// One look at the unit: systemd's word, its files, its process.
+    fn see(&self) -> Result<Seen, HostError> {
+        let files = show::file_names(&self.id);
+        let files =
+            files.iter().flat_map(|name| SEARCH_PATH.iter().map(move |root| format!("{root}/{name}")));
+        let names: Vec<String> = self.names.iter().flat_map(|name| show::file_names(name)).collect();
+        let dirs = dropin_dirs(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut words = vec![self.id.clone(), show::PROPERTIES.to_owned()];
+        words.extend(files);
+        words.push("--".to_owned());
+        words.extend(dirs);
+        self.seen(&look::unit_script(), &words)
+    }
+
+    fn seen(&self, script: &str, words: &[String]) -> Result<Seen, HostError> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        Seen::parse(&self.shell(script, &words)?.stdout).map_err(|what| self.wrong(what))
+    }
+
+    /// The unit of these files, with the environment files that it names.
+    fn define(&self, unit: Option<Fragment>, dropins: Vec<Fragment>) -> Result<Definition, HostError> {
+        let mut fragments = vec![unit.ok_or_else(|| self.wrong("its unit file is not there"))?];
+        fragments.extend(merge_dropins(dropins));
         let specifiers = self.specifiers()?;
         let mut definition =
             Definition { unit: self.id.clone(), fragments, specifiers, env_files: Default::default() };
         let wanted = definition.environment_files().map_err(|error| self.unit_error(&error))?;
         let paths: Vec<_> = wanted.into_iter().map(|file| file.path).collect();
-        for path in paths {
-            let text = self.read_all(std::slice::from_ref(&path))?.pop().map(|file| file.text);
-            definition.env_files.insert(path, text);
+        definition.env_files = paths.iter().map(|path| (path.clone(), None)).collect();
+        for file in self.read_all(&paths)? {
+            definition.env_files.insert(file.path, Some(file.text));
         }
         Ok(definition)
     }
@@ -134,28 +146,18 @@ impl SystemdService {
     fn read_all(&self, paths: &[String]) -> Result<Vec<Fragment>, HostError> {
         const SCRIPT: &str = "for f do [ -e \"$f\" ] || continue; \
             printf '%s\\0' \"$f\"; cat <\"$f\" || exit 9; printf '\\0'; done";
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         self.fragments(&self.shell(SCRIPT, &paths)?)
-    }
-
-    fn read_first(&self, paths: &[String]) -> Result<Option<Fragment>, HostError> {
-        Ok(self.read_all(paths)?.into_iter().next())
-    }
-
-    /// Reads the drop-ins in those of the directories that are there, in the directories' order.
-    fn read_dropins(&self, dirs: &[String]) -> Result<Vec<Fragment>, HostError> {
-        const SCRIPT: &str = "for d do [ -d \"$d\" ] || continue; \
-            for f in \"$d\"/*.conf; do [ -e \"$f\" ] || continue; \
-            printf '%s\\0' \"$f\"; cat <\"$f\" || exit 9; printf '\\0'; done; done";
-        let dirs: Vec<&str> = dirs.iter().map(String::as_str).collect();
-        self.fragments(&self.shell(SCRIPT, &dirs)?)
     }
 
     fn fragments(&self, output: &RunOutput) -> Result<Vec<Fragment>, HostError> {
         let text = String::from_utf8_lossy(&output.stdout);
         let parts: Vec<&str> = text.split_terminator('\0').collect();
         if !parts.len().is_multiple_of(2) {
-            return Err(self.wrong("a unit file holds a zero byte"));
+            return Err(self.wrong("an environment file holds a zero byte"));
         }
         Ok(parts.chunks_exact(2).map(|pair| Fragment::new(pair[0], pair[1])).collect())
     }
@@ -182,39 +184,20 @@ impl SystemdService {
         self.wrong(&error.to_string())
     }
 
-    /// The etcd among the unit's processes: the main process, or one below it.
-    fn etcd_process(&self, shown: &Shown) -> Result<Option<RunningProcess>, HostError> {
-        // The executable's link survives an upgrade of the file with ` (deleted)` behind its name.
-        const SCRIPT: &str = r#"
-pids=$1
-for root in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
-    [ -n "$2" ] && [ -d "$root$2" ] && pids="$pids $(find "$root$2" -name cgroup.procs -exec cat {} + 2>/dev/null)"
-done
-for pid in $pids; do
-    exe=$(readlink "/proc/$pid/exe" 2>/dev/null) || continue
-    exe=${exe% (deleted)}
-    case ${exe##*/} in etcd|etcd2|etcd[-._0-9]*) ;; *) continue ;; esac
-    cmdline=$(base64 -w0 "/proc/$pid/cmdline") && environ=$(base64 -w0 "/proc/$pid/environ") || continue
-    printf '%s\n%s\n%s\n' "$pid" "$cmdline" "$environ"
-    cat "/proc/$pid/status"
-    exit 0
-done"#;
-        let pid = shown.main_pid.to_string();
-        let output = self.shell(SCRIPT, &[&pid, &shown.control_group])?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let mut parts = text.splitn(4, '\n');
-        let (Some(pid), Some(cmdline), Some(environ), Some(status)) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Ok(None);
-        };
-        let decode = |text: &str| STANDARD.decode(text).ok();
-        let seen = (pid.parse().ok(), decode(cmdline), decode(environ), proc::parse_uid(status));
-        let (Some(pid), Some(cmdline), Some(environ), Some(uid)) = seen else {
-            return Err(self.wrong("its process is not as /proc shows processes"));
-        };
-        let launch = Launch { argv: proc::parse_cmdline(&cmdline), env: proc::parse_environ(&environ) };
-        Ok(Some(RunningProcess { identity: format!("{}/{pid}", shown.invocation_id), pid, launch, uid }))
+    /// The etcd that was seen, or the one that is seen soon: a process is etcd a moment after it was started.
+    fn etcd_process(&self, mut seen: Seen) -> Result<Option<RunningProcess>, HostError> {
+        let end = Instant::now() + EXEC;
+        loop {
+            if seen.process.is_some() || !seen.shown.has_processes() || Instant::now() >= end {
+                return Ok(seen.process);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            seen = self.see_process()?;
+        }
+    }
+
+    fn see_process(&self) -> Result<Seen, HostError> {
+        self.seen(&look::process_script(), &[self.id.clone(), show::PROPERTIES.to_owned()])
     }
 
     /// A copy is readable by whoever reads the original.
@@ -234,20 +217,18 @@ impl Service for SystemdService {
     }
 
     fn running(&self) -> Result<Option<RunningProcess>, HostError> {
-        let end = Instant::now() + EXEC;
-        loop {
-            let shown = ask(&*self.host, &self.id)?;
-            if !shown.has_processes() {
-                return Ok(None);
-            }
-            if let Some(process) = self.etcd_process(&shown)? {
-                return Ok(Some(process));
-            }
-            if Instant::now() >= end {
-                return Ok(None);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        self.etcd_process(self.see_process()?)
+    }
+
+    fn look(&self) -> Result<Look, HostError> {
+        let mut seen = self.see()?;
+        let definition = self.define(seen.unit.take(), std::mem::take(&mut seen.dropins))?;
+        let etcd = |definition: &Definition| definition.etcd().map_err(|error| self.unit_error(&error));
+        Ok(Look {
+            next: etcd(&definition)?,
+            base: etcd(&definition.without_ours())?,
+            running: self.etcd_process(seen)?,
+        })
     }
 
     fn next_start(&self) -> Result<Launch, HostError> {

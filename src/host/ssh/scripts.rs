@@ -6,17 +6,23 @@
 /// How many seconds the lock's holder waits to hear from us.
 pub(super) const LOCK_SILENCE: u32 = 30;
 
-/// `absent`, or `MODE UID GID SIZE` (the mode raw, in hexadecimal) and the content. A symlink is not followed.
+/// FILE …: for each `absent`, or `MODE UID GID SIZE` (the mode raw, in hexadecimal) and the content, so many bytes;
+/// of what is no file only the mode. A symlink is not followed. The first that cannot be read ends it.
 pub(super) const READ: &str = r#"
 export LC_ALL=C
-seen=$(stat -c '%f' -- "$1" 2>&1) || case $seen in
-    *'No such file or directory'*) echo absent; exit 0 ;;
-    *) printf '%s\n' "$seen" >&2; exit 1 ;;
-esac
-case $seen in 8???) ;; *) echo "$seen"; exit 0 ;; esac
-exec 3<"$1" || exit 1
-stat -L -c '%f %u %g %s' -- "/proc/$$/fd/3" || exit 1
-exec cat <&3
+for file do
+    seen=$(stat -c '%f' -- "$file" 2>&1) || case $seen in
+        *'No such file or directory'*) echo absent; continue ;;
+        *) printf '%s\n' "$seen" >&2; exit 1 ;;
+    esac
+    case $seen in 8???) ;; *) echo "$seen"; continue ;; esac
+    exec 3<"$file" || exit 1
+    seen=$(stat -L -c '%f %u %g %s' -- "/proc/$$/fd/3") || exit 1
+    echo "$seen"
+    head -c "${seen##* }" <&3 || exit 1
+    exec 3<&-
+done
+exit 0
 "#;
 
 /// `absent`, or `MODE UID GID`.
@@ -56,36 +62,40 @@ if make "$1" "$2" "$3"; then echo made; fi
 exit 0
 "#;
 
-/// FILE TEMPORARY MODE OWNER SIZE: writes standard input to TEMPORARY beside FILE, with mode and owner before the
-/// content. It is made by O_EXCL and reached through its descriptor only, so that nobody who may write to the directory
-/// can put something else in its place; a connection that breaks leaves no half of a file, for it is counted.
-pub(super) const STAGE: &str = r#"
+/// (FILE TEMPORARY MODE OWNER SIZE) …: writes standard input, so many bytes each, to each TEMPORARY beside its FILE, with
+/// mode and owner before the content; then moves them all into their places in a row, and syncs the directories. What
+/// is made is made by O_EXCL and reached through its descriptor only, so that nobody who may write to the directory can
+/// put something else in its place; a connection that breaks leaves no half of a file, for it is counted.
+pub(super) const PLACE: &str = r#"
 umask 077
-if [ -L "$1" ] || { [ -e "$1" ] && [ ! -f "$1" ]; }; then echo 'not a regular file' >&2; exit 1; fi
-set -C
-exec 3>"$2" || exit 1
-set +C
-trap 'rm -f -- "$2"' EXIT
+sweep() { while [ $# -ge 5 ]; do rm -f -- "$2"; shift 5; done; }
+stage() {
+    if [ -L "$1" ] || { [ -e "$1" ] && [ ! -f "$1" ]; }; then echo 'not a regular file' >&2; return 1; fi
+    if [ -e "$2" ] || [ -L "$2" ]; then echo "$2 is in the way" >&2; return 1; fi
+    set -C
+    { exec 3>"$2"; } || return 1
+    set +C
+    self=/proc/$$/fd/3
+    if [ -n "$4" ]; then chown -- "$4" "$self" || return 1; fi
+    chmod -- "$3" "$self" || return 1
+    head -c "$5" >&3 || return 1
+    size=$(stat -L -c %s -- "$self") || return 1
+    if [ "$size" != "$5" ]; then echo "$size of $5 bytes came" >&2; return 1; fi
+    sync "$self" || return 1
+    exec 3>&-
+}
+all() { while [ $# -ge 5 ]; do stage "$1" "$2" "$3" "$4" "$5" || { echo "($1)" >&2; return 1; }; shift 5; done; }
+move() {
+    while [ $# -ge 5 ]; do
+        mv -fT -- "$2" "$1" || return 1
+        dir=${1%/*}
+        sync "${dir:-/}" || return 1
+        shift 5
+    done
+}
+trap 'sweep "$@"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
-self=/proc/$$/fd/3
-if [ -n "$4" ]; then chown -- "$4" "$self" || exit 1; fi
-chmod -- "$3" "$self" || exit 1
-cat >&3 || exit 1
-size=$(stat -L -c %s -- "$self") || exit 1
-if [ "$size" != "$5" ]; then echo "$size of $5 bytes came" >&2; exit 1; fi
-sync "$self" || exit 1
-trap - EXIT
-"#;
-
-/// TEMPORARY FILE …: moves staged files into their places in a row, and syncs their directories.
-pub(super) const COMMIT: &str = r#"
-code=0
-for word do
-    if [ -z "$from" ]; then from=$word; continue; fi
-    if [ $code = 0 ] && mv -fT -- "$from" "$word"; then dir=${word%/*}; sync "${dir:-/}"; else code=1; rm -f -- "$from"; fi
-    from=
-done
-exit $code
+all "$@" && move "$@"
 "#;
 
 /// PATH MODE OWNER, a symlink refused.
@@ -95,12 +105,15 @@ if [ -n "$3" ]; then chown -h -- "$3" "$1" || exit 1; fi
 chmod -- "$2" "$1" && sync "$1"
 "#;
 
-/// PATH: removes a file, durably.
+/// PATH …: removes files, durably, one after the other.
 pub(super) const REMOVE: &str = r#"
-if [ ! -e "$1" ] && [ ! -L "$1" ]; then exit 0; fi
-rm -f -- "$1" || exit 1
-dir=${1%/*}
-sync "${dir:-/}"
+for file do
+    if [ ! -e "$file" ] && [ ! -L "$file" ]; then continue; fi
+    rm -f -- "$file" || exit 1
+    dir=${file%/*}
+    sync "${dir:-/}" || exit 1
+done
+exit 0
 "#;
 
 /// Everything that [`super::clients`] needs: our own process, all processes, their sockets, the connections.

@@ -2,33 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
 use etcd_pki::etcd::Scheme;
-use etcd_pki::etcd::client::{Api, Client, Endpoint};
 use etcd_pki::rehearse::Figures;
-use etcd_pki::rehearse::load::{Load, PREFIX, Speak};
+use etcd_pki::rehearse::load::Speak;
 
 mod lab_support;
 mod support;
-use lab_support::{Lab, all, answers, differences};
-
-/// The API that the writers speak to a version.
-fn api(version: &str) -> Api {
-    Api::V3 { prefix: if version.starts_with("3.3.") { "/v3beta" } else { "/v3" } }
-}
-
-/// Ends the load and holds what every member has against what was acknowledged.
-fn finish(lab: &Lab, load: Load, scheme: Scheme) -> Figures {
-    let tls = (scheme == Scheme::Https).then(|| lab.client_tls());
-    let keys = |at| {
-        let url = format!("{scheme}://{at}:2379").parse().unwrap();
-        let client = Client::new(Endpoint::direct(url, tls.clone())).with_api(api(&lab.version));
-        client.get_prefix(PREFIX).unwrap()
-    };
-    load.finish(|| lab.addresses().into_iter().map(keys).collect())
-}
-
-fn start(lab: &Lab) -> Load {
-    Load::start(&lab.addresses(), api(&lab.version)).unwrap()
-}
+use lab_support::{Lab, all, answers, differences, finish, start};
 
 /// What a bare restart of each member in turn costs, for comparison.
 fn bare_restart(lab: &Lab, unit: &str) -> Figures {

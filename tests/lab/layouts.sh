@@ -26,6 +26,8 @@ flags() { settings "$1" | awk '{ at = index($0, "="); flag = tolower(substr($0, 
 no_debian_unit() { # ROOT
     rm -f "$1"/etc/systemd/system/etcd2.service "$1"/etc/systemd/system/multi-user.target.wants/etcd.service \
         "$1"/lib/systemd/system/etcd.service "$1"/etc/default/etcd
+    # Without its unit, systemd would make one of the package's init script, and start it beside ours.
+    rm -f "$1"/etc/init.d/etcd "$1"/etc/rc?.d/*etcd
 }
 
 enable() { # ROOT UNIT

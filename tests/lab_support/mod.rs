@@ -18,10 +18,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use etcd_pki::etcd::client::{Client, Endpoint};
+use etcd_pki::etcd::client::{Api, Client, Endpoint};
 use etcd_pki::etcd::{PeerUrl, Scheme, Tls};
+use etcd_pki::rehearse::Figures;
+use etcd_pki::rehearse::load::{Load, PREFIX};
 
-use crate::support::{not_run, skipped};
+use crate::support::skipped;
 
 /// This program, as `cargo test` built it.
 pub const EXE: &str = env!("CARGO_BIN_EXE_etcd-pki");
@@ -57,10 +59,6 @@ impl Lab {
     pub fn bare(version: &str, layout: &str, more: &[&str]) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         static CANNOT: OnceLock<Option<String>> = OnceLock::new();
-        if !all() {
-            not_run(&format!("etcd {version} configured as {layout}, in the lab"));
-            return None;
-        }
         if let Some(why) = CANNOT.get_or_init(cannot) {
             skipped(why);
             return None;
@@ -198,6 +196,27 @@ impl Drop for Lab {
         drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
+}
+
+/// The API that the writers speak to a version.
+fn api(version: &str) -> Api {
+    Api::V3 { prefix: if version.starts_with("3.3.") { "/v3beta" } else { "/v3" } }
+}
+
+/// Ends the load and holds what every member has against what was acknowledged.
+pub fn finish(lab: &Lab, load: Load, scheme: Scheme) -> Figures {
+    let tls = (scheme == Scheme::Https).then(|| lab.client_tls());
+    let keys = |at| {
+        let url = format!("{scheme}://{at}:2379").parse().unwrap();
+        let client = Client::new(Endpoint::direct(url, tls.clone())).with_api(api(&lab.version));
+        client.get_prefix(PREFIX).unwrap()
+    };
+    load.finish(|| lab.addresses().into_iter().map(keys).collect())
+}
+
+/// Begins a load on all members.
+pub fn start(lab: &Lab) -> Load {
+    Load::start(&lab.addresses(), api(&lab.version)).unwrap()
 }
 
 /// A file or directory, to be compared.

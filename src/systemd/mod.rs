@@ -1,5 +1,6 @@
 //! Environment files, units and drop-ins: parse and render.
 
+pub mod endpoints;
 pub mod envfile;
 pub mod launch;
 pub mod layers;

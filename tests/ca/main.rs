@@ -17,4 +17,5 @@ mod life;
 mod looking;
 mod matrix;
 mod members;
+mod revocation;
 mod together;

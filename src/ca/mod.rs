@@ -20,7 +20,6 @@ pub mod issue;
 pub mod issuing;
 pub mod key;
 pub mod ledger;
-mod legacy_pem;
 pub mod name;
 pub mod pem;
 mod pending;

@@ -24,6 +24,8 @@ pub struct CrlFile {
     /// None where there is no such file: etcd starts without it, and refuses everyone.
     bytes: Option<Vec<u8>>,
     etcd: Option<EtcdVersion>,
+    /// The issuing CA of the directory that the list is from, in PEM: it signs for those before it, too.
+    signer: Vec<u8>,
 }
 
 impl CrlFile {
@@ -37,7 +39,7 @@ impl CrlFile {
             Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { path: path.to_owned(), bytes, etcd })
+        Ok(Self { path: path.to_owned(), bytes, etcd, signer: Vec::new() })
     }
 
     /// The list of a PKI directory, where it has one; the DER form, which every etcd reads.
@@ -46,7 +48,10 @@ impl CrlFile {
     /// [`Unreadable`]
     pub fn of_directory(dir: &Path, etcd: Option<EtcdVersion>) -> Result<Option<Self>, Unreadable> {
         let places = [dir.join("crl.der"), dir.join("crl.pem")];
-        places.iter().find(|path| path.is_file()).map(|path| Self::read(path, etcd)).transpose()
+        let Some(path) = places.iter().find(|path| path.is_file()) else { return Ok(None) };
+        let issuing = dir.join("issuing-ca.pem");
+        let signer = if issuing.is_file() { target::read(&issuing)?.to_vec() } else { Vec::new() };
+        Ok(Some(Self { signer, ..Self::read(path, etcd)? }))
     }
 
     fn parse(&self, findings: &mut Findings) -> Option<List> {
@@ -218,7 +223,9 @@ pub(super) fn check(
             "etcd-pki crl",
         );
     }
-    if !sent.iter().chain(roots).any(|ca| list.is_signed_by(ca)) {
+    let signer = pem::blocks(&file.signer);
+    let signer = signer.iter().filter_map(|block| Certificate::parse(&block.der, request.go).ok());
+    if !sent.iter().chain(roots).cloned().chain(signer).any(|ca| list.is_signed_by(&ca)) {
         findings.lint(
             Code::ForeignCrl,
             Severity::Warning,

@@ -58,6 +58,15 @@ const TRIGGERS: &[(&str, &[&str], Code, &str)] = &[
     ("root-user", &[], Code::CommonNameUser, "accept"),
     ("many-cas", &[], Code::SignatureLimit, "reject"),
     ("policy", &[], Code::CertificatePolicies, "reject"),
+    ("revoked", &["--role", "client"], Code::Revoked, "reject"),
+    ("revoked", &["--role", "server"], Code::Revoked, "accept"),
+    ("revoked", &["--role", "server", "--client-cert-auth"], Code::Revoked, "reject"),
+    ("broken-crl", &["--role", "client"], Code::BrokenCrl, "reject"),
+    ("broken-crl", &["--role", "server"], Code::BrokenCrl, "reject"),
+    ("listed", &["--role", "client", "--etcd-version", "3.6"], Code::BrokenCrl, "reject"),
+    ("listed", &["--role", "client"], Code::BrokenCrl, "accept"),
+    ("stale-crl", &["--role", "client", "--etcd-version", "3.5"], Code::StaleCrl, "accept"),
+    ("foreign-crl", &["--role", "client", "--etcd-version", "3.4"], Code::ForeignCrl, "accept"),
     ("soon", &["--expires-within", "30d"], Code::ExpiresSoon, "accept"),
     ("long", &[], Code::LongValidity, "accept"),
     ("outlives", &[], Code::OutlivesCa, "accept"),
@@ -84,6 +93,9 @@ fn verify(name: &str, options: &[&str]) -> (i32, Value) {
     let dir = fixtures().join(name);
     let mut tool = command(env!("CARGO_BIN_EXE_etcd-pki"));
     tool.arg("verify").arg(dir.join("cert.pem")).arg("--ca").arg(dir.join("ca.pem")).args(options);
+    if dir.join("crl.pem").exists() {
+        tool.arg("--crl").arg(dir.join("crl.pem"));
+    }
     // The key lies beside it under another name than the tool looks for; the made-up RSA key has none.
     if name != "rsa8208" {
         std::fs::copy(dir.join("key.pem"), dir.join("cert-key.pem")).unwrap();
@@ -144,6 +156,7 @@ fn what_is_sound_is_accepted_without_a_word() {
         ),
         ("chain", &["--role", "server", "--client-cert-auth", "--fail-on", "warning"][..]),
         ("missing-inter", &["--chain", "INTER"][..]),
+        ("listed", &["--role", "client", "--etcd-version", "3.5", "--fail-on", "warning"]),
     ] {
         let inter = fixtures().join("missing-inter/inter.pem").display().to_string();
         let options: Vec<&str> =

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::CaError;
 use super::inspect::{self, Certificate};
-use super::ledger::Ledger;
+use super::ledger::{Event, Ledger};
 use super::store::{CA_FILE, ISSUING_CA_FILE, Store, first_certificate};
 use crate::files;
 
@@ -59,6 +59,8 @@ pub struct Listed {
     pub name: String,
     /// Its profile, where the ledger knows it; `ca` for the CA.
     pub profile: Option<String>,
+    /// Whether the profile is a guess, because the ledger was lost.
+    pub profile_guessed: bool,
     /// How it stands.
     #[serde(rename = "state")]
     pub standing: Standing,
@@ -122,6 +124,7 @@ pub fn catalogue(store: &Store, ledger: &Ledger, now: OffsetDateTime) -> Result<
         list.push(Listed {
             name: name.clone(),
             profile: entry.profile.clone(),
+            profile_guessed: entry.event == Event::Rebuild,
             standing,
             serial: serial.clone(),
             not_before,
@@ -142,6 +145,7 @@ fn from_file(name: &str, file: &Certificate, profile: Option<&str>, standing: St
     Listed {
         name: name.to_owned(),
         profile: profile.map(ToOwned::to_owned),
+        profile_guessed: false,
         standing,
         serial: file.serial.clone(),
         not_before: file.not_before,

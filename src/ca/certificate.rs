@@ -8,7 +8,7 @@ use x509_parser::prelude::*;
 use super::constraints::Constraints;
 use super::encode::{Serial, key_id};
 use super::profile::Usage;
-use super::{CaError, PrivateKey};
+use super::{CaError, KeyType, PrivateKey};
 
 /// A CA certificate, as far as signing needs it.
 #[derive(Debug, Clone)]
@@ -127,6 +127,18 @@ impl CaCertificate {
             return false;
         };
         leaf.issuer().as_raw() == self.subject && leaf.verify_signature(Some(ca.public_key())).is_ok()
+    }
+
+    /// The subject's common name.
+    pub fn common_name(&self) -> Option<String> {
+        let (_, parsed) = X509Certificate::from_der(&self.der).ok()?;
+        let name = parsed.subject().iter_common_name().last()?;
+        name.as_str().ok().map(ToOwned::to_owned)
+    }
+
+    /// The kind of its key, where it is one of those that are made here.
+    pub fn key_type(&self) -> Option<KeyType> {
+        super::inspect::certificate(&self.path, &self.der).ok()?.key_type.parse().ok()
     }
 
     /// The file it was read from.

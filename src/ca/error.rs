@@ -150,6 +150,12 @@ pub enum CaError {
         /// The ones there are.
         known: Vec<String>,
     },
+    /// The root's key, which a new issuing CA needs, is kept elsewhere.
+    #[error("the root's key is needed, and {path} is not there")]
+    NoRootKey {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// A key of a kind that is not certified.
     #[error("a key of kind {kind} is not certified here")]
     UnusableKey {
@@ -218,10 +224,20 @@ impl CaError {
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::CaMayNotSign { why, .. } if why.contains("path length") => {
+                "make a CA that allows one below it: init-ca --intermediate, or --path-len 1".into()
+            }
+            Self::CaMayNotSign { why, .. } if why.contains("cRLSign") => {
+                "make the next CA with cRLSign, as init-ca does; etcd alone would not mind".into()
+            }
             Self::CaMayNotSign { .. } => {
                 "give a CA certificate: basicConstraints CA:TRUE, and keyCertSign where it has a keyUsage"
                     .into()
             }
+            Self::CaExpired { path, .. } if path.ends_with(super::store::ISSUING_CA_FILE) => {
+                "make the next one below the same root: init-ca --intermediate --renew".into()
+            }
+            Self::NoRootKey { .. } => "bring it, and name it with --root-key FILE".into(),
             Self::CaExpired { .. } => {
                 "make a new CA in another directory (--pki-dir DIR init-ca), and replace the old \
                  one with rotate-ca"

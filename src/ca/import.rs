@@ -45,9 +45,10 @@ pub fn import(
 ) -> Result<(Vec<MadeCa>, Writer), CaError> {
     let key = read_key(adopted.key, adopted.key_pem, adopted.passphrase)?;
     let key_type = key.kind();
-    // In the file's own form, and encrypted if it was.
+    // Encrypted if it was; an empty passphrase, which etcd-ca writes for none, protects nothing.
     let is_encrypted = super::store::is_encrypted(adopted.key_pem);
-    let key_text = key.to_pem_with(adopted.passphrase.filter(|_| is_encrypted))?;
+    let key_text =
+        key.to_pem_with(adopted.passphrase.filter(|words| is_encrypted && !words.as_bytes().is_empty()))?;
 
     let mut found = certificates(adopted.cert, adopted.cert_pem)?;
     if let Some((path, bytes)) = adopted.root {

@@ -12,6 +12,7 @@ use super::certificate::CaCertificate;
 use super::constraints::Cidr;
 use super::encode::{Serial, crypto, dn_value, key_id};
 use super::issue::fingerprint;
+use super::issuing::{IssuingCa, issuing_name};
 use super::ledger::{Entry, Event};
 use super::pending::{Change, NewFile};
 use super::store::{CA_FILE, CA_KEY_FILE, ISSUING_CA_FILE, ISSUING_CA_KEY_FILE, Store, Writer};
@@ -75,8 +76,22 @@ pub struct MadeCa {
     pub fingerprint: String,
 }
 
+impl MadeCa {
+    /// The CA that a line of the ledger is about.
+    pub(super) fn from_entry(entry: &Entry) -> Option<Self> {
+        Some(Self {
+            file: entry.name.clone()?,
+            name: entry.subject.clone()?,
+            serial: entry.serial.clone()?,
+            not_before: entry.not_before?,
+            not_after: entry.not_after?,
+            fingerprint: entry.fingerprint.clone()?,
+        })
+    }
+}
+
 impl CaOptions {
-    fn end(&self, now: OffsetDateTime) -> Result<OffsetDateTime, CaError> {
+    pub(super) fn end(&self, now: OffsetDateTime) -> Result<OffsetDateTime, CaError> {
         if let Some(end) = self.not_after {
             if end <= now || end.year() > 9999 {
                 let hint = "give a date to come, such as 2036-01-01T00:00:00Z";
@@ -91,7 +106,7 @@ impl CaOptions {
         Ok(now.saturating_add(Duration::days(i64::from(self.days))))
     }
 
-    fn constraints(&self) -> Result<Option<NameConstraints>, CaError> {
+    pub(super) fn constraints(&self) -> Result<Option<NameConstraints>, CaError> {
         let mut ranges = self.permit_ips.clone();
         if !ranges.is_empty() {
             ranges.extend(["127.0.0.0/8", "::1/128"].map(|range| range.parse::<Cidr>().expect("a range")));
@@ -148,28 +163,17 @@ pub fn init(
     params.name_constraints = constraints.clone();
     let root = params.self_signed(root_key.pair()).map_err(crypto("make the CA certificate"))?;
     let root = CaCertificate::from_der(&store.path(CA_FILE), root.der())?;
-    let key_file = |name: &str, key: &PrivateKey| -> Result<NewFile, CaError> {
-        let text = key.to_pem_with(options.passphrase.as_ref())?;
-        Ok(NewFile::secret(name, Zeroizing::new(text.as_bytes().to_vec())))
-    };
-    let mut new_files = vec![key_file(CA_KEY_FILE, &root_key)?];
+    let mut new_files = vec![NewFile::key(CA_KEY_FILE, &root_key, options.passphrase.as_ref())?];
     let mut made = vec![describe(CA_FILE, options.name.clone(), &root)];
 
     if options.intermediate {
-        let key = PrivateKey::generate(options.key_type)?;
-        let common_name = format!("{} issuing", options.name.chars().take(56).collect::<String>());
-        let mut name = DistinguishedName::new();
-        name.push(DnType::CommonName, common_name.as_str());
-        // Half of the root's life: it can be replaced below the same root.
-        let half = now + (end - now) / 2;
-        let mut params = ca_params(&key, name, (now - BACKDATE, half), path_len - 1)?;
-        params.name_constraints = constraints;
         let above = Authority::new(root.clone(), root_key, &store.path(CA_KEY_FILE))?;
-        let issuing =
-            CaCertificate::from_der(&store.path(ISSUING_CA_FILE), &above.sign(params, key.pair())?)?;
-        new_files.push(key_file(ISSUING_CA_KEY_FILE, &key)?);
-        new_files.push(NewFile::certificates(ISSUING_CA_FILE, &[issuing.der()]));
-        made.push(describe(ISSUING_CA_FILE, common_name, &issuing));
+        // Half of the root's life: it can be replaced below the same root.
+        let life = (now - BACKDATE, now + (end - now) / 2);
+        let below =
+            IssuingCa::make(store, &above, issuing_name(&options.name), options.key_type, life, constraints)?;
+        new_files.extend(below.files(options.passphrase.as_ref())?);
+        made.push(below.made);
     }
     // Last: whoever sees ca.pem sees a whole CA.
     new_files.push(NewFile::certificates(CA_FILE, &[root.der()]));
@@ -201,6 +205,18 @@ pub(super) fn finish(
 ) -> Result<(), CaError> {
     let change =
         Change { name: CA.into(), serial: made[0].serial.clone(), replaces: false, files: new_files };
+    record(writer, change, made, event, key_type, now)
+}
+
+/// Carries a change out and writes a line for each CA.
+pub(super) fn record(
+    writer: &mut Writer,
+    change: Change,
+    made: &[MadeCa],
+    event: Event,
+    key_type: Option<KeyType>,
+    now: OffsetDateTime,
+) -> Result<(), CaError> {
     let entries: Vec<Entry> = made
         .iter()
         .map(|made| Entry {
@@ -227,20 +243,11 @@ pub(super) fn recovered(writer: &Writer) -> Vec<MadeCa> {
         return Vec::new();
     }
     let entries = writer.ledger().entries().iter();
-    let made = entries.filter(|entry| matches!(entry.event, Event::Init | Event::Import)).map(|entry| {
-        Some(MadeCa {
-            file: entry.name.clone()?,
-            name: entry.subject.clone()?,
-            serial: entry.serial.clone()?,
-            not_before: entry.not_before?,
-            not_after: entry.not_after?,
-            fingerprint: entry.fingerprint.clone()?,
-        })
-    });
-    made.collect::<Option<_>>().unwrap_or_default()
+    let made = entries.filter(|entry| matches!(entry.event, Event::Init | Event::Import));
+    made.map(MadeCa::from_entry).collect::<Option<_>>().unwrap_or_default()
 }
 
-fn ca_params(
+pub(super) fn ca_params(
     key: &PrivateKey,
     name: DistinguishedName,
     (start, end): (OffsetDateTime, OffsetDateTime),
@@ -270,7 +277,17 @@ pub(super) fn describe(file: &str, name: String, certificate: &CaCertificate) ->
 }
 
 impl NewFile {
-    /// A key.
+    /// A private key, encrypted where there is a passphrase.
+    pub(super) fn key(
+        name: &str,
+        key: &PrivateKey,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<Self, CaError> {
+        let text = key.to_pem_with(passphrase)?;
+        Ok(Self::secret(name, Zeroizing::new(text.as_bytes().to_vec())))
+    }
+
+    /// A file that only its owner reads.
     pub(super) fn secret(name: &str, bytes: Zeroizing<Vec<u8>>) -> Self {
         Self { name: name.into(), bytes, mode: FileMode::SECRET }
     }

@@ -16,11 +16,10 @@ pub mod fleet;
 pub mod import;
 pub mod init;
 pub mod inspect;
-
 pub mod issue;
+pub mod issuing;
 pub mod key;
 pub mod ledger;
-mod legacy_pem;
 pub mod name;
 pub mod pem;
 mod pending;

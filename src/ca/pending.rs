@@ -8,7 +8,7 @@
 //! 2. The new files are written into `.pending/`, keys with mode 0600 from the moment they exist, each synced.
 //! 3. The ledger lines are appended and synced. **This is the moment at which the change has happened.**
 //! 4. Old files step aside (certificate before key), then the new ones are renamed into place (key before
-//!    certificate). At no moment do a certificate and a key that do not match stand side by side.
+//!    certificate); a batch goes through each of these turns together, so that the directory is synced once a turn. At no moment do a certificate and a key that do not match stand side by side.
 //! 5. The caller prints what it did. Then `.pending/` is removed, and with the very last system call `.pending.json`:
 //!    the receipt has been handed over.
 //!
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CaError;
 use super::ledger::Ledger;
-use crate::files::{self, FileError, FileMode, Meta};
+use crate::files::{self, FileMode, Meta};
 
 const DIR: &str = ".pending";
 const INTENT: &str = ".pending.json";
@@ -94,16 +94,13 @@ impl Pending {
             pending.clear()?;
             return Ok(pending);
         };
-        for item in intent.items {
-            if ledger.has_serial(&item.serial) {
-                pending.place(&item)?;
-                pending.recovered.push(item);
-            } else {
-                for place in &item.files {
-                    files::remove(&pending.path(&place.file))?;
-                }
-            }
+        let (made, unmade): (Vec<Item>, Vec<Item>) =
+            intent.items.into_iter().partition(|item| ledger.has_serial(&item.serial));
+        for place in unmade.iter().flat_map(|item| &item.files) {
+            files::remove(&pending.path(&place.file))?;
         }
+        pending.place(&made)?;
+        pending.recovered = made;
         if pending.recovered.is_empty() {
             pending.clear()?;
         }
@@ -135,9 +132,7 @@ impl Pending {
             let _ = self.clear();
             return Err(error);
         }
-        for item in &items {
-            self.place(item).map_err(|error| CaError::HalfDone { source: Box::new(error) })?;
-        }
+        self.place(&items).map_err(|error| CaError::HalfDone { source: Box::new(error) })?;
         self.recovered.retain(|old| items.iter().all(|new| new.name != old.name));
         self.recovered.extend(items);
         Ok(())
@@ -165,10 +160,16 @@ impl Pending {
         let intent = Intent { items: old.chain(items).cloned().collect() };
         let text = serde_json::to_vec(&intent).expect("an intent is always JSON");
         files::replace(&self.dir.join(INTENT), &text, Meta::mode(FileMode::SECRET))?;
-        for file in changes.iter().flat_map(|change| &change.files) {
-            files::replace(&self.path(&file.name), &file.bytes, Meta::mode(file.mode))?;
-        }
-        Ok(())
+        let paths: Vec<(PathBuf, &NewFile)> = changes
+            .iter()
+            .flat_map(|change| &change.files)
+            .map(|file| (self.path(&file.name), file))
+            .collect();
+        let new: Vec<(&Path, &[u8], Meta)> = paths
+            .iter()
+            .map(|(path, file)| (path.as_path(), &file.bytes[..], Meta::mode(file.mode)))
+            .collect();
+        Ok(files::replace_all(&new)?)
     }
 
     fn item(&self, change: &Change) -> Result<Item, CaError> {
@@ -199,26 +200,25 @@ impl Pending {
         }
     }
 
-    /// Step 4, from wherever it was left.
-    fn place(&self, item: &Item) -> Result<(), CaError> {
-        for place in item.files.iter().rev() {
+    /// Step 4, from wherever it was left. What must not be seen before something else waits until that is durable;
+    /// the certificates of a batch wait together.
+    fn place(&self, items: &[Item]) -> Result<(), CaError> {
+        let mut aside = Vec::new();
+        for place in items.iter().flat_map(|item| item.files.iter().rev()) {
             let Some(keep_as) = &place.keep_as else { continue };
             let (path, old) = (self.dir.join(&place.file), self.dir.join(keep_as));
             // Still to be placed, and the old one has not stepped aside yet.
             if self.path(&place.file).exists() && !old.exists() {
-                missing_is_fine(files::rename_new(&path, &old))?;
+                aside.push((path, old));
             }
         }
-        for place in &item.files {
-            missing_is_fine(files::rename_new(&self.path(&place.file), &self.dir.join(&place.file)))?;
+        files::rename_each(&aside)?;
+        let turns = items.iter().map(|item| item.files.len()).max().unwrap_or(0);
+        for turn in 0..turns {
+            let files = items.iter().filter_map(|item| item.files.get(turn));
+            let new = files.map(|place| (self.path(&place.file), self.dir.join(&place.file)));
+            files::rename_each(&new.collect::<Vec<_>>())?;
         }
         Ok(())
-    }
-}
-
-fn missing_is_fine(result: Result<(), FileError>) -> Result<(), CaError> {
-    match result {
-        Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => Ok(()),
-        other => Ok(other?),
     }
 }

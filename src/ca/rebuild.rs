@@ -3,13 +3,13 @@
 use ::time::OffsetDateTime;
 
 use super::ledger::{Entry, Event};
-use super::renew::guess_profile;
+use super::profile::{Profiles, Usage};
 use super::store::{CA_FILE, ISSUING_CA_FILE, Store, Writer, first_certificate};
-use super::{CaError, inspect};
+use super::{CaError, CertName, Profile, San, inspect};
 use crate::files;
 
 /// Adds a line for every certificate of this CA that the ledger does not know, those kept as `NAME.pem.1` too,
-/// oldest first. The profile is guessed from what a certificate may be used for. Revocations are in no certificate:
+/// oldest first. The profile is a guess ([`guess_profile`]), as the line's event tells. Revocations are in no certificate:
 /// they are lost with the ledger, unless a revocation list is there.
 ///
 /// Returns the lines that were added. The lock is held by what is returned.
@@ -17,7 +17,8 @@ use crate::files;
 /// # Errors
 /// [`CaError::File`]
 pub fn rebuild(store: &Store, now: OffsetDateTime) -> Result<(Vec<Entry>, Writer), CaError> {
-    let authorities = store.authorities()?;
+    let authorities = store.all_authorities()?;
+    let profiles = store.profiles()?;
     let mut writer = store.writer_of_new("list --rebuild")?;
     let mut found: Vec<Entry> = Vec::new();
     for file in files::list(store.dir())? {
@@ -30,7 +31,7 @@ pub fn rebuild(store: &Store, now: OffsetDateTime) -> Result<(Vec<Entry>, Writer
         let Some(image) = files::read(&path)? else { continue };
         let Ok(der) = first_certificate(&path, &image.bytes) else { continue };
         let Ok(seen) = inspect::certificate(&path, &der) else { continue };
-        let is_ca = file == CA_FILE || file == ISSUING_CA_FILE;
+        let is_ca = [CA_FILE, ISSUING_CA_FILE].iter().any(|ca| ca.strip_suffix(".pem") == Some(name));
         let is_known = writer.ledger().has_serial(&seen.serial)
             || found.iter().any(|entry| entry.serial.as_ref() == Some(&seen.serial));
         if is_known || !(is_ca || authorities.iter().any(|ca| ca.has_signed(&der))) {
@@ -40,7 +41,7 @@ pub fn rebuild(store: &Store, now: OffsetDateTime) -> Result<(Vec<Entry>, Writer
         found.push(Entry {
             name: Some(name.to_owned()),
             subject: is_ca.then(|| seen.subject.clone()),
-            profile: (!is_ca).then(|| guess_profile(&seen).to_owned()),
+            profile: (!is_ca).then(|| guess_profile(name, &seen, &profiles)),
             serial: Some(seen.serial),
             not_before: Some(seen.not_before),
             not_after: Some(seen.not_after),
@@ -56,6 +57,66 @@ pub fn rebuild(store: &Store, now: OffsetDateTime) -> Result<(Vec<Entry>, Writer
         writer.ledger.append(&found)?;
     }
     Ok((found, writer))
+}
+
+/// The profile that a certificate was most likely made with: of those with its usages and subject fields the one whose
+/// default names and days it has. Where none fits, what its usages allow. `server` and `peer` look alike: `server`.
+pub fn guess_profile(name: &str, certificate: &inspect::Certificate, profiles: &Profiles) -> String {
+    let known = profiles.names().filter_map(|known| profiles.get(known).ok());
+    let fits = known.filter_map(|profile| Some((likeness(name, certificate, profile)?, profile)));
+    // The last of equals is taken, so the built-in order is kept by asking for `server` first among them.
+    let best = fits.max_by_key(|(likeness, profile)| (*likeness, profile.name == "server"));
+    if let Some((_, profile)) = best {
+        return profile.name.clone();
+    }
+    let is_for = |usage: &str| certificate.usages.iter().any(|has| has == usage || has == "any");
+    match (is_for("serverAuth"), certificate.subject.contains("CN=")) {
+        (false, _) => "client",
+        (true, true) => "server",
+        (true, false) => "proxy",
+    }
+    .to_owned()
+}
+
+/// How much speaks for a profile; none where its usages or its subject are others.
+fn likeness(name: &str, certificate: &inspect::Certificate, profile: &Profile) -> Option<(usize, bool)> {
+    let name: CertName = name.parse().ok()?;
+    if !has_usages(certificate, profile) {
+        return None;
+    }
+    let subject = &profile.subject;
+    let fields = [
+        ("C", &subject.country),
+        ("ST", &subject.state),
+        ("L", &subject.locality),
+        ("O", &subject.organization),
+        ("OU", &subject.organizational_unit),
+        ("CN", &subject.common_name),
+    ];
+    let wanted: Vec<String> = fields
+        .into_iter()
+        .filter_map(|(field, value)| {
+            Some(format!("{field}={}", value.as_ref()?.replace("{name}", name.as_str())))
+        })
+        .collect();
+    let has: Vec<&str> = certificate.subject.split(", ").collect();
+    if wanted.len() != has.len() || !wanted.iter().all(|field| has.contains(&field.as_str())) {
+        return None;
+    }
+    let names: Vec<String> = profile.default_names(&name).ok()?.iter().map(San::to_string).collect();
+    let days = (certificate.not_after - certificate.not_before).whole_days();
+    let score = if names.iter().all(|name| certificate.sans.contains(name)) { 1 + names.len() } else { 0 };
+    Some((score, days == i64::from(profile.days)))
+}
+
+/// Whether a certificate is for exactly what a profile is for.
+pub(super) fn has_usages(certificate: &inspect::Certificate, profile: &Profile) -> bool {
+    let text = |usage: &Usage| match usage {
+        Usage::ServerAuth => "serverAuth",
+        Usage::ClientAuth => "clientAuth",
+    };
+    certificate.usages.len() == profile.usages.len()
+        && profile.usages.iter().all(|usage| certificate.usages.iter().any(|has| has == text(usage)))
 }
 
 /// What the last revocation list still tells.

@@ -6,6 +6,7 @@ use super::authority::{Authority, BACKDATE};
 use super::inspect::{self, Certificate};
 use super::issue::{KeyPlan, Planned, PublicKey};
 use super::ledger::Ledger;
+use super::rebuild::guess_profile;
 use super::store::{Store, first_certificate};
 use super::{CaError, CertName, KeyType, Profile, Profiles, San};
 use crate::files;
@@ -41,9 +42,10 @@ pub fn plan(
     let der = first_certificate(&path, &image.bytes)?;
     let old = inspect::certificate(&path, &der)?;
     let entry = ledger.certificate(&old.serial);
-    let profile_name =
-        entry.and_then(|entry| entry.profile.as_deref()).unwrap_or_else(|| guess_profile(&old));
-    let profile = profiles.get(profile_name)?.clone();
+    let profile_name = entry
+        .and_then(|entry| entry.profile.clone())
+        .unwrap_or_else(|| guess_profile(name.as_str(), &old, profiles));
+    let profile = profiles.get(&profile_name)?.clone();
     let sans = old.sans.iter().map(|text| text.parse()).collect::<Result<Vec<San>, _>>()?;
     for san in &sans {
         authority.check_name(san)?;
@@ -76,14 +78,4 @@ fn lifetime(old: &Certificate, profile: &Profile, authority: &Authority) -> u32 
     }
     let days = (old.not_after - old.not_before - BACKDATE + Duration::hours(12)).whole_days();
     u32::try_from(days).ok().filter(|days| (1..=36_500).contains(days)).unwrap_or(profile.days)
-}
-
-/// The profile of a certificate that the ledger does not know.
-pub fn guess_profile(certificate: &Certificate) -> &'static str {
-    let is_for = |usage: &str| certificate.usages.iter().any(|has| has == usage || has == "any");
-    match (is_for("serverAuth"), certificate.subject.contains("CN=")) {
-        (false, _) => "client",
-        (true, true) => "server",
-        (true, false) => "proxy",
-    }
 }

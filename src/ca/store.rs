@@ -49,6 +49,21 @@ pub struct CaKey {
 }
 
 impl CaKey {
+    /// Reads it, unless others can.
+    fn read(path: PathBuf) -> Result<Option<Self>, CaError> {
+        let Some(image) = files::read(&path)? else { return Ok(None) };
+        let (mode, bytes) = (image.mode.bits(), Zeroizing::new(image.bytes));
+        if mode & 0o077 != 0 {
+            return Err(CaError::KeyReadable { path, mode });
+        }
+        Ok(Some(Self { path, bytes }))
+    }
+
+    /// The content.
+    pub const fn bytes(&self) -> &Zeroizing<Vec<u8>> {
+        &self.bytes
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -171,18 +186,52 @@ impl Store {
     /// # Errors
     /// [`CaError::NoCa`], [`CaError::KeyReadable`], [`CaError::File`].
     pub fn ca_key(&self) -> Result<CaKey, CaError> {
+        self.settle()?;
         let file = if files::stat(&self.path(ISSUING_CA_FILE))?.is_some() {
             ISSUING_CA_KEY_FILE
         } else {
             CA_KEY_FILE
         };
-        let image = self.needed(file)?;
-        let (path, mode) = (self.path(file), image.mode.bits());
-        let bytes = Zeroizing::new(image.bytes);
-        if mode & 0o077 != 0 {
-            return Err(CaError::KeyReadable { path, mode });
+        CaKey::read(self.path(file))?.ok_or_else(|| CaError::NoCa { dir: self.dir.clone(), missing: file })
+    }
+
+    /// The root's key where there is an issuing CA below it, from the directory or from where it is kept.
+    ///
+    /// # Errors
+    /// [`CaError::NoCa`] when it is not in the directory, [`CaError::KeyReadable`], [`CaError::File`].
+    pub fn root_key(&self, elsewhere: Option<&Path>) -> Result<CaKey, CaError> {
+        let path = elsewhere.map_or_else(|| self.path(CA_KEY_FILE), Path::to_owned);
+        CaKey::read(path.clone())?.ok_or(CaError::NoRootKey { path })
+    }
+
+    /// The CAs below which a certificate of this directory may stand: those of [`Store::authorities`], and issuing
+    /// CAs that were replaced.
+    ///
+    /// # Errors
+    /// As of [`Store::authorities`].
+    pub fn all_authorities(&self) -> Result<Vec<CaCertificate>, CaError> {
+        let mut all = self.authorities()?;
+        for file in files::list(&self.dir)? {
+            let number = file.strip_prefix(ISSUING_CA_FILE).and_then(|rest| rest.strip_prefix('.'));
+            if number.is_none_or(|number| number.parse::<u32>().is_err()) {
+                continue;
+            }
+            let path = self.path(&file);
+            if let Some(image) = files::read(&path)? {
+                all.extend(certificates(&path, &image.bytes)?);
+            }
         }
-        Ok(CaKey { path, bytes })
+        Ok(all)
+    }
+
+    /// Waits for, or finishes, the replacement of the issuing CA: between two of its steps there is none.
+    fn settle(&self) -> Result<(), CaError> {
+        let is_between = files::stat(&self.path(ISSUING_CA_FILE))?.is_none()
+            && files::stat(&self.path(&format!("{ISSUING_CA_FILE}.1")))?.is_some();
+        if is_between && self.has_pending() {
+            self.writer("finish a new issuing CA")?;
+        }
+        Ok(())
     }
 
     /// The profiles that the directory knows.
@@ -211,6 +260,7 @@ impl Store {
         passphrase: Option<&Passphrase>,
         now: OffsetDateTime,
     ) -> Result<Authority, CaError> {
+        self.settle()?;
         let mut chain = self.authorities()?.into_iter();
         let issuing = chain.next().expect("the root at least is there");
         let key = self.ca_key()?;
@@ -316,6 +366,11 @@ pub fn is_encrypted(bytes: &[u8]) -> bool {
         .iter()
         .find(|block| block.label.ends_with("PRIVATE KEY"))
         .is_some_and(|block| block.label.starts_with("ENCRYPTED") || !block.headers.is_empty())
+}
+
+/// Whether the private key of a file is encrypted with an empty passphrase, as etcd-ca writes one that has none.
+pub fn has_empty_passphrase(bytes: &[u8]) -> bool {
+    is_encrypted(bytes) && PrivateKey::from_pem(bytes, Some(&Passphrase::new(Zeroizing::default()))).is_ok()
 }
 
 /// The private key of a file.

@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 use super::init_ca::print;
 use super::passphrase::PassphraseArgs;
 use super::{Context, Exit, Failure, Outcome};
-use crate::ca::Store;
 use crate::ca::import::{Adopted, import};
-use crate::ca::store::is_encrypted;
+use crate::ca::store::{has_empty_passphrase, is_encrypted};
+use crate::ca::{Passphrase, Store};
 
 /// Adopt a certificate authority made by cfssl, openssl, easy-rsa, etcd-ca, step or kubeadm.
 ///
@@ -38,7 +38,12 @@ pub fn run(context: &Context, args: &ImportCaArgs) -> Outcome {
     let store = Store::at(&context.global.pki_dir);
     let (cert_pem, key_pem) = (read(&args.cert)?, read(&args.key)?);
     let root_pem = args.root.as_deref().map(read).transpose()?;
-    let passphrase = is_encrypted(&key_pem).then(|| args.passphrase.for_key(&args.key)).transpose()?;
+    let passphrase = if has_empty_passphrase(&key_pem) {
+        context.out.note("the key is encrypted with an empty passphrase; the copy is not encrypted");
+        Some(Passphrase::new(Zeroizing::default()))
+    } else {
+        is_encrypted(&key_pem).then(|| args.passphrase.for_key(&args.key)).transpose()?
+    };
     let adopted = Adopted {
         cert: &args.cert,
         cert_pem: &cert_pem,

@@ -1,16 +1,19 @@
 //! `init-ca`: makes a certificate authority.
 
-use ::time::OffsetDateTime;
+use std::path::PathBuf;
+
+use ::time::{Duration, OffsetDateTime};
 use clap::Args;
 use serde_json::json;
 
 use super::output::Style;
 use super::passphrase::{PassphraseArgs, ask_new};
-use super::pki::{expiry, key_type_parser, parse_time, rfc3339};
+use super::pki::{expiry, key_type_parser, parse_time, rfc3339, store};
 use super::{Context, Exit, Outcome};
 use crate::ca::constraints::Cidr;
 use crate::ca::init::{CaOptions, MadeCa, init};
-use crate::ca::{KeyType, Store};
+use crate::ca::issuing::{IssuingOptions, renew_issuing};
+use crate::ca::{CaError, KeyType, Store};
 
 /// Make a certificate authority in the PKI directory.
 ///
@@ -18,18 +21,18 @@ use crate::ca::{KeyType, Store};
 /// the ledger. What is there already is never overwritten.
 #[derive(Debug, Args)]
 pub struct InitCaArgs {
-    /// The CA's common name.
-    #[arg(long, default_value = "etcd-pki CA", value_name = "NAME")]
-    name: String,
-    /// How many days it lasts.
-    #[arg(long, default_value_t = 3650, value_name = "DAYS")]
-    days: u32,
+    /// The CA's common name; "etcd-pki CA" when absent.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// How many days it lasts; 3650 when absent.
+    #[arg(long, value_name = "DAYS")]
+    days: Option<u32>,
     /// Its end, instead of --days.
     #[arg(long, value_name = "RFC3339", value_parser = parse_time, conflicts_with = "days")]
     not_after: Option<OffsetDateTime>,
-    /// The kind of key.
-    #[arg(long, default_value = "p256", value_parser = key_type_parser(), value_name = "TYPE")]
-    key_type: KeyType,
+    /// The kind of key; p256 when absent.
+    #[arg(long, value_parser = key_type_parser(), value_name = "TYPE")]
+    key_type: Option<KeyType>,
     /// Certify only addresses in this range (and loopback); repeatable.
     #[arg(long, value_name = "CIDR")]
     permit_ip: Vec<String>,
@@ -42,6 +45,14 @@ pub struct InitCaArgs {
     /// Make an issuing CA below the root: the root's key, ca-key.pem, can then be kept offline.
     #[arg(long)]
     intermediate: bool,
+    /// Make the next issuing CA (or the first one) below the root that is there. Its name and kind of key are as
+    /// before, and it lasts half of what the root has left, unless options say otherwise; a passphrase opens the
+    /// root's key and encrypts the new one. The old pair is kept as issuing-ca.pem.1, and what it issued stays valid.
+    #[arg(long, requires = "intermediate", conflicts_with_all = ["path_len", "encrypt_key"])]
+    renew: bool,
+    /// With --renew: the root's key, where it is not ca-key.pem in the PKI directory.
+    #[arg(long, requires = "renew", value_name = "FILE")]
+    root_key: Option<PathBuf>,
     /// Encrypt the CA key with a passphrase asked for on the terminal (--passphrase-file and -fd encrypt it too).
     #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
     encrypt_key: bool,
@@ -52,13 +63,17 @@ pub struct InitCaArgs {
 /// Runs it.
 pub fn run(context: &Context, args: &InitCaArgs) -> Outcome {
     let now = OffsetDateTime::now_utc();
+    if args.renew {
+        return renew(context, args, now);
+    }
     let store = Store::at(&context.global.pki_dir);
+    let plain = CaOptions::default();
     let options = CaOptions {
-        name: args.name.clone(),
-        days: args.days,
+        name: args.name.clone().unwrap_or(plain.name),
+        days: args.days.unwrap_or(plain.days),
         not_after: args.not_after,
-        key_type: args.key_type,
-        permit_ips: args.permit_ip.iter().map(|range| range.parse::<Cidr>()).collect::<Result<_, _>>()?,
+        key_type: args.key_type.unwrap_or(plain.key_type),
+        permit_ips: args.ranges()?,
         permit_dns: args.permit_dns.clone(),
         path_len: args.path_len,
         intermediate: args.intermediate,
@@ -74,6 +89,45 @@ pub fn run(context: &Context, args: &InitCaArgs) -> Outcome {
     }
     writer.acknowledge();
     Ok(Exit::Done)
+}
+
+fn renew(context: &Context, args: &InitCaArgs, now: OffsetDateTime) -> Outcome {
+    let store = store(context)?;
+    let key = store.root_key(args.root_key.as_deref())?;
+    let passphrase = if key.is_encrypted() {
+        Some(args.passphrase.for_key(key.path())?)
+    } else {
+        args.passphrase.given()?
+    };
+    let options = IssuingOptions {
+        name: args.name.clone(),
+        days: args.days,
+        not_after: args.not_after,
+        key_type: args.key_type,
+        limits: CaOptions {
+            permit_ips: args.ranges()?,
+            permit_dns: args.permit_dns.clone(),
+            ..CaOptions::default()
+        },
+    };
+    let (made, writer) =
+        renew_issuing(&store, (key.path(), key.bytes()), passphrase.as_ref(), &options, now)?;
+    let wanted = args.not_after.or_else(|| args.days.map(|days| now + Duration::days(days.into())));
+    if wanted.is_some_and(|wanted| made.not_after < wanted - Duration::seconds(1)) {
+        context.out.warning(format_args!("{} ends with its root; its life was cut short", made.name));
+    }
+    print(context, &store, &[made], now);
+    if store.path("issuing-ca.pem.1").exists() {
+        context.out.note("what the old one issued stays valid; etcd-pki list says until when");
+    }
+    writer.acknowledge();
+    Ok(Exit::Done)
+}
+
+impl InitCaArgs {
+    fn ranges(&self) -> Result<Vec<Cidr>, CaError> {
+        self.permit_ip.iter().map(|range| range.parse()).collect()
+    }
 }
 
 /// Shows the CAs that were made or adopted; the root comes first.

@@ -8,6 +8,7 @@ use super::output::Style;
 use super::pki::{days_left, parse_span, store};
 use super::{Context, Exit, Outcome};
 use crate::ca::catalogue::{Listed, Standing, catalogue};
+use crate::ca::ledger::Event;
 use crate::ca::rebuild::rebuild;
 
 /// List the certificates that the CA has issued.
@@ -34,6 +35,9 @@ pub fn run(context: &Context, args: &ListArgs) -> Outcome {
     if args.rebuild {
         let (added, writer) = rebuild(&store, now)?;
         context.out.note(format_args!("{} lines were added to the ledger", added.len()));
+        if added.iter().any(|line| line.event == Event::Rebuild) {
+            context.out.note("their profiles are guesses, marked with ?: no certificate says its profile");
+        }
         writer.acknowledge();
     }
     let ledger = store.ledger()?;
@@ -59,6 +63,11 @@ pub fn run(context: &Context, args: &ListArgs) -> Outcome {
     Ok(if any_expires { Exit::No } else { Exit::Done })
 }
 
+fn profile(one: &Listed) -> String {
+    let guess = if one.profile_guessed { "?" } else { "" };
+    one.profile.as_ref().map_or_else(|| "-".into(), |profile| format!("{profile}{guess}"))
+}
+
 fn one_json(one: &Listed, now: OffsetDateTime) -> serde_json::Value {
     let mut value = serde_json::to_value(one).unwrap_or_default();
     value["expires_in_days"] = json!((one.not_after - now).whole_seconds().div_euclid(86_400));
@@ -75,13 +84,7 @@ fn table(context: &Context, listed: &[Listed], now: OffsetDateTime) {
         .iter()
         .map(|one| {
             let days = days_left(one.not_after, now);
-            [
-                one.name.clone(),
-                one.profile.clone().unwrap_or_else(|| "-".into()),
-                format!("{days}d"),
-                one.standing.to_string(),
-                one.serial.clone(),
-            ]
+            [one.name.clone(), profile(one), format!("{days}d"), one.standing.to_string(), one.serial.clone()]
         })
         .collect();
     let heads = ["NAME", "PROFILE", "ENDS IN", "STATE", "SERIAL"];

@@ -28,6 +28,7 @@ fn classify(error: &CaError) -> (Exit, &'static str) {
     match error {
         CaError::BrokenChain { .. } => (Exit::No, "broken-chain"),
         CaError::NoRoot { .. } => (Exit::Usage, "no-root"),
+        CaError::NoRootKey { .. } => (Exit::Usage, "no-root-key"),
         CaError::NotOurs { .. } => (Exit::No, "not-ours"),
         CaError::UnusableKey { .. } => (Exit::No, "unusable-key"),
         CaError::BadRequest { .. } => (Exit::No, "bad-request"),

@@ -17,7 +17,8 @@ use crate::verify::probe::{ProbeError, Served, host_of, probe};
 use crate::verify::report::{self, Judged};
 use crate::verify::target::{self, Target, Unreadable};
 use crate::verify::{
-    Code, Finding, GoVersion, Judgement, Leaf, Request, Role, Severity, Verdict, judge, leaf_of, on_disk,
+    Code, CrlFile, EtcdVersion, Finding, GoVersion, Judgement, Leaf, Request, Role, Severity, Verdict, judge,
+    leaf_of, on_disk,
 };
 
 /// Judge certificates the way etcd, a Go program, does: what it accepts, what it refuses and why, and what will bite.
@@ -39,6 +40,9 @@ pub struct VerifyArgs {
     /// The key, where it does not lie beside the certificate.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// The revocation list, as in --client-crl-file; the PKI directory's when its CA is used, if there is one.
+    #[arg(long, value_name = "FILE")]
+    crl: Option<PathBuf>,
     /// What the certificates are for; without it, each role their extended key usage is made for.
     #[arg(long, value_enum)]
     role: Option<RoleArg>,
@@ -52,8 +56,8 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "RFC3339", value_parser = parse_time)]
     at: Option<OffsetDateTime>,
     /// Judge by the Go that this etcd release was built with, such as 3.5.16.
-    #[arg(long, value_name = "X.Y", value_parser = GoVersion::of_etcd, conflicts_with = "go_version")]
-    etcd_version: Option<GoVersion>,
+    #[arg(long, value_name = "X.Y", conflicts_with = "go_version")]
+    etcd_version: Option<EtcdVersion>,
     /// Judge by this Go release, such as 1.22.
     #[arg(long, value_name = "X.Y")]
     go_version: Option<GoVersion>,
@@ -158,6 +162,7 @@ struct Settings<'a> {
     chain: Zeroizing<Vec<u8>>,
     ca: Option<Zeroizing<Vec<u8>>>,
     key: Option<Zeroizing<Vec<u8>>>,
+    crl: Option<CrlFile>,
     at: OffsetDateTime,
     go: GoVersion,
 }
@@ -172,8 +177,9 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Outcome {
         chain: optional(&args.chain)?.unwrap_or_default(),
         ca: optional(&args.ca)?,
         key: optional(&args.key)?,
+        crl: crl(&context.global.pki_dir, args)?,
         at: args.at.unwrap_or_else(OffsetDateTime::now_utc),
-        go: args.etcd_version.or(args.go_version).unwrap_or(GoVersion::NEWEST),
+        go: args.etcd_version.map(EtcdVersion::go).or(args.go_version).unwrap_or(GoVersion::NEWEST),
     };
     let targets = targets(&settings)?;
     if args.key.is_some() && targets.len() != 1 {
@@ -192,6 +198,17 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Outcome {
     print(context, format, &results, fail_on, settings.at);
     let failed = results.iter().any(|one| one.fails(fail_on));
     Ok(if failed { Exit::No } else { Exit::Done })
+}
+
+/// The list that was given; else, where the PKI directory's CA is what is judged against, the list that was made there.
+fn crl(pki_dir: &Path, args: &VerifyArgs) -> Result<Option<CrlFile>, Unreadable> {
+    match &args.crl {
+        Some(path) => CrlFile::read(path, args.etcd_version).map(Some),
+        None if args.ca.is_none() && pki_dir.join("ca.pem").is_file() => {
+            CrlFile::of_directory(pki_dir, args.etcd_version)
+        }
+        None => Ok(None),
+    }
 }
 
 fn format(context: &Context, args: &VerifyArgs) -> Result<Format, Failure> {
@@ -280,6 +297,7 @@ impl Settings<'_> {
                 at: self.at,
                 go: self.go,
                 client_cert_auth: self.args.client_cert_auth,
+                crl: self.crl.as_ref(),
                 ..Request::new(&chain, &ca, role)
             };
             let mut judgement = judge(&request);
@@ -309,6 +327,7 @@ impl Settings<'_> {
             at: self.at,
             go: self.go,
             client_cert_auth: self.args.client_cert_auth || (asks && role == Role::Server),
+            crl: self.crl.as_ref(),
             ..Request::new(&chain, &ca, role)
         };
         let mut judgement = judge(&request);

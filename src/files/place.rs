@@ -1,5 +1,6 @@
 //! Writing: a file appears whole, with its mode and owner, or not at all.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -30,28 +31,41 @@ pub fn replace(path: &Path, bytes: &[u8], meta: Meta) -> Result<(), FileError> {
     }
 }
 
+/// How many files of a batch wait for the disk at the same time: it takes them together.
+const AT_ONCE: usize = 16;
+
+/// Does `work` for each, in order where there are few.
+fn at_once<T: Sync, R: Send>(
+    all: &[T],
+    work: impl Fn(&T) -> Result<R, FileError> + Sync,
+) -> Result<Vec<R>, FileError> {
+    let share = all.len().div_ceil(AT_ONCE).max(AT_ONCE);
+    let parts: Vec<Result<Vec<R>, FileError>> = std::thread::scope(|scope| {
+        let work = &work;
+        let rest = all.chunks(share).skip(1);
+        let others: Vec<_> = rest.map(|part| scope.spawn(move || part.iter().map(work).collect())).collect();
+        let first = all.chunks(share).next().unwrap_or_default().iter().map(work).collect();
+        let others = others.into_iter().map(|other| other.join().expect("writing does not panic"));
+        std::iter::once(first).chain(others).collect()
+    });
+    let parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(parts.into_iter().flatten().collect())
+}
+
 /// Writes several files as [`replace`] does: all are complete beside their places before the first one moves, and
 /// then they move in a row, so that an error while writing leaves every old file as it was.
 ///
 /// # Errors
 /// [`FileError::NotRegular`] or [`FileError::Io`].
 pub fn replace_all(files: &[(&Path, &[u8], Meta)]) -> Result<(), FileError> {
-    let mut staged = Vec::with_capacity(files.len());
-    for &(path, bytes, meta) in files {
-        match kind(path)? {
-            None | Some(FileType::RegularFile) => staged.push(Staged::new(path, bytes, meta)?),
-            Some(other) => return Err(not_regular(path, other)),
-        }
-    }
+    let stage = |&(path, bytes, meta): &(&Path, &[u8], Meta)| match kind(path)? {
+        None | Some(FileType::RegularFile) => Staged::new(path, bytes, meta),
+        Some(other) => Err(not_regular(path, other)),
+    };
+    let staged = at_once(files, stage)?;
     staged.into_iter().try_for_each(|file| file.commit(RenameFlags::empty()))?;
-    let mut synced: Vec<&Path> = Vec::new();
-    for &(path, ..) in files {
-        if !synced.contains(&parent(path)) {
-            sync_dir(parent(path))?;
-            synced.push(parent(path));
-        }
-    }
-    Ok(())
+    let touched: BTreeSet<&Path> = files.iter().map(|&(path, ..)| parent(path)).collect();
+    touched.into_iter().try_for_each(sync_dir)
 }
 
 /// The process that made the temporary file `name` while it wrote `file`; `None` when it is no such file.
@@ -82,14 +96,23 @@ pub fn open_append(path: &Path, mode: FileMode) -> Result<File, FileError> {
     Ok(File::from(fd))
 }
 
-/// Renames a file into a place that must be free, durably.
+/// Renames files into places that must be free, in their order, and returns when all of it is durable. One that is not
+/// where it should come from was renamed before, and is passed over.
 ///
 /// # Errors
-/// [`FileError::Exists`] when the new name is taken; [`FileError::Io`].
-pub fn rename_new(from: &Path, to: &Path) -> Result<(), FileError> {
-    rename(from, to, RenameFlags::NOREPLACE)?;
-    sync_dir(parent(to))?;
-    if parent(from) != parent(to) { sync_dir(parent(from)) } else { Ok(()) }
+/// [`FileError::Exists`] when a new name is taken; [`FileError::Io`].
+pub fn rename_each(moves: &[(PathBuf, PathBuf)]) -> Result<(), FileError> {
+    let mut touched = BTreeSet::new();
+    for (from, to) in moves {
+        match rename(from, to, RenameFlags::NOREPLACE) {
+            Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => {}
+            done => {
+                done?;
+                touched.extend([parent(to), parent(from)]);
+            }
+        }
+    }
+    touched.into_iter().try_for_each(sync_dir)
 }
 
 /// Writes a file that must not exist yet as it comes, for content too large to hold; it appears when it is whole.

@@ -63,6 +63,35 @@ impl GoVersion {
     }
 }
 
+/// An etcd release: the Go that it was built with, and what etcd itself does differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EtcdVersion {
+    release: (u16, u16),
+    go: GoVersion,
+}
+
+impl EtcdVersion {
+    /// Whose rules it follows.
+    pub const fn go(self) -> GoVersion {
+        self.go
+    }
+
+    /// From 3.6 on a revocation list in PEM is not read.
+    pub(crate) fn reads_der_lists_only(self) -> bool {
+        self.release >= (3, 6)
+    }
+}
+
+impl FromStr for EtcdVersion {
+    type Err = UnknownVersion;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let go = GoVersion::of_etcd(text)?;
+        let (major, minor, _) = numbers(text).ok_or_else(|| UnknownVersion(text.to_owned()))?;
+        Ok(Self { release: (major, minor), go })
+    }
+}
+
 /// Upstream releases and their Go, ascending: the first release of each Go that was seen in a release's own output
 /// or its Dockerfile.
 const ETCD_BUILDS: &[((u16, u16, u16), GoVersion)] = &[

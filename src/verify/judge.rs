@@ -12,7 +12,7 @@ use super::pitfalls::Code;
 use super::public_key::{Curve, PublicKey};
 use super::signature::SignatureError;
 use super::when::rfc3339;
-use super::{Finding, GoVersion, Judgement, Leaf, Request, Role, Severity, Verdict, lints, names};
+use super::{Finding, GoVersion, Judgement, Leaf, Request, Role, Severity, Verdict, lints, names, revoked};
 
 /// What was found so far, and whether any of it makes etcd refuse.
 #[derive(Debug, Default)]
@@ -59,7 +59,8 @@ impl Findings {
         }
     }
 
-    fn warn(
+    /// etcd accepts this here, and refuses it elsewhere in these words.
+    pub(super) fn warn(
         &mut self,
         code: Code,
         message: impl Into<String>,
@@ -118,6 +119,7 @@ fn judge_into(request: &Request<'_>, findings: &mut Findings) -> Option<Leaf> {
             "etcd-pki issue NAME --profile proxy --force",
         );
     }
+    revoked::check(request, &certificates, &roots, findings);
     lints::run(request, leaf, &verifier, findings);
     Some(describe(leaf))
 }
@@ -346,14 +348,7 @@ fn report_host(host: &str, words: &str, leaf: &Certificate<'_>, findings: &mut F
 
 /// The command that makes the certificate again with its SANs and more.
 fn reissue(leaf: &Certificate<'_>, more: &str) -> String {
-    let name = match leaf.common_name() {
-        name if !name.is_empty()
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) =>
-        {
-            name
-        }
-        _ => "NAME".to_owned(),
-    };
+    let name = name_for_commands(leaf);
     let mut command = format!("etcd-pki issue {name}");
     for ip in leaf.extensions.ips().iter().filter(|ip| !ip.is_loopback()) {
         command.push_str(&format!(" --ip {ip}"));
@@ -365,6 +360,13 @@ fn reissue(leaf: &Certificate<'_>, more: &str) -> String {
         }
     }
     format!("{command}{more} --force")
+}
+
+/// The common name where it can be typed as it is, else `NAME`.
+pub(super) fn name_for_commands(leaf: &Certificate<'_>) -> String {
+    let name = leaf.common_name();
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if plain && !name.is_empty() { name } else { "NAME".to_owned() }
 }
 
 /// Turns Go's refusal into the pitfall it is.

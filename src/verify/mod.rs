@@ -24,6 +24,7 @@ mod policies;
 pub mod probe;
 mod public_key;
 pub mod report;
+mod revoked;
 mod signature;
 pub mod target;
 mod when;
@@ -33,10 +34,11 @@ use std::net::IpAddr;
 use ::time::OffsetDateTime;
 use serde::Serialize;
 
-pub use go::{GoVersion, UnknownVersion};
+pub use go::{EtcdVersion, GoVersion, UnknownVersion};
 pub use judge::{judge, leaf_of};
 pub use pitfalls::{Code, Pitfall, catalogue};
 pub use public_key::{Curve, PublicKey};
+pub use revoked::CrlFile;
 
 /// What a certificate is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -99,6 +101,8 @@ pub struct Request<'a> {
     pub client_cert_auth: bool,
     /// What the system's resolver says of `source_ip` and the DNS SANs; `None` where nobody asked.
     pub lookups: Option<&'a Lookups>,
+    /// The revocation list that etcd was given; `None` where it has none.
+    pub crl: Option<&'a CrlFile>,
 }
 
 impl<'a> Request<'a> {
@@ -116,6 +120,7 @@ impl<'a> Request<'a> {
             go: GoVersion::NEWEST,
             client_cert_auth: false,
             lookups: None,
+            crl: None,
         }
     }
 }

@@ -228,6 +228,25 @@ fn cfssls_ca_is_adopted() {
     import(&made, "ca.pem", "ca-key.pem", &[]);
 }
 
+/// Made by the real tool, which no registry carries: see fixtures/README.md. (`step` and `kubeadm` cannot be
+/// had: step's root is what `openssls_cas_are_adopted…` makes with P-256, its key PBES2 with AES-256, and kubeadm's a
+/// self-signed RSA 2048 with a PKCS#1 key; both forms are among those that openssl makes above.)
+#[test]
+fn etcd_cas_ca_is_adopted() {
+    let made = Bench::empty();
+    let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cas");
+    for (name, words) in [("etcd-ca", None), ("etcd-ca-sealed", Some("sesame"))] {
+        for file in ["ca.crt", "ca.key"] {
+            std::fs::copy(from.join(name).join(file), made.root().join(file)).unwrap();
+        }
+        let file = words.map(|words| secret(&made, words));
+        let more: Vec<&str> = file.iter().flat_map(|file| ["--passphrase-file", file]).collect();
+        let bench = import(&made, "ca.crt", "ca.key", &more);
+        let stored = std::fs::read_to_string(bench.file("ca-key.pem")).unwrap();
+        assert_eq!(stored.contains("BEGIN ENCRYPTED"), words.is_some(), "{name}");
+    }
+}
+
 #[test]
 fn an_intermediate_is_adopted_with_its_root_and_refused_without() {
     let made = Bench::empty();
@@ -263,4 +282,82 @@ fn what_cannot_be_adopted_is_told() {
     assert!(!bench.pki().exists(), "nothing was made");
     adopt(made.file("ca.pem"), made.file("ca-key.pem")).ok();
     adopt(other.file("ca.pem"), other.file("ca-key.pem")).refused(1, "already exists");
+}
+
+/// OpenSSL and etcd's rules accept a pair by what its own file brings along.
+fn still_stands(bench: &Bench, name: &str) {
+    is_accepted(bench, name);
+    bench.run(&["verify", name, "--role", "peer", "--fail-on", "warning"]).ok();
+}
+
+#[test]
+fn an_issuing_ca_is_replaced_below_the_same_root_and_what_it_issued_stays_valid() {
+    let bench = Bench::empty();
+    let pass = secret(&bench, "correct horse");
+    let passphrase = ["--passphrase-file", pass.as_str()];
+    let run = |args: &[&str]| bench.run(&[args, &passphrase[..]].concat());
+    run(&["init-ca", "--name", "prod", "--intermediate", "--key-type", "p384", "--permit-ip", "10.0.0.0/8"])
+        .ok();
+    run(&["issue", "old", "--ip", "10.0.0.1"]).ok();
+    run(&["issue", "older", "--ip", "10.0.0.3"]).ok();
+    let (offline, old) =
+        (bench.root().join("offline.pem"), std::fs::read(bench.file("issuing-ca.pem")).unwrap());
+    std::fs::rename(bench.file("ca-key.pem"), &offline).unwrap();
+    let renew = ["init-ca", "--intermediate", "--renew"];
+    let before = bench.snapshot();
+    run(&renew).refused(2, "the root's key is needed");
+    let not_the_roots = bench.file("issuing-ca-key.pem");
+    run(&[&renew[..], &["--root-key", text(&not_the_roots)]].concat()).refused(1, "is not the key of");
+    assert_eq!(bench.snapshot(), before);
+
+    let root_key = ["--root-key", text(&offline)];
+    let ran = run(&[&renew[..], &root_key, &["--json"]].concat()).ok().json();
+    assert_eq!(
+        (&ran["name"], &ran["cert"]),
+        (&"prod issuing".into(), &text(&bench.file("issuing-ca.pem")).into())
+    );
+    assert_eq!(std::fs::read(bench.file("issuing-ca.pem.1")).unwrap(), old);
+    assert_eq!(mode(&bench.file("issuing-ca-key.pem")), 0o600);
+    assert_eq!(mode(&bench.file("issuing-ca-key.pem.1")), 0o600);
+    let seen = openssl(&["x509", "-in", text(&bench.file("issuing-ca.pem")), "-noout", "-text"]);
+    assert!(seen.contains("secp384r1") && seen.contains("CA:TRUE, pathlen:0"), "{seen}");
+    run(&["issue", "new", "--ip", "10.0.0.2"]).ok();
+    run(&["issue", "x", "--ip", "192.168.0.1"]).refused(1, "the CA may not certify");
+    let issuer = |name: &str| {
+        openssl(&["x509", "-in", text(&bench.file(name)), "-noout", "-ext", "authorityKeyIdentifier"])
+    };
+    assert_ne!(issuer("old.pem"), issuer("new.pem"));
+    still_stands(&bench, "old");
+    still_stands(&bench, "new");
+    // The old one's certificates are still ours: revoked, rebuilt, renewed like any other.
+    let lines = bench.ledger().len();
+    std::fs::remove_file(bench.file("ledger.jsonl")).unwrap();
+    bench.run(&["list", "--rebuild"]).ok();
+    let events: Vec<_> = bench.ledger().iter().map(|line| line["event"].clone()).collect();
+    assert_eq!(
+        (events.len(), &events[3..]),
+        (lines, &["rebuild".into(), "rebuild".into(), "rebuild".into()][..])
+    );
+    bench.run(&["revoke", text(&bench.file("old.pem"))]).ok();
+    run(&["renew", "old"]).ok();
+    assert_eq!(issuer("old.pem"), issuer("new.pem"));
+    // The new one's list speaks for what the old one issued.
+    run(&["crl"]).ok();
+    still_stands(&bench, "old");
+    still_stands(&bench, "older");
+}
+
+#[test]
+fn a_root_gets_its_first_issuing_ca_later_where_it_allows_one() {
+    let bench = Bench::new();
+    bench.run(&["init-ca", "--intermediate", "--renew"]).refused(1, "its path length is 0");
+    let bench = Bench::empty();
+    bench.run(&["init-ca", "--path-len", "1", "--days", "100"]).ok();
+    bench.run(&["issue", "before"]).ok();
+    let ran = bench.run(&["init-ca", "--intermediate", "--renew", "--days", "200", "--name", "second"]).ok();
+    assert!(ran.err.contains("cut short") && ran.out.contains("issuing-ca.pem  second"), "{ran:?}");
+    bench.run(&["issue", "after"]).ok();
+    still_stands(&bench, "before");
+    still_stands(&bench, "after");
+    assert_eq!(std::fs::read_to_string(bench.file("after.pem")).unwrap().matches("BEGIN").count(), 2);
 }

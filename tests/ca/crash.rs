@@ -241,3 +241,43 @@ fn another_command_finishes_what_was_left_and_the_serial_stays_its_own() {
         assert_eq!(bench.run(&["issue", "server1"]).code, Some(i32::from(is_there)), "{when}");
     }
 }
+
+#[test]
+fn a_new_issuing_ca_below_the_same_root() {
+    let prepare = || {
+        let bench = Bench::empty();
+        bench.run(&["init-ca", "--intermediate"]).ok();
+        bench.run(&["issue", "before"]).ok();
+        bench
+    };
+    survives(prepare, &["init-ca", "--intermediate", "--renew"], |bench, when| {
+        recorded(bench, "issuing-ca", when);
+        assert!(bench.file("issuing-ca.pem.1").exists(), "{when}: the old one was not kept");
+        assert!(!bench.file("issuing-ca.pem.2").exists(), "{when}");
+        bench.run(&["issue", "after"]).ok();
+    });
+}
+
+#[test]
+fn an_issuer_finishes_a_new_issuing_ca_that_was_left_halfway() {
+    if !can_trace() {
+        return skipped("strace cannot trace here");
+    }
+    let prepare = || {
+        let bench = Bench::empty();
+        bench.run(&["init-ca", "--intermediate"]).ok();
+        bench
+    };
+    let renew = ["init-ca", "--intermediate", "--renew"];
+    for point in points(&prepare(), &renew).iter().filter(|(call, _)| call.starts_with("rename")) {
+        let bench = prepare();
+        kill_at(&bench, &renew, point);
+        bench.run(&["issue", "server1"]).ok();
+        let file = std::fs::read_to_string(bench.file("server1.pem")).unwrap();
+        assert_eq!(
+            file.matches("BEGIN CERTIFICATE").count(),
+            2,
+            "killed at {point:?}: not from the issuing CA"
+        );
+    }
+}

@@ -165,3 +165,53 @@ fn a_constrained_ca_signs_what_it_may_and_refuses_the_rest_before_signing() {
     let (ca, cert) = (bench.file("ca.pem"), bench.file("a.pem"));
     openssl(&["verify", "-x509_strict", "-CAfile", text(&ca), "-verify_ip", "127.0.0.1", text(&cert)]);
 }
+
+#[test]
+fn every_kind_of_name_and_of_subject_field_is_certified() {
+    let bench = Bench::new();
+    let names = [
+        "--ip",
+        "fd00::1",
+        "--dns",
+        "*.example.com",
+        "--uri",
+        "spiffe://example.com/etcd",
+        "--email",
+        "ops@example.com",
+    ];
+    bench.run(&[&["issue", "all", "--key-type", "rsa2048", "--only-given-names"], &names[..]].concat()).ok();
+    let seen = openssl(&["x509", "-in", text(&bench.file("all.pem")), "-noout", "-text"]);
+    for words in [
+        "DNS:*.example.com, IP Address:FD00:0:0:0:0:0:0:1, URI:spiffe://example.com/etcd, email:ops@example.com",
+        "Public-Key: (2048 bit)",
+        "Key Usage: critical\n                Digital Signature, Key Encipherment\n",
+    ] {
+        assert!(seen.contains(words), "{words} is not in {seen}");
+    }
+    let template = "usages = [\"client-auth\"]\ndays = 12\nkey-type = \"p384\"\ndefault-names = [\"{name}.example.com\", \"10.0.0.7\"]\n\
+        [subject]\ncommon-name = \"{name}\"\norganization = \"Org\"\norganizational-unit = \"Unit\"\ncountry = \"DE\"\nstate = \"BE\"\nlocality = \"Berlin\"\n";
+    std::fs::write(bench.root().join("mine.toml"), template).unwrap();
+    bench.run(&["issue", "t", "--template", "mine.toml"]).ok();
+    let seen = openssl(&["x509", "-in", text(&bench.file("t.pem")), "-noout", "-text"]);
+    for words in [
+        "C = DE, ST = BE, L = Berlin, O = Org, OU = Unit, CN = t",
+        "DNS:t.example.com, IP Address:10.0.0.7",
+        "secp384r1",
+    ] {
+        assert!(seen.contains(words), "{words} is not in {seen}");
+    }
+}
+
+#[test]
+fn a_cas_end_and_path_length_are_as_asked_for() {
+    let bench = Bench::empty();
+    bench.run(&["init-ca", "--not-after", "2020-01-01"]).refused(2, "it has passed");
+    bench.run(&["init-ca", "--not-after", "2095-01-01T12:00:00Z", "--path-len", "2"]).ok();
+    let seen = openssl(&["x509", "-in", text(&bench.file("ca.pem")), "-noout", "-text"]);
+    assert!(
+        seen.contains("Not After : Jan  1 12:00:00 2095") && seen.contains("CA:TRUE, pathlen:2"),
+        "{seen}"
+    );
+    let ran = bench.run(&["init-ca", "--days", "5", "--not-after", "2095-01-01"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+}

@@ -185,17 +185,40 @@ fn a_lost_ledger_is_rebuilt_from_the_certificates() {
     let before = facts(&bench);
     std::fs::remove_file(bench.file("ledger.jsonl")).unwrap();
     bench.run(&["issue", "x"]).refused(1, "ledger.jsonl is missing");
-    bench.run(&["list", "--rebuild"]).ok();
+    let told = bench.run(&["list", "--rebuild"]).ok();
+    assert!(told.err.contains("profiles are guesses") && told.out.contains("server?"), "{told:?}");
     assert_eq!(facts(&bench), before);
     let profiles = bench.run(&["list", "--json"]).ok().json();
     let of = |at: usize| profiles["certificates"][at]["profile"].as_str().unwrap().to_owned();
     assert_eq!([of(1), of(2), of(3)], ["client", "proxy", "server"]);
     assert_eq!(profiles["certificates"][1]["state"], "revoked", "the list still told it");
+    assert_eq!(profiles["certificates"][1]["profile_guessed"], true);
     assert_eq!(bench.run(&["crl", "--json"]).ok().json()["number"], 2);
     let lines = bench.ledger().len();
     bench.run(&["list", "--rebuild"]).ok();
     assert_eq!(bench.ledger().len(), lines, "nothing is added twice");
     bench.run(&["issue", "x"]).ok();
+}
+
+#[test]
+fn a_guessed_profile_is_the_template_that_fits_and_no_drift() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.file("templates")).unwrap();
+    let template =
+        "usages = [\"client-auth\"]\n[subject]\ncommon-name = \"{name}\"\norganization = \"ops\"\n";
+    std::fs::write(bench.file("templates/backup.toml"), template).unwrap();
+    bench.run(&["issue", "nightly", "--profile", "backup"]).ok();
+    bench.run(&["issue", "c1", "--profile", "client"]).ok();
+    let cluster = "[[member]]\nname = \"m1\"\nips = [\"10.0.0.1\"]\n[[proxy]]\nname = \"edge\"\nips = [\"10.0.0.9\"]\nkind = \"grpc\"\n";
+    std::fs::write(bench.root().join("cluster.toml"), cluster).unwrap();
+    bench.run(&["issue", "--from", "cluster.toml"]).ok();
+    std::fs::remove_file(bench.file("ledger.jsonl")).unwrap();
+    let rebuilt = bench.run(&["list", "--rebuild", "--json"]).ok().json();
+    let profiles: Vec<_> =
+        rebuilt["certificates"].as_array().unwrap().iter().map(|one| one["profile"].clone()).collect();
+    assert_eq!(profiles, ["ca", "client", "proxy", "server", "backup"]);
+    let ran = bench.run(&["issue", "--from", "cluster.toml"]).ok();
+    assert!(ran.out.contains("as wanted, left alone: m1, edge"), "{ran:?}");
 }
 
 #[test]

@@ -17,4 +17,6 @@ mod life;
 mod looking;
 mod matrix;
 mod members;
+mod prompts;
+mod revocation;
 mod together;

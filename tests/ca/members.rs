@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use crate::common::skipped;
 use crate::support::{Bench, Ran, text, tool};
 
-struct Etcd {
+pub(crate) struct Etcd {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
+    pub(crate) peer: u16,
 }
 
 impl Drop for Etcd {
@@ -28,7 +29,7 @@ fn start(bench: &Bench, pair: &str) -> Etcd {
     start_with(bench, pair, &[])
 }
 
-fn start_with(bench: &Bench, pair: &str, more: &[&str]) -> Etcd {
+pub(crate) fn start_with(bench: &Bench, pair: &str, more: &[&str]) -> Etcd {
     let (port, peer) = (free_port(), free_port());
     let (cert, key) = (bench.file(&format!("{pair}.pem")), bench.file(&format!("{pair}-key.pem")));
     let (client_url, peer_url) = (format!("https://127.0.0.1:{port}"), format!("https://127.0.0.1:{peer}"));
@@ -45,11 +46,16 @@ fn start_with(bench: &Bench, pair: &str, more: &[&str]) -> Etcd {
     command.args(more);
     let log = std::fs::File::create(bench.root().join("etcd.log")).unwrap();
     let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-    Etcd { child, port }
+    Etcd { child, port, peer }
 }
 
-fn curl(bench: &Bench, etcd: &Etcd, pair: &str, path: &str, more: &[&str]) -> Ran {
-    let url = format!("https://127.0.0.1:{}{path}", etcd.port);
+pub(crate) fn curl(bench: &Bench, etcd: &Etcd, pair: &str, path: &str, more: &[&str]) -> Ran {
+    curl_port(bench, etcd.port, pair, path, more)
+}
+
+/// The same at the client or the peer port.
+pub(crate) fn curl_port(bench: &Bench, port: u16, pair: &str, path: &str, more: &[&str]) -> Ran {
+    let url = format!("https://127.0.0.1:{port}{path}");
     let (ca, cert, key) =
         (bench.file("ca.pem"), bench.file(&format!("{pair}.pem")), bench.file(&format!("{pair}-key.pem")));
     let mut args = vec!["-sS", "--max-time", "5", "--cacert", text(&ca)];
@@ -61,7 +67,7 @@ fn curl(bench: &Bench, etcd: &Etcd, pair: &str, path: &str, more: &[&str]) -> Ra
     tool("curl", &args)
 }
 
-fn is_healthy(bench: &Bench, etcd: &Etcd, pair: &str) -> bool {
+pub(crate) fn is_healthy(bench: &Bench, etcd: &Etcd, pair: &str) -> bool {
     let end = Instant::now() + Duration::from_secs(20);
     while Instant::now() < end {
         if curl(bench, etcd, pair, "/health", &[]).out.contains("true") {
@@ -143,29 +149,6 @@ fn another_cas_client_is_refused() {
     assert!(log.contains("certificate signed by unknown authority"), "{log}");
 }
 
-#[test]
-fn a_revoked_client_is_refused_once_the_member_has_the_list() {
-    if Command::new("etcd").arg("--version").output().is_err() {
-        return skipped("etcd is not installed");
-    }
-    for list in ["crl.pem", "crl.der"] {
-        let bench = Bench::new();
-        bench.run(&["issue", "server1", "--ip", "127.0.0.1"]).ok();
-        bench.run(&["issue", "good", "bad", "--profile", "client"]).ok();
-        bench.run(&["crl"]).ok();
-        let etcd = start_with(&bench, "server1", &["--client-crl-file", text(&bench.file(list))]);
-        assert!(is_healthy(&bench, &etcd, "good") && is_healthy(&bench, &etcd, "bad"), "{list}");
-        // etcd reads the list at every handshake: the running member knows at once.
-        bench.run(&["revoke", "bad", "--reason", "key-compromise"]).ok();
-        bench.run(&["crl"]).ok();
-        assert_ne!(curl(&bench, &etcd, "bad", "/health", &[]).code, Some(0), "{list}");
-        curl(&bench, &etcd, "good", "/health", &[]).ok();
-        // A renewal is a new serial: it is let in again.
-        bench.run(&["renew", "bad"]).ok();
-        curl(&bench, &etcd, "bad", "/health", &[]).ok();
-    }
-}
-
 /// Three members that reach each other only with what was issued for them, below an encrypted issuing CA.
 #[test]
 fn three_members_below_an_intermediate_trust_each_other() {
@@ -214,7 +197,7 @@ fn three_members_below_an_intermediate_trust_each_other() {
             command.args(["--peer-cert-file", text(&cert), "--peer-key-file", text(&key)]);
             let log = std::fs::File::create(bench.root().join(format!("{name}.log"))).unwrap();
             let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-            Etcd { child, port: *port }
+            Etcd { child, port: *port, peer: *peer }
         })
         .collect();
     for (count, member) in (1..=3).zip(&members) {

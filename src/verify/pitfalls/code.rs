@@ -175,6 +175,10 @@ codes! {
     LeafIsCa = 113 "leaf-is-ca",
     /// A leaf without any extended key usage.
     NoUsageLimit = 114 "no-usage-limit",
+    /// A revocation list past its next update.
+    StaleCrl = 115 "stale-crl",
+    /// A revocation list that another CA has signed.
+    ForeignCrl = 116 "foreign-crl",
 }
 
 impl Code {

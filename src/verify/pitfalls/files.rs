@@ -117,7 +117,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
         cause: "--client-crl-file is read again at each handshake; if it is missing or damaged, every connection is \
             refused. Up to 3.5 PEM or DER will do, from 3.6 on DER only.",
         cure: "Write the list in DER, replace it atomically, and never delete it.",
-        proof: "openssl crl -inform der -in CRL -noout -text",
+        proof: "etcd-pki verify CERT --ca CA --crl CRL",
     },
     Pitfall {
         code: Code::Revoked,
@@ -130,6 +130,6 @@ pub(super) const FAMILY: &[Pitfall] = &[
         cause: "etcd compares serial numbers only, of every certificate that is presented: not the issuer, not the \
             list's signature, not its dates. A serial of 1 from another CA is revoked with yours.",
         cure: "Issue a new certificate; use random serial numbers.",
-        proof: "openssl crl -inform der -in CRL -noout -text",
+        proof: "etcd-pki verify CERT --ca CA --crl CRL",
     },
 ];

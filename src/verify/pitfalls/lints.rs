@@ -119,4 +119,22 @@ pub(super) const FAMILY: &[Pitfall] = &[
         cure: "Issue with serverAuth and clientAuth for members, clientAuth for clients.",
         proof: "etcd-pki inspect CERT",
     },
+    Pitfall {
+        code: Code::StaleCrl,
+        title: "a revocation list past its next update",
+        says: &[],
+        cause: "etcd does not look at a list's dates and goes on with an old one: what was revoked since is let in. \
+            OpenSSL, Java and others refuse everyone while the list is old.",
+        cure: "Make a new list and replace the file; let a timer do it: etcd reads it again at each handshake.",
+        proof: "etcd-pki verify CERT --ca CA --crl CRL",
+    },
+    Pitfall {
+        code: Code::ForeignCrl,
+        title: "a revocation list that another CA has signed",
+        says: &[],
+        cause: "etcd checks neither the list's signature nor its issuer, and compares serial numbers alone: with another \
+            CA's list your revoked certificates are let in, and a certificate that shares a number is refused.",
+        cure: "Give etcd the list of the CA that issued its clients' certificates.",
+        proof: "etcd-pki verify CERT --ca CA --crl CRL",
+    },
 ];

@@ -1,14 +1,13 @@
 //! What a file holds, described: certificates, keys (never their secret), requests and revocation lists, in PEM or DER.
 
+mod words;
+
 use std::path::Path;
 
 use ::time::OffsetDateTime;
 use serde::Serialize;
 use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, KeyUsage};
 use x509_parser::prelude::*;
-use x509_parser::public_key::PublicKey;
-use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::constraints::Constraints;
 use super::encode::{Serial, key_id};
@@ -16,6 +15,7 @@ use super::issue::fingerprint;
 use super::key::KeyError;
 use super::pem::{self, Block};
 use super::{CaError, PrivateKey};
+use words::{hex, key_type, key_usages, printable, sans, signature, usages};
 
 /// One thing in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -311,103 +311,4 @@ fn crl(der: &[u8]) -> Option<Crl> {
             })
             .collect(),
     })
-}
-
-fn sans(names: Option<&x509_parser::extensions::SubjectAlternativeName<'_>>) -> Vec<String> {
-    names.map_or_else(Vec::new, |names| names.general_names.iter().map(san).collect())
-}
-
-fn san(name: &GeneralName<'_>) -> String {
-    match name {
-        GeneralName::DNSName(name) => format!("DNS:{}", printable(name)),
-        GeneralName::URI(name) => format!("URI:{}", printable(name)),
-        GeneralName::RFC822Name(name) => format!("email:{}", printable(name)),
-        GeneralName::IPAddress(bytes) => match (<[u8; 4]>::try_from(*bytes), <[u8; 16]>::try_from(*bytes)) {
-            (Ok(v4), _) => format!("IP:{}", std::net::Ipv4Addr::from(v4)),
-            (_, Ok(v6)) => format!("IP:{}", std::net::Ipv6Addr::from(v6)),
-            _ => format!("IP:{} (not an address)", hex(bytes)),
-        },
-        other => printable(&other.to_string()),
-    }
-}
-
-fn key_type(key: &SubjectPublicKeyInfo<'_>) -> String {
-    let algorithm = key.algorithm.algorithm.to_id_string();
-    match (algorithm.as_str(), key.parsed()) {
-        ("1.3.101.112", _) => "ed25519".into(),
-        ("1.3.101.113", _) => "ed448".into(),
-        (_, Ok(PublicKey::RSA(rsa))) => {
-            // The modulus's bits, to the next multiple of 8: a leading zero byte is no part of it.
-            let modulus = rsa.modulus.iter().skip_while(|&&byte| byte == 0).count();
-            format!("rsa{}", modulus * 8)
-        }
-        ("1.2.840.10045.2.1", _) => {
-            let curve = key.algorithm.parameters.as_ref().and_then(|found| found.as_oid().ok());
-            match curve.map(|oid| oid.to_id_string()).as_deref() {
-                Some("1.2.840.10045.3.1.7") => "p256".into(),
-                Some("1.3.132.0.34") => "p384".into(),
-                Some("1.3.132.0.35") => "p521".into(),
-                Some("1.3.132.0.33") => "p224".into(),
-                Some(other) => format!("ec {other}"),
-                None => "ec without a named curve".into(),
-            }
-        }
-        (other, _) => other.to_owned(),
-    }
-}
-
-fn signature(oid: &str) -> String {
-    match oid {
-        "1.2.840.10045.4.3.2" => "ecdsa-sha256",
-        "1.2.840.10045.4.3.3" => "ecdsa-sha384",
-        "1.2.840.10045.4.3.4" => "ecdsa-sha512",
-        "1.2.840.10045.4.1" => "ecdsa-sha1",
-        "1.2.840.113549.1.1.4" => "rsa-md5",
-        "1.2.840.113549.1.1.5" => "rsa-sha1",
-        "1.2.840.113549.1.1.10" => "rsa-pss",
-        "1.2.840.113549.1.1.11" => "rsa-sha256",
-        "1.2.840.113549.1.1.12" => "rsa-sha384",
-        "1.2.840.113549.1.1.13" => "rsa-sha512",
-        "1.3.101.112" => "ed25519",
-        other => other,
-    }
-    .to_owned()
-}
-
-fn key_usages(usage: &KeyUsage) -> Vec<String> {
-    let all = [
-        ("digitalSignature", usage.digital_signature()),
-        ("contentCommitment", usage.non_repudiation()),
-        ("keyEncipherment", usage.key_encipherment()),
-        ("dataEncipherment", usage.data_encipherment()),
-        ("keyAgreement", usage.key_agreement()),
-        ("keyCertSign", usage.key_cert_sign()),
-        ("cRLSign", usage.crl_sign()),
-        ("encipherOnly", usage.encipher_only()),
-        ("decipherOnly", usage.decipher_only()),
-    ];
-    all.into_iter().filter(|(_, set)| *set).map(|(name, _)| name.to_owned()).collect()
-}
-
-fn usages(usage: &ExtendedKeyUsage<'_>) -> Vec<String> {
-    let known = [
-        ("any", usage.any),
-        ("serverAuth", usage.server_auth),
-        ("clientAuth", usage.client_auth),
-        ("codeSigning", usage.code_signing),
-        ("emailProtection", usage.email_protection),
-        ("timeStamping", usage.time_stamping),
-        ("OCSPSigning", usage.ocsp_signing),
-    ];
-    let known = known.into_iter().filter(|(_, set)| *set).map(|(name, _)| name.to_owned());
-    known.chain(usage.other.iter().map(x509_parser::der_parser::oid::Oid::to_id_string)).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A foreign text without what could move a terminal's cursor.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

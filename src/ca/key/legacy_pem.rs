@@ -6,8 +6,8 @@ use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 use md5::{Digest, Md5};
 use zeroize::Zeroizing;
 
-use super::key::{KeyError, Passphrase};
-use super::pem::Block;
+use super::{KeyError, Passphrase};
+use crate::ca::pem::Block;
 
 /// Decrypts a block; its label says what is inside.
 pub(super) fn decrypt(block: &Block, passphrase: &Passphrase) -> Result<Zeroizing<Vec<u8>>, KeyError> {

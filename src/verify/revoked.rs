@@ -1,0 +1,259 @@
+//! Revocation lists as etcd reads them: at each handshake anew, and for their serial numbers only.
+//!
+//! Neither the list's signature nor its issuer nor its dates are looked at, and a list that cannot be read refuses
+//! everyone. Up to 3.5 it may be PEM or DER (Go's `ParseCRL`), from 3.6 on only DER (`ParseRevocationList`).
+
+use std::path::{Path, PathBuf};
+
+use ::time::OffsetDateTime;
+
+use super::certificate::{Certificate, ParseError};
+use super::der::{self, Der};
+use super::go::EtcdVersion;
+use super::judge::Findings;
+use super::pitfalls::Code;
+use super::signature::{self, SignatureAlgorithm};
+use super::target::{self, Unreadable};
+use super::when::{self, rfc3339};
+use super::{GoVersion, Request, Role, Severity, pem};
+
+/// A file as in `--client-crl-file` and `--peer-crl-file`, and whose etcd reads it.
+#[derive(Debug, Clone)]
+pub struct CrlFile {
+    path: PathBuf,
+    /// None where there is no such file: etcd starts without it, and refuses everyone.
+    bytes: Option<Vec<u8>>,
+    etcd: Option<EtcdVersion>,
+    /// The issuing CA of the directory that the list is from, in PEM: it signs for those before it, too.
+    signer: Vec<u8>,
+}
+
+impl CrlFile {
+    /// Reads it; one that is not there is judged like one that is broken.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when it is there and cannot be read.
+    pub fn read(path: &Path, etcd: Option<EtcdVersion>) -> Result<Self, Unreadable> {
+        let bytes = match target::read(path) {
+            Ok(bytes) => Some(bytes.to_vec()),
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { path: path.to_owned(), bytes, etcd, signer: Vec::new() })
+    }
+
+    /// The list of a PKI directory, where it has one; the DER form, which every etcd reads.
+    ///
+    /// # Errors
+    /// [`Unreadable`]
+    pub fn of_directory(dir: &Path, etcd: Option<EtcdVersion>) -> Result<Option<Self>, Unreadable> {
+        let places = [dir.join("crl.der"), dir.join("crl.pem")];
+        let Some(path) = places.iter().find(|path| path.is_file()) else { return Ok(None) };
+        let issuing = dir.join("issuing-ca.pem");
+        let signer = if issuing.is_file() { target::read(&issuing)?.to_vec() } else { Vec::new() };
+        Ok(Some(Self { signer, ..Self::read(path, etcd)? }))
+    }
+
+    fn parse(&self, findings: &mut Findings) -> Option<List> {
+        let path = self.path.display();
+        let Some(bytes) = &self.bytes else {
+            let says = format!("open {path}: no such file or directory");
+            broken(findings, format!("{path} is not there: etcd refuses every connection"), says);
+            return None;
+        };
+        let is_pem = bytes.starts_with(b"-----BEGIN X509 CRL");
+        let der_only = self.etcd.is_some_and(EtcdVersion::reads_der_lists_only);
+        if is_pem && der_only {
+            let what =
+                format!("{path} is PEM, and etcd reads only DER from 3.6 on: it refuses every connection");
+            broken(findings, what, "x509: malformed crl".into());
+            return None;
+        }
+        if is_pem && self.etcd.is_none() {
+            findings.lint(
+                Code::BrokenCrl,
+                Severity::Warning,
+                format!("{path} is PEM: etcd reads it up to 3.5, and refuses every connection from 3.6 on"),
+                "openssl crl -in CRL -outform der -out CRL.der",
+            );
+        }
+        let block = if is_pem { pem::blocks(bytes).into_iter().next() } else { None };
+        let der = block.as_ref().map_or(bytes.as_slice(), |block| &block.der);
+        match List::parse(der, der_only) {
+            Ok(list) => Some(list),
+            Err(error) => {
+                let says = if der_only { error.to_string() } else { older_words(der).to_owned() };
+                broken(
+                    findings,
+                    format!("{path} is no revocation list that etcd can read: it refuses every connection"),
+                    says,
+                );
+                None
+            }
+        }
+    }
+}
+
+fn broken(findings: &mut Findings, message: String, says: String) {
+    findings.reject(Code::BrokenCrl, message, says, "etcd-pki crl, and give etcd the crl.der that it writes");
+}
+
+/// What `encoding/asn1`, which reads the list up to etcd 3.5, says of bytes that are none.
+fn older_words(der: &[u8]) -> &'static str {
+    match der.first() {
+        None => "asn1: syntax error: sequence truncated",
+        Some(0x30) if Der(der).read(der::SEQUENCE).is_none() => "asn1: syntax error: data truncated",
+        Some(_) => "asn1: structure error",
+    }
+}
+
+/// What is kept of a list.
+struct List {
+    tbs: Vec<u8>,
+    algorithm: SignatureAlgorithm,
+    signature: Vec<u8>,
+    issuer: Vec<u8>,
+    next_update: Option<OffsetDateTime>,
+    /// As numbers without a sign: so etcd compares them.
+    serials: Vec<Vec<u8>>,
+}
+
+impl List {
+    /// Reads what follows `TBSCertList ::= SEQUENCE { version, signature, issuer, thisUpdate, nextUpdate, … }`.
+    fn parse(bytes: &[u8], needs_version: bool) -> Result<Self, ParseError> {
+        let err = ParseError::new;
+        let bad = || err("malformed crl");
+        let mut outer = Der(bytes).read(der::SEQUENCE).ok_or_else(bad)?;
+        let tbs_raw = outer.element(der::SEQUENCE).ok_or_else(|| err("malformed tbs crl"))?;
+        let mut tbs = Der(tbs_raw).read(der::SEQUENCE).ok_or_else(|| err("malformed tbs crl"))?;
+        if tbs.peek(der::INTEGER) {
+            let version = tbs.int64().ok_or_else(bad)?;
+            if version != 1 && needs_version {
+                return Err(ParseError::new(format!("unsupported crl version: {version}")));
+            }
+        } else if needs_version {
+            return Err(err("unsupported crl version"));
+        }
+        let algorithm = tbs.read(der::SEQUENCE).ok_or_else(bad)?;
+        let issuer = tbs.element(der::SEQUENCE).ok_or_else(|| err("malformed issuer"))?;
+        when::read(&mut tbs)?;
+        let is_dated = tbs.peek(der::UTC_TIME) || tbs.peek(der::GENERALIZED_TIME);
+        let next_update = if is_dated { Some(when::read(&mut tbs)?) } else { None };
+        let mut serials = Vec::new();
+        if let Some(mut entries) = tbs.optional(der::SEQUENCE).ok_or_else(bad)? {
+            while !entries.is_empty() {
+                let mut entry = entries.read(der::SEQUENCE).ok_or_else(bad)?;
+                let serial = entry.integer().ok_or_else(|| err("malformed serial number"))?;
+                when::read(&mut entry)?;
+                serials.push(magnitude(serial));
+            }
+        }
+        outer.read(der::SEQUENCE).ok_or_else(|| err("malformed algorithm identifier"))?;
+        let signature = outer.bit_string().ok_or_else(|| err("malformed signature"))?.right_aligned();
+        Ok(Self {
+            tbs: tbs_raw.to_vec(),
+            algorithm: SignatureAlgorithm::parse(algorithm, GoVersion::NEWEST)?,
+            signature,
+            issuer: issuer.to_vec(),
+            next_update,
+            serials,
+        })
+    }
+
+    fn is_signed_by(&self, ca: &Certificate<'_>) -> bool {
+        ca.subject == self.issuer
+            && signature::check(self.algorithm, &self.tbs, &self.signature, &ca.key, GoVersion::NEWEST)
+                .is_ok()
+    }
+}
+
+/// A big-endian two's complement as a number without its sign and without leading zeros.
+fn magnitude(serial: &[u8]) -> Vec<u8> {
+    let mut bytes = serial.to_vec();
+    if serial.first().is_some_and(|first| first & 0x80 != 0) {
+        let mut carry = true;
+        for byte in bytes.iter_mut().rev() {
+            (*byte, carry) = (!*byte).overflowing_add(u8::from(carry));
+        }
+    }
+    bytes.drain(..bytes.iter().take_while(|&&byte| byte == 0).count());
+    bytes
+}
+
+/// Looks every certificate that is sent up in the request's list, and says what is odd about the list.
+///
+/// A client looks at no list, so a server's own certificate passes; etcd's gateway then is the client that is refused.
+pub(super) fn check(
+    request: &Request<'_>,
+    sent: &[Certificate<'_>],
+    roots: &[Certificate<'_>],
+    findings: &mut Findings,
+) {
+    let Some(file) = request.crl else { return };
+    let Some(list) = file.parse(findings) else { return };
+    let path = file.path.display();
+    for (at, certificate) in sent.iter().enumerate() {
+        let serial = magnitude(certificate.serial);
+        if !list.serials.contains(&serial) {
+            continue;
+        }
+        let hex: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut message = format!("{} is on the revocation list {path}", certificate.subject_text());
+        if certificate.issuer != list.issuer {
+            message += ", which is another CA's: etcd compares serial numbers and nothing else";
+        }
+        let fix = if at == 0 {
+            format!("etcd-pki renew {}", super::judge::name_for_commands(certificate))
+        } else {
+            "issue it again from a CA that is not revoked".to_owned()
+        };
+        let says = format!("transport: certificate serial {hex} revoked");
+        if request.role == Role::Server && !request.client_cert_auth {
+            message += "; clients do not look there, etcd's own gateway is refused";
+            findings.warn(Code::Revoked, message, says, fix);
+        } else {
+            findings.reject(Code::Revoked, message, says, fix);
+        }
+    }
+    if let Some(due) = list.next_update.filter(|&due| due < request.at) {
+        findings.lint(
+            Code::StaleCrl,
+            Severity::Warning,
+            format!("{path} was to be replaced by {}: what was revoked since is not on it", rfc3339(due)),
+            "etcd-pki crl",
+        );
+    }
+    let signer = pem::blocks(&file.signer);
+    let signer = signer.iter().filter_map(|block| Certificate::parse(&block.der, request.go).ok());
+    if !sent.iter().chain(roots).cloned().chain(signer).any(|ca| list.is_signed_by(&ca)) {
+        findings.lint(
+            Code::ForeignCrl,
+            Severity::Warning,
+            format!("{path} was not signed by a CA of this chain; etcd does not look, and takes its serials"),
+            "give etcd the list of the CA that issued its clients' certificates: etcd-pki crl",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serials_are_compared_without_sign_and_leading_zeros() {
+        assert_eq!(magnitude(&[0x00, 0x80]), [0x80]);
+        assert_eq!(magnitude(&[0xfb]), [5], "minus five is five");
+        assert_eq!(magnitude(&[0xff, 0x00]), [1, 0], "minus 256");
+        assert!(magnitude(&[0]).is_empty());
+    }
+
+    #[test]
+    fn what_is_no_list_is_told_in_the_words_of_either_reader() {
+        let words = |bytes: &[u8]| List::parse(bytes, true).err().map(|error| error.to_string());
+        assert_eq!(words(b"garbage").as_deref(), Some("x509: malformed crl"));
+        assert_eq!(words(&[0x30, 0]).as_deref(), Some("x509: malformed tbs crl"));
+        assert_eq!(words(&[0x30, 2, 0x30, 0]).as_deref(), Some("x509: unsupported crl version"));
+        assert_eq!(older_words(b""), "asn1: syntax error: sequence truncated");
+        assert_eq!(older_words(&[0x30, 9, 1]), "asn1: syntax error: data truncated");
+    }
+}

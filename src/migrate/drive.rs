@@ -343,7 +343,7 @@ impl<'a> Migration<'a> {
             }
         }
         Err(match last {
-            Some((member, source)) => MigrateError::Etcd { member, source: Box::new(source) },
+            Some((member, source)) => MigrateError::of(&member, source),
             None => MigrateError::NoAnswer("no member serves clients".to_owned()),
         })
     }

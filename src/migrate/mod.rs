@@ -4,6 +4,7 @@
 //! run is a resume.
 
 mod clients;
+pub mod discover;
 mod drive;
 mod error;
 mod event;

@@ -18,6 +18,16 @@ fn system(dir: &Path, dirs: &[&str], files: &[(&str, &str)]) {
     }
 }
 
+/// A kind of system: what it is known by, and what is expected of it.
+struct Kind {
+    name: &'static str,
+    dirs: &'static [&'static str],
+    files: &'static [(&'static str, &'static str)],
+    place: &'static str,
+    ending: &'static str,
+    program: &'static str,
+}
+
 /// The one file in a directory.
 fn only(dir: &Path) -> PathBuf {
     let found: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -30,37 +40,44 @@ fn the_ca_goes_where_the_system_keeps_additions_and_the_rest_is_told() {
     let dir = tempfile::tempdir().unwrap();
     assert!(tool(dir.path(), &["init-ca", "--name", "Prod etcd/CA"]).status.success());
     assert!(tool(dir.path(), &["issue", "server1", "--ip", "172.16.0.101"]).status.success());
-    let kinds: [(&str, &[&str], &[(&str, &str)], &str, &str, &str); 4] = [
-        (
-            "debian",
-            &[],
-            &[("etc/ca-certificates.conf", "")],
-            "usr/local/share/ca-certificates",
-            "crt",
-            "update-ca-certificates",
-        ),
-        (
-            "fedora",
-            &["etc/pki/ca-trust/source/anchors"],
-            &[],
-            "etc/pki/ca-trust/source/anchors",
-            "pem",
-            "update-ca-trust",
-        ),
-        (
-            "flatcar",
-            &[],
-            &[("usr/lib/os-release", "NAME=Flatcar\nID=flatcar\n")],
-            "etc/ssl/certs",
-            "pem",
-            "update-ca-certificates",
-        ),
-        ("suse", &["etc/pki/trust/anchors"], &[], "etc/pki/trust/anchors", "pem", "update-ca-certificates"),
+    let kinds = [
+        Kind {
+            name: "debian",
+            dirs: &[],
+            files: &[("etc/ca-certificates.conf", "")],
+            place: "usr/local/share/ca-certificates",
+            ending: "crt",
+            program: "update-ca-certificates",
+        },
+        Kind {
+            name: "fedora",
+            dirs: &["etc/pki/ca-trust/source/anchors"],
+            files: &[],
+            place: "etc/pki/ca-trust/source/anchors",
+            ending: "pem",
+            program: "update-ca-trust",
+        },
+        Kind {
+            name: "flatcar",
+            dirs: &[],
+            files: &[("usr/lib/os-release", "NAME=Flatcar\nID=flatcar\n")],
+            place: "etc/ssl/certs",
+            ending: "pem",
+            program: "update-ca-certificates",
+        },
+        Kind {
+            name: "suse",
+            dirs: &["etc/pki/trust/anchors"],
+            files: &[],
+            place: "etc/pki/trust/anchors",
+            ending: "pem",
+            program: "update-ca-certificates",
+        },
     ];
     let install = |name: &str| {
         tool(dir.path(), &["install", "server1", "--owner", "0:0", "--root", name, "--trust-store"])
     };
-    for (name, dirs, files, place, ending, program) in kinds {
+    for Kind { name, dirs, files, place, ending, program } in kinds {
         let root = dir.path().join(name);
         std::fs::create_dir(&root).unwrap();
         system(&root, dirs, files);

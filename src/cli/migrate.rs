@@ -6,6 +6,7 @@ mod look;
 mod members;
 mod narrate;
 mod pairs;
+mod report;
 mod user;
 
 use std::path::PathBuf;
@@ -14,9 +15,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::reach::{ReachArgs, destination};
-use super::{Context, Outcome};
+use super::{Context, Failure, Outcome};
 use crate::migrate::plan::Goal;
-use crate::migrate::{Options, Wishes};
+use crate::migrate::{Node, Options, Wishes, discover};
 
 /// Takes a running cluster from HTTP to mutual TLS, and back.
 #[derive(Debug, Args)]
@@ -39,6 +40,8 @@ enum MigrateCommand {
     Seal(apply::ApplyArgs),
     /// Print the commands that move each member by hand.
     Members(members::MembersArgs),
+    /// Say what was done when, and how long it took, from the journal in the PKI directory.
+    Report(report::ReportArgs),
 }
 
 /// Which cluster, and how its stages are made.
@@ -65,9 +68,9 @@ struct ClusterArgs {
     /// root.
     #[arg(long, value_name = "FILE")]
     user_file: Option<PathBuf>,
-    /// Whether clients must show a certificate.
-    #[arg(long, value_enum, default_value_t = Switch::On, value_name = "on|off")]
-    client_auth: Switch,
+    /// Whether clients must show a certificate. [default: on, or as a migration that was begun has it in force]
+    #[arg(long, value_enum, value_name = "on|off")]
+    client_auth: Option<Switch>,
     /// Serve https on the same client port as http while the migration lasts, where the etcd version can, instead
     /// of on port 2378: who speaks what cannot then be told apart.
     #[arg(long)]
@@ -94,18 +97,25 @@ pub fn run(context: &Context, args: &MigrateArgs) -> Outcome {
         MigrateCommand::Seal(args) => apply::run(context, args, Goal::Sealed),
         MigrateCommand::Status(args) => look::status(context, args),
         MigrateCommand::Members(args) => members::run(context, args),
+        MigrateCommand::Report(args) => report::run(context, args),
     }
 }
 
-fn options(context: &Context, cluster: &ClusterArgs, goal: Goal) -> Options {
-    Options {
+fn options(context: &Context, cluster: &ClusterArgs, nodes: &[Node], goal: Goal) -> Result<Options, Failure> {
+    let client_auth = match cluster.client_auth {
+        Some(switch) => switch == Switch::On,
+        None => discover::client_auth_in_force(nodes)
+            .map_err(|error| Failure::no(error.code(), error.to_string()).hint(error.hint()))?
+            .unwrap_or(true),
+    };
+    Ok(Options {
         goal,
-        wishes: Wishes { client_auth: cluster.client_auth == Switch::On, shared_port: cluster.shared_port },
+        wishes: Wishes { client_auth, shared_port: cluster.shared_port },
         cut_clients: false,
         accept_drift: cluster.accept_drift,
         snapshot: true,
         step_timeout: Duration::from_secs(60),
         pki_dir: context.global.pki_dir.clone(),
         operator: super::reach::operator(),
-    }
+    })
 }

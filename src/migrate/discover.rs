@@ -9,7 +9,7 @@ use crate::host::{Host, Launch, Service};
 
 use super::error::MigrateError;
 use super::node::Node;
-use super::observe::settings;
+use super::observe::{in_parallel, settings};
 use super::speak::Speaker;
 
 /// What etcd calls a member that was given no name.
@@ -96,4 +96,21 @@ pub(super) fn config_by(
     let image = read(&path)?.ok_or_else(|| drift(format!("{} is not there", path.display())))?;
     let text = String::from_utf8_lossy(&image.bytes).into_owned();
     config.with_file(&text).map_err(|error| drift(format!("{}: {error}", path.display())))
+}
+
+/// Whether members that have our certificates in force already demand certificates of clients; none where nobody has.
+///
+/// # Errors
+/// [`MigrateError`] when a host cannot be looked at.
+pub fn client_auth_in_force(nodes: &[Node]) -> Result<Option<bool>, MigrateError> {
+    let seen = in_parallel(nodes, |_, node| {
+        let Some(process) = node.service.running()? else { return Ok(None) };
+        let running = settings(node, &process.launch)?;
+        let ours = node.ssl_dir.join(format!("{}.pem", node.name)).to_string_lossy().into_owned();
+        if running.get("cert-file") != Some(&ours) {
+            return Ok(None);
+        }
+        Ok(Some(running.get("client-cert-auth").is_some_and(|value| value == "true")))
+    })?;
+    Ok(seen.into_iter().flatten().next())
 }

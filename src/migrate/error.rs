@@ -139,6 +139,12 @@ impl MigrateError {
         let member = member.to_owned();
         match error.fault {
             Fault::Auth { message } => Self::Auth { member, what: message },
+            Fault::Command { what } if what.contains("user name is empty") => Self::Auth {
+                member,
+                what: "its JSON gateway is off, and etcdctl is given no password, which would stand on a command line: \
+                       set enable-grpc-gateway: true"
+                    .to_owned(),
+            },
             _ => Self::Etcd { member, source: Box::new(error) },
         }
     }
@@ -190,7 +196,8 @@ impl MigrateError {
             Self::File(_) => "mend the path named above, then run this again".into(),
             Self::Gate { member, .. } => format!(
                 "the cluster goes on without a further step. Retry: run this again. Go back: `etcd-pki migrate rollback`. \
-                 By hand: see the log of {member}, and `etcd-pki explain` on what it says"
+                 By hand: `etcd-pki migrate members` prints the commands; see the log of {member}, and `etcd-pki explain` on what it \
+                 says"
             ),
             Self::InTheWay { path, .. } => {
                 format!("move {path} away, or name another directory with ssl-dir in the inventory")

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::super::output::Style as Paint;
-use super::super::{Context, Exit, Failure, Outcome};
+use super::super::{Context, Exit, Failure, Outcome, Output};
 use super::look::{planned, show_plan};
 use super::narrate::Narrator;
 use super::{ClusterArgs, inventory, options};
@@ -23,6 +23,9 @@ pub(super) struct ApplyArgs {
     /// Say what would be done and do nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Ask before every member but the first.
+    #[arg(long)]
+    step: bool,
     /// Go on although clients would be cut off.
     #[arg(long, visible_alias = "cut-clients")]
     cut_plaintext: bool,
@@ -37,11 +40,15 @@ pub(super) struct ApplyArgs {
 /// Runs it.
 pub(super) fn run(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
     let nodes = inventory::nodes(context, &args.cluster)?;
-    let mut options = options(context, &args.cluster, goal);
+    let mut options = options(context, &args.cluster, &nodes, goal)?;
     options.cut_clients = args.cut_plaintext;
     options.snapshot = !args.no_snapshot;
     options.step_timeout = Duration::from_secs(args.step_timeout);
-    let narrator = Narrator::new(context);
+    if args.step && !args.dry_run && !std::io::stdin().is_terminal() {
+        return Err(Failure::usage("no-terminal", "--step asks between members, and there is no terminal to ask on")
+            .hint("run it on a terminal, or without --step; `etcd-pki migrate members` prints what is done for each"));
+    }
+    let narrator = Narrator::new(context).asking(args.step);
     if args.dry_run || !args.yes {
         let planned = planned(context, &nodes, &options)?;
         if args.dry_run || !context.global.json {
@@ -71,6 +78,12 @@ pub(super) fn run(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
                 format!("clients would be cut off by the next roll: {}", clients.clients.join("; "));
             Err(Failure::no(code, message).hint(hint))
         }
+        Ok(Ending::Paused { steps, next }) => {
+            let message =
+                format!("stopped before {next}, as asked; {steps} steps are done, and the cluster serves on");
+            Err(Failure::no("paused", message)
+                .hint("run the same command again to go on, or `etcd-pki migrate rollback` to go back"))
+        }
         Err(Stopped { error, changed }) => {
             let exit = if changed { Exit::Failed } else { Exit::No };
             Err(Failure::new(exit, error.code(), error.to_string()).hint(error.hint()))
@@ -87,14 +100,19 @@ fn confirm(context: &Context) -> Result<(), Failure> {
         )
         .hint("look at `etcd-pki migrate plan`, then pass --yes"));
     }
-    let mut stderr = std::io::stderr().lock();
-    let _ = write!(stderr, "{} ", context.out.err("Go on? [y/N]", Paint::Bold));
-    let _ = stderr.flush();
-    let mut answer = String::new();
-    let _ = stdin.lock().read_line(&mut answer);
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
+    if ask(&context.out, "Go on? [y/N]") {
         Ok(())
     } else {
         Err(Failure::no("declined", "nothing was changed"))
     }
+}
+
+/// Asks; only a yes is one.
+pub(super) fn ask(out: &Output, question: &str) -> bool {
+    let mut stderr = std::io::stderr().lock();
+    let _ = write!(stderr, "{} ", out.err(question, Paint::Bold));
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    let _ = std::io::stdin().lock().read_line(&mut answer);
+    matches!(answer.trim(), "y" | "Y" | "yes")
 }

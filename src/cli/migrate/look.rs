@@ -54,7 +54,7 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Outcome {
         return Ok(Exit::Done);
     }
     let nodes = inventory::nodes(context, &args.cluster)?;
-    let options = options(context, &args.cluster, goal);
+    let options = options(context, &args.cluster, &nodes, goal)?;
     let planned = planned(context, &nodes, &options)?;
     show_plan(context, &nodes, &options, &planned);
     Ok(Exit::Done)
@@ -68,6 +68,7 @@ pub(super) fn show_plan(context: &Context, nodes: &[Node], options: &Options, pl
         context.out.json(&serde_json::json!({
             "observed": migration.observed_event(&planned.observed),
             "steps": migration.step_lines(&planned.steps),
+            "notes": planned.notes,
             "clients": planned.clients.as_ref().map(|clients| serde_json::json!({
                 "speak": clients.speak, "clients": clients.clients,
             })),
@@ -79,6 +80,9 @@ pub(super) fn show_plan(context: &Context, nodes: &[Node], options: &Options, pl
     if let Some(clients) = &planned.clients {
         narrator.clients(clients.speak, &clients.clients);
     }
+    for note in &planned.notes {
+        context.out.warning(note);
+    }
     if nodes.len() < 3 && !planned.steps.is_empty() {
         context.out.line("The cluster will be down while a member restarts: it has no quorum to spare.");
     }
@@ -87,7 +91,7 @@ pub(super) fn show_plan(context: &Context, nodes: &[Node], options: &Options, pl
 /// Runs `status`.
 pub(super) fn status(context: &Context, cluster: &ClusterArgs) -> Outcome {
     let nodes = inventory::nodes(context, cluster)?;
-    let mut options = options(context, cluster, Goal::Https);
+    let mut options = options(context, cluster, &nodes, Goal::Https)?;
     options.accept_drift = true;
     let planned = planned(context, &nodes, &options)?;
     let narrator = Narrator::new(context);

@@ -32,7 +32,7 @@ enum ClientProgram {
 /// Runs it.
 pub(super) fn run(context: &Context, args: &MembersArgs) -> Outcome {
     let nodes = inventory::nodes(context, &args.cluster)?;
-    let mut options = options(context, &args.cluster, Goal::Https);
+    let mut options = options(context, &args.cluster, &nodes, Goal::Https)?;
     options.accept_drift = true;
     let planned = planned(context, &nodes, &options)?;
     let mut pairs: Vec<_> = nodes.iter().zip(&planned.observed.members).collect();

@@ -219,6 +219,25 @@ impl Client {
         }
     }
 
+    /// The names of the users of its authentication.
+    ///
+    /// # Errors
+    /// [`EtcdError`]; [`Fault::Auth`] for a user without the role root, where authentication is on.
+    pub fn users(&self) -> Result<Vec<String>> {
+        match self.api()? {
+            Api::V2 => v2::users(&self.http),
+            Api::V3 { prefix } => v3::users(&self.http, prefix),
+        }
+    }
+
+    /// Whether v2 is served and holds any key; v3's data is apart from it.
+    ///
+    /// # Errors
+    /// [`EtcdError`]
+    pub fn has_v2_data(&self) -> Result<bool> {
+        v2::has_data(&self.http)
+    }
+
     /// The alarms that are raised in the cluster; v2 knows none.
     ///
     /// # Errors

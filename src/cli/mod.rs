@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod output;
 mod passphrase;
 mod pki;
+mod reach;
 pub mod rehearse;
 pub mod renew;
 pub mod revoke;

@@ -101,6 +101,12 @@ pub enum InstallError {
         /// What it is.
         what: &'static str,
     },
+    /// The machine has no trust store of a kind that is known.
+    #[error("{host}: no system trust store of a known kind is there")]
+    NoTrustStore {
+        /// The machine.
+        host: String,
+    },
     /// A symlink, directory or device stands where a file is to go.
     #[error("{path} is {what}, not a regular file")]
     NotRegular {
@@ -109,15 +115,29 @@ pub enum InstallError {
         /// What it is.
         what: &'static str,
     },
+    /// The CA's file is in place, and the system's bundle was not made anew.
+    #[error("{host}: {program}: {what}")]
+    Untrusted {
+        /// The machine.
+        host: String,
+        /// The program that makes the bundle.
+        program: &'static str,
+        /// What went wrong.
+        what: String,
+    },
 }
 
 /// The units that run etcd, the likeliest first: Debian and most others, CoreOS, Container Linux and Flatcar.
 const UNITS: [&str; 3] = ["etcd.service", "etcd2.service", "etcd-member.service"];
 
-/// The user that etcd runs as on `host`: the `User=` of its unit, `etcd` where there is no unit to ask.
-pub fn unit_user(host: &dyn Host) -> String {
-    let mut argv = vec!["systemctl", "show", "--property=LoadState", "--property=User"];
-    argv.extend(UNITS);
+/// The user that etcd runs as on `host`: the `User=` of its unit (this one, or those that are known), `etcd` where there
+/// is no unit to ask.
+pub fn unit_user(host: &dyn Host, unit: Option<&str>) -> String {
+    let mut argv = vec!["systemctl", "show", "--property=LoadState", "--property=User", "--"];
+    match unit {
+        Some(unit) => argv.push(unit),
+        None => argv.extend(UNITS),
+    }
     let shown = host.run(&argv, Duration::from_secs(10)).ok().filter(|output| output.status == Some(0));
     shown
         .and_then(|output| first_unit_user(&String::from_utf8_lossy(&output.stdout)))
@@ -332,7 +352,7 @@ fn plan_leftovers(
 }
 
 /// What a regular file holds; none when nothing is there.
-fn content(host: &dyn Host, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, InstallError> {
+pub(super) fn content(host: &dyn Host, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, InstallError> {
     let what = match host.stat(path)?.map(|stat| stat.kind) {
         None => return Ok(None),
         Some(FileKind::File) => return Ok(host.read(path)?.map(|image| Zeroizing::new(image.bytes))),

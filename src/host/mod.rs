@@ -12,6 +12,7 @@ pub mod process;
 mod root;
 pub mod ssh;
 pub mod supervisor;
+pub mod trust;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

@@ -39,7 +39,9 @@ impl Root {
 
     /// Resolves all but the last name of a path; `None` when a directory on the way is not there.
     pub(super) fn resolve(&self, path: &Path) -> Result<Option<Resolved>, FileError> {
-        let Some(name) = path.file_name() else {
+        // The root itself, as the directory it is.
+        let name = if path == Path::new("/") { Some(".".as_ref()) } else { path.file_name() };
+        let Some(name) = name else {
             return Err(io("use", &self.outside(path), Errno::INVAL));
         };
         let Some(dir) = self.open_dir(files::parent(path))? else { return Ok(None) };

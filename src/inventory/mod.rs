@@ -18,13 +18,13 @@ pub struct Inventory {
     #[serde(default)]
     pub cluster: Cluster,
     /// The members.
-    #[serde(default, rename = "member")]
+    #[serde(default, rename = "member", skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
     /// The clients that get a certificate.
-    #[serde(default, rename = "client")]
+    #[serde(default, rename = "client", skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<Client>,
     /// The proxies in front of the cluster.
-    #[serde(default, rename = "proxy")]
+    #[serde(default, rename = "proxy", skip_serializing_if = "Vec::is_empty")]
     pub proxies: Vec<Proxy>,
 }
 
@@ -41,21 +41,21 @@ pub struct Cluster {
     /// The ssh user for all.
     pub ssh_user: Option<String>,
     /// Become root by sudo where ssh does not log in as root.
-    #[serde(default, rename = "become")]
+    #[serde(default, rename = "become", skip_serializing_if = "std::ops::Not::not")]
     pub become_root: bool,
 }
 
 /// A member.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Member {
     /// Its name: of its certificate, and etcd's `--name`.
     pub name: String,
     /// Its addresses.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ips: Vec<IpAddr>,
     /// Its DNS names.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<String>,
     /// `[user@]host` where ssh reaches it.
     pub ssh: Option<String>,
@@ -74,11 +74,13 @@ pub struct Client {
     /// Its name: the certificate's CN.
     pub name: String,
     /// Its addresses, if any should stand in the certificate.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ips: Vec<IpAddr>,
     /// Its DNS names.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<String>,
+    /// `[user@]host` where ssh reaches it, if its pair is to be placed there.
+    pub ssh: Option<String>,
 }
 
 /// A proxy in front of the cluster.
@@ -88,7 +90,7 @@ pub struct Proxy {
     /// Its name.
     pub name: String,
     /// Its addresses: the source address must be among them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ips: Vec<IpAddr>,
     /// `[user@]host` where ssh reaches it.
     pub ssh: Option<String>,

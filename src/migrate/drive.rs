@@ -20,6 +20,7 @@ use super::preflight;
 use super::snapshot;
 use super::speak::Speaker;
 use super::stage::Stage;
+use super::{auth, closing, v2_backup};
 
 /// How a migration is to go.
 #[derive(Debug, Clone)]
@@ -58,6 +59,8 @@ pub struct Planned {
     pub steps: Vec<Step>,
     /// Who would be cut off by the next roll that cuts anybody.
     pub clients: Option<InTheWay>,
+    /// What the operator should know.
+    pub notes: Vec<String>,
 }
 
 /// How a run ended.
@@ -67,6 +70,13 @@ pub enum Ending {
     Done {
         /// How many steps this run took.
         steps: usize,
+    },
+    /// The operator was asked, and does not want to go on yet.
+    Paused {
+        /// How many steps this run took.
+        steps: usize,
+        /// Whose turn it is.
+        next: String,
     },
     /// The next roll waits for clients to move.
     Waiting(InTheWay),
@@ -98,13 +108,23 @@ impl<'a> Migration<'a> {
         if let Some(Refusal::OthersDown(down)) = refusal {
             return Err(self.others_down(&down));
         }
-        preflight::check(self.nodes, &observed, &steps, self.options.wishes)?;
+        let notes = self.preflight(&observed, &steps)?;
         let cutting = steps.iter().map(|step| step.stage).find(|&stage| self.cuts(stage));
         let clients = match cutting {
             Some(stage) => in_the_way(self.nodes, stage)?,
             None => None,
         };
-        Ok(Planned { observed, steps, clients })
+        Ok(Planned { observed, steps, clients, notes })
+    }
+
+    /// What would go wrong later; returns what the operator should know.
+    fn preflight(&self, observed: &Observed, steps: &[Step]) -> Result<Vec<String>, MigrateError> {
+        if steps.is_empty() {
+            return Ok(Vec::new());
+        }
+        let notes = auth::check(self.nodes, observed)?;
+        preflight::check(self.nodes, observed, steps, self.options.wishes)?;
+        Ok(notes)
     }
 
     /// Takes the cluster there, one step at a time.
@@ -131,14 +151,23 @@ impl<'a> Migration<'a> {
         journal.write(None, "begin", &format!("{:?} by {}", self.options.goal, self.options.operator))?;
         self.announce(&observed);
         let (foreseen, _) = plan(&observed.standings(), self.options.goal);
-        preflight::check(self.nodes, &observed, &foreseen, self.options.wishes)?;
+        for what in self.preflight(&observed, &foreseen)? {
+            self.report.event(&Event::Note { what });
+        }
         if self.options.snapshot && !foreseen.is_empty() && snapshot::is_first_change(&observed) {
             let taken = snapshot::take(self.nodes, &observed, &state)?;
             let path = taken.path.display().to_string();
             journal.write(None, "done", &format!("snapshot of {} bytes in {path}", taken.bytes))?;
             self.report.event(&Event::Snapshot { path, bytes: taken.bytes });
+            if let Some(made) = v2_backup::take(self.nodes, &observed)? {
+                let (member, path) = (made.member, made.path.display().to_string());
+                journal.write(Some(&member), "done", &format!("backup of v2 data in {path}"))?;
+                self.report.event(&Event::V2Backup { member, path });
+            }
         }
         let mut steps = 0;
+        let mut asked = false;
+        let mut since = SystemTime::now();
         // Every member passes each stage at most once in a run that succeeds.
         let most = self.nodes.len() * Stage::ALL.len() * 2;
         loop {
@@ -155,6 +184,18 @@ impl<'a> Migration<'a> {
                 self.report.event(&Event::Clients { speak: clients.speak, clients: clients.clients.clone() });
                 return Ok(Ending::Waiting(clients));
             }
+            if steps > 0 && self.report.pauses() && !asked {
+                let next = self.nodes[step.member].name.as_str();
+                if !self.report.go_on(next, step.stage) {
+                    journal.write(None, "end", &format!("paused before {next}"))?;
+                    return Ok(Ending::Paused { steps, next: next.to_owned() });
+                }
+                // Whoever was asked may have taken long.
+                observed = self.observe()?;
+                asked = true;
+                continue;
+            }
+            asked = false;
             steps += 1;
             if steps > most {
                 return Err(MigrateError::WrongCluster(
@@ -169,8 +210,13 @@ impl<'a> Migration<'a> {
                 Some(seen) => self.without_drift(seen)?,
                 None => self.observe()?,
             };
+            since = SystemTime::now();
         }
         journal.write(None, "end", "done")?;
+        if self.options.goal != Goal::Http {
+            let checks = closing::look(self.nodes, &observed, since);
+            self.report.event(&Event::Closing { checks });
+        }
         self.report.event(&Event::Done { steps, ms: ms(start) });
         Ok(Ending::Done { steps })
     }
@@ -343,7 +389,7 @@ impl<'a> Migration<'a> {
             }
         }
         Err(match last {
-            Some((member, source)) => MigrateError::Etcd { member, source: Box::new(source) },
+            Some((member, source)) => MigrateError::of(&member, source),
             None => MigrateError::NoAnswer("no member serves clients".to_owned()),
         })
     }

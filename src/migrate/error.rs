@@ -1,6 +1,6 @@
 //! What can stop a migration, and what to do then.
 
-use crate::etcd::{EtcdError, UrlError};
+use crate::etcd::{EtcdError, Fault, UrlError};
 use crate::files::{FileError, LockError};
 use crate::host::HostError;
 
@@ -8,6 +8,14 @@ use crate::host::HostError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {
+    /// etcd's authentication is on, and refuses us.
+    #[error("{member}: etcd's authentication is on: {what}")]
+    Auth {
+        /// The member that was asked.
+        member: String,
+        /// What it said, or what we may not.
+        what: String,
+    },
     /// A member's certificate would be refused.
     #[error("{member}: its certificate would be refused: {why}")]
     Certificate {
@@ -126,9 +134,25 @@ pub enum MigrateError {
 }
 
 impl MigrateError {
+    /// What a member answered, or why it did not.
+    pub(super) fn of(member: &str, error: EtcdError) -> Self {
+        let member = member.to_owned();
+        match error.fault {
+            Fault::Auth { message } => Self::Auth { member, what: message },
+            Fault::Command { what } if what.contains("user name is empty") => Self::Auth {
+                member,
+                what: "its JSON gateway is off, and etcdctl is given no password, which would stand on a command line: \
+                       set enable-grpc-gateway: true"
+                    .to_owned(),
+            },
+            _ => Self::Etcd { member, source: Box::new(error) },
+        }
+    }
+
     /// A stable word for scripts.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Auth { .. } => "auth",
             Self::Certificate { .. } => "certificate-refused",
             Self::Changed { .. } => "file-changed",
             Self::Clock { .. } => "clock-skew",
@@ -153,9 +177,12 @@ impl MigrateError {
     /// What to do.
     pub fn hint(&self) -> String {
         match self {
-            Self::Certificate { member, .. } => {
-                format!("see `etcd-pki verify`, then reissue with `etcd-pki issue {member} --ip … --force`")
+            Self::Auth { .. } => {
+                "give a user with the role root: --user-file FILE, whose first line is USER:PASSWORD (0600)".into()
             }
+            Self::Certificate { member, .. } => format!(
+                "see `etcd-pki verify`, then reissue with `etcd-pki issue {member} --ip … --force`, or where it was made"
+            ),
             Self::Changed { path, .. } => {
                 format!("look at {path}; put back what was there or remove it, then run this again")
             }
@@ -169,7 +196,8 @@ impl MigrateError {
             Self::File(_) => "mend the path named above, then run this again".into(),
             Self::Gate { member, .. } => format!(
                 "the cluster goes on without a further step. Retry: run this again. Go back: `etcd-pki migrate rollback`. \
-                 By hand: see the log of {member}, and `etcd-pki explain` on what it says"
+                 By hand: `etcd-pki migrate members` prints the commands; see the log of {member}, and `etcd-pki explain` on what it \
+                 says"
             ),
             Self::InTheWay { path, .. } => {
                 format!("move {path} away, or name another directory with ssl-dir in the inventory")

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::closing::Check;
 use super::plan::Action;
 use super::stage::Stage;
 
@@ -73,6 +74,18 @@ pub enum Event<'a> {
         /// Its length in bytes.
         bytes: u64,
     },
+    /// A backup of v2 data was made before the first change.
+    V2Backup {
+        /// The member on whose host it is.
+        member: String,
+        /// The directory there.
+        path: String,
+    },
+    /// The last look at the end.
+    Closing {
+        /// What was looked at, member by member.
+        checks: Vec<Check>,
+    },
     /// Something to know.
     Note {
         /// In words.
@@ -123,4 +136,14 @@ pub struct StepLine {
 pub trait Report: Send + Sync {
     /// Takes one.
     fn event(&self, event: &Event<'_>);
+
+    /// Whether somebody is to be asked between members.
+    fn pauses(&self) -> bool {
+        false
+    }
+
+    /// Whether to go on with the next member, to that stage.
+    fn go_on(&self, _member: &str, _stage: Stage) -> bool {
+        true
+    }
 }

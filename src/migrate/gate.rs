@@ -286,7 +286,7 @@ fn alarms(node: &Node, sight: &Sight) -> Vec<String> {
 }
 
 /// What the member's log says of certificates, for the operator to read.
-fn complaints(node: &Node, since: SystemTime) -> Vec<String> {
+pub(super) fn complaints(node: &Node, since: SystemTime) -> Vec<String> {
     let lines = node.service.log_since(since).unwrap_or_default();
     let telling = |line: &&String| {
         [

@@ -3,7 +3,10 @@
 //! [`plan`] and [`stage`] are pure; [`Migration`] drives them over [`Node`]s. Every run plans from what it sees, so every
 //! run is a resume.
 
+mod auth;
 mod clients;
+mod closing;
+pub mod discover;
 mod drive;
 mod error;
 mod event;
@@ -15,12 +18,15 @@ mod observe;
 mod place;
 pub mod plan;
 mod preflight;
+pub mod report;
 mod snapshot;
 mod speak;
 pub mod stage;
 mod traces;
+mod v2_backup;
 
 pub use clients::InTheWay;
+pub use closing::Check;
 pub use drive::{Ending, Migration, Options, Planned, Stopped};
 pub use error::MigrateError;
 pub use event::{Event, MemberLine, Report, StepLine};

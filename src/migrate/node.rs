@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::etcd::client::{Login, User};
 use crate::etcd::{Client, ClientUrl, Dial, Endpoint, HostPort, PeerUrl, Scheme, Tls};
 use crate::host::{Host, Service, Stream};
 
@@ -41,6 +42,8 @@ pub struct Node {
     pub pair: Option<Pair>,
     /// What it takes to speak TLS to members: the pair as a client.
     pub tls: Option<Arc<Tls>>,
+    /// Who speaks, where etcd's authentication is on: one login for all calls.
+    login: Option<Login>,
 }
 
 impl Node {
@@ -65,17 +68,32 @@ impl Node {
                 })?))
             }
         };
-        Ok(Self { name: name.to_owned(), host, service, ssl_dir, pair, tls })
+        Ok(Self { name: name.to_owned(), host, service, ssl_dir, pair, tls, login: None })
+    }
+
+    /// The same, speaking as a user of etcd's authentication.
+    #[must_use]
+    pub fn speaking_as(self, user: User) -> Self {
+        Self { login: Some(Login::new(user)), ..self }
+    }
+
+    /// Whether it is spoken to as a user.
+    pub const fn has_user(&self) -> bool {
+        self.login.is_some()
     }
 
     /// A client of the URL, dialled from this member's machine.
     pub fn client(&self, url: &PeerUrl) -> Client {
-        Client::new(Endpoint {
+        let client = Client::new(Endpoint {
             url: url.clone(),
             tls: self.tls.clone(),
             dial: Arc::new(From(Arc::clone(&self.host))),
             timeout: PATIENCE,
-        })
+        });
+        match &self.login {
+            Some(login) => client.with_login(login),
+            None => client,
+        }
     }
 
     /// The listeners of these settings as this machine reaches them, those that ask least of us first: plain text

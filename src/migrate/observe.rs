@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::etcd::{Config, Member, MemberId, MemberList, PeerUrl, Scheme, Status};
+use crate::etcd::{Config, Fault, Member, MemberId, MemberList, PeerUrl, Scheme, Status};
 use crate::files::FileImage;
 use crate::host::{Launch, RunningProcess};
 
+use super::discover::config_by;
 use super::error::MigrateError;
 use super::node::Node;
 use super::place::{Planned, certificate_files};
@@ -217,13 +218,7 @@ fn settings_by(
     launch: &Launch,
     read: impl Fn(&Path) -> Result<Option<FileImage>, MigrateError>,
 ) -> Result<Settings, MigrateError> {
-    let drift = |what: String| MigrateError::Drift { member: node.name.clone(), what };
-    let mut config = Config::of(launch).map_err(|error| drift(error.to_string()))?;
-    if let Some(path) = config.file().map(PathBuf::from) {
-        let image = read(&path)?.ok_or_else(|| drift(format!("{} is not there", path.display())))?;
-        let text = String::from_utf8_lossy(&image.bytes).into_owned();
-        config = config.with_file(&text).map_err(|error| drift(format!("{}: {error}", path.display())))?;
-    }
+    let config = config_by(&node.name, launch, read)?;
     let mut settings = Settings::new();
     for flag in RELEVANT {
         if let Some(value) = config.get(flag) {
@@ -332,6 +327,9 @@ fn member_list(nodes: &[Node], disks: &[Disk]) -> Result<(MemberList, String), M
         };
         match Speaker::to(node, running).members() {
             Ok(list) => return Ok((list, node.name.clone())),
+            Err(error) if matches!(error.fault, Fault::Auth { .. }) => {
+                return Err(MigrateError::of(&node.name, error));
+            }
             Err(error) => refused.push(error.to_string()),
         }
     }

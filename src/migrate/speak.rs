@@ -57,6 +57,21 @@ impl<'a> Speaker<'a> {
         self.first(probe, |ctl| ctl.commit_probe())
     }
 
+    /// A linearizable read goes through it.
+    pub(super) fn read(&self) -> Result<()> {
+        self.first(Client::read_probe, |ctl| ctl.commit_probe())
+    }
+
+    /// The users of its authentication; only a user with the role root may see them.
+    pub(super) fn users(&self) -> Result<Vec<String>> {
+        self.first(Client::users, |ctl| ctl.members().map(|_| Vec::new()))
+    }
+
+    /// Whether it serves v2 and there is anything in it.
+    pub(super) fn has_v2_data(&self) -> bool {
+        self.urls.iter().any(|url| self.node.client(url).has_v2_data().unwrap_or(false))
+    }
+
     /// `Ok` when it says that it is healthy.
     pub(super) fn health(&self) -> std::result::Result<(), String> {
         let mut why = "no client listener answers".to_owned();

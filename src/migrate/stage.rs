@@ -176,8 +176,9 @@ impl Recipe<'_> {
         for prefix in ["", "peer-"] {
             settings.insert(format!("{prefix}cert-file"), file(&format!("{}.pem", self.pair)));
             settings.insert(format!("{prefix}key-file"), file(&format!("{}-key.pem", self.pair)));
-            settings.insert(format!("{prefix}trusted-ca-file"), file("ca.pem"));
+            // A trusted CA alone already makes etcd demand certificates of clients (its `ServerConfig`).
             if self.client_auth || !prefix.is_empty() {
+                settings.insert(format!("{prefix}trusted-ca-file"), file("ca.pem"));
                 settings.insert(format!("{prefix}client-cert-auth"), "true".into());
             }
         }

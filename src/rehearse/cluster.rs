@@ -293,7 +293,12 @@ impl Cluster {
         let inventory = inventory::Inventory {
             cluster: inventory::Cluster { name: Some("rehearsal".to_owned()), ..Default::default() },
             members: self.members.iter().map(member).collect(),
-            clients: vec![inventory::Client { name: client.to_owned(), ips: Vec::new(), dns: Vec::new() }],
+            clients: vec![inventory::Client {
+                name: client.to_owned(),
+                ips: Vec::new(),
+                dns: Vec::new(),
+                ssh: None,
+            }],
             proxies: Vec::new(),
         };
         let text = toml::to_string(&inventory).expect("an inventory can be written as TOML");

@@ -32,8 +32,13 @@ impl Ground {
 
     /// A cluster whose members have more in their environment files.
     pub fn with(members: u8, more: &[(&str, &str)]) -> Self {
+        Self::of(None, members, more)
+    }
+
+    /// The same of another etcd than the installed one.
+    pub fn of(etcd: Option<&Path>, members: u8, more: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let etcd = cluster::find_etcd(None).unwrap();
+        let etcd = cluster::find_etcd(etcd).unwrap();
         let addresses = cluster::addresses(own_base(), members).unwrap();
         let stop = AtomicBool::new(false);
         let cluster = Cluster::start(Path::new(EXE), dir.path(), &etcd, &addresses, false, &stop).unwrap();

@@ -3,16 +3,37 @@
 use super::super::output::Style;
 use super::super::{Context, Output};
 use crate::migrate::plan::{Action, Goal};
-use crate::migrate::{Event, Report, StepLine};
+use crate::migrate::stage::Stage;
+use crate::migrate::{Check, Event, Report, StepLine};
 
 /// Prints events.
 pub(super) struct Narrator {
     out: Output,
+    asks: bool,
 }
 
 impl Narrator {
     pub(super) fn new(context: &Context) -> Self {
-        Self { out: context.out }
+        Self { out: context.out, asks: false }
+    }
+
+    /// One that asks between members, on the terminal.
+    pub(super) const fn asking(self, asks: bool) -> Self {
+        Self { asks, ..self }
+    }
+
+    /// The last look.
+    fn closing(&self, checks: &[Check]) {
+        self.out.note("The last look");
+        for check in checks {
+            let (word, style) = match check.ok {
+                Some(true) => ("ok", Style::Green),
+                Some(false) => ("no", Style::Red),
+                None => ("--", Style::Dim),
+            };
+            let (member, what) = (&check.member, &check.what);
+            self.out.note(format_args!("  {} {member}: {what}: {}", self.out.err(word, style), check.saw));
+        }
     }
 
     /// Where the cluster stands, as data.
@@ -20,7 +41,7 @@ impl Narrator {
         let Event::Observed { cluster, members } = event else { return };
         self.out.line(format_args!("Cluster {cluster}"));
         for member in members {
-            let stage = member.stage.map_or("down", super::super::super::migrate::stage::Stage::describe);
+            let stage = member.stage.map_or("down", Stage::describe);
             self.out.line(format_args!(
                 "  {}{} {} etcd {} · {stage} · {}",
                 self.out.paint(&member.name, Style::Bold),
@@ -103,8 +124,20 @@ impl Report for Narrator {
             Event::Snapshot { path, bytes } => {
                 self.out.note(format_args!("snapshot: {bytes} bytes in {path}"));
             }
+            Event::V2Backup { member, path } => {
+                self.out.note(format_args!("backup of v2 data: {path} on {member}"));
+            }
+            Event::Closing { checks } => self.closing(checks),
             Event::Note { what } => self.out.warning(what),
             _ => {}
         }
+    }
+
+    fn pauses(&self) -> bool {
+        self.asks
+    }
+
+    fn go_on(&self, member: &str, stage: Stage) -> bool {
+        super::apply::ask(&self.out, &format!("Go on with {member} → {}? [y/N]", stage.describe()))
     }
 }

@@ -3,7 +3,7 @@
 //! Without a user 3.5.30 refuses every v3 call, the member list and the status too; 3.3 and 3.4 refuse reads, writes and
 //! member updates (seen). Logging in is a commit: it needs a quorum.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,7 +33,19 @@ impl std::fmt::Debug for User {
     }
 }
 
-/// A user with the token that v3 gave.
+/// A user with the token that v3 gave; clients of one cluster may share it, since a token holds at every member that was
+/// up when it was given.
+#[derive(Clone)]
+pub struct Login(pub(super) Arc<Session>);
+
+impl Login {
+    /// Nobody is asked yet.
+    pub fn new(user: User) -> Self {
+        Self(Arc::new(Session { user, token: Mutex::new(Token::None) }))
+    }
+}
+
+/// What a login holds.
 pub(super) struct Session {
     user: User,
     token: Mutex<Token>,
@@ -46,10 +58,6 @@ enum Token {
 }
 
 impl Session {
-    pub(super) const fn new(user: User) -> Self {
-        Self { user, token: Mutex::new(Token::None) }
-    }
-
     /// The `Authorization` header for a path, after logging in where that was not done yet.
     pub(super) fn header(&self, http: &Http, path: &str) -> Result<Option<Zeroizing<String>>, EtcdError> {
         let User { name, password } = &self.user;

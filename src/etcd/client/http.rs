@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -9,7 +10,7 @@ use ureq::http::{HeaderMap, Method, Request};
 use ureq::{Agent, Body};
 
 use super::Endpoint;
-use super::auth::{Session, User};
+use super::auth::{Login, Session};
 use crate::etcd::error::{EtcdError, Fault};
 use crate::etcd::transport::{Carried, Unresolved, Via};
 use crate::etcd::types::{ClientUrl, MemberId, Scheme};
@@ -23,7 +24,7 @@ pub(super) struct Http {
     pub(super) base: String,
     agent: Agent,
     via: Via,
-    user: Option<Session>,
+    user: Option<Arc<Session>>,
     keep: bool,
 }
 
@@ -51,8 +52,8 @@ impl Http {
         Self { base: url.to_string(), via: via(), agent, url, user: None, keep }
     }
 
-    pub(super) fn log_in_as(&mut self, user: User) {
-        self.user = Some(Session::new(user));
+    pub(super) fn log_in_as(&mut self, login: &Login) {
+        self.user = Some(Arc::clone(&login.0));
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Reply, EtcdError> {

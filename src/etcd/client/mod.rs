@@ -18,7 +18,7 @@ use super::error::{EtcdError, Fault};
 use super::tls::Tls;
 use super::transport::{Dial, Direct};
 use super::types::{ClientUrl, MemberId, PeerUrl, Scheme};
-pub use auth::User;
+pub use auth::{Login, User};
 use http::Http;
 pub use watch::{Event, Watch};
 
@@ -88,8 +88,14 @@ impl Client {
     /// Speaks as a user of etcd's authentication: with a token in v3, by name and password in v2. Where
     /// authentication is off the v3 calls go on without.
     #[must_use]
-    pub fn with_user(mut self, user: User) -> Self {
-        self.http.log_in_as(user);
+    pub fn with_user(self, user: User) -> Self {
+        self.with_login(&Login::new(user))
+    }
+
+    /// The same with a login that other clients share.
+    #[must_use]
+    pub fn with_login(mut self, login: &Login) -> Self {
+        self.http.log_in_as(login);
         self
     }
 
@@ -211,6 +217,25 @@ impl Client {
             Api::V2 => v2::quorum_read(&self.http),
             Api::V3 { prefix } => v3::read_probe(&self.http, prefix),
         }
+    }
+
+    /// The names of the users of its authentication.
+    ///
+    /// # Errors
+    /// [`EtcdError`]; [`Fault::Auth`] for a user without the role root, where authentication is on.
+    pub fn users(&self) -> Result<Vec<String>> {
+        match self.api()? {
+            Api::V2 => v2::users(&self.http),
+            Api::V3 { prefix } => v3::users(&self.http, prefix),
+        }
+    }
+
+    /// Whether v2 is served and holds any key; v3's data is apart from it.
+    ///
+    /// # Errors
+    /// [`EtcdError`]
+    pub fn has_v2_data(&self) -> Result<bool> {
+        v2::has_data(&self.http)
     }
 
     /// The alarms that are raised in the cluster; v2 knows none.

@@ -45,6 +45,36 @@ pub(super) fn update_peer_urls(http: &Http, id: MemberId, urls: &[PeerUrl]) -> R
     http.send(Method::PUT, &path, Some(("application/json", body)))?.ok().map(drop)
 }
 
+/// `GET /v2/auth/users`: names alone in 2.2 and older, objects later.
+pub(super) fn users(http: &Http) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct UsersWire {
+        #[serde(default)]
+        users: Vec<serde_json::Value>,
+    }
+    let wire: UsersWire = http.get("/v2/auth/users")?.ok()?.json()?;
+    let name = |user: &serde_json::Value| Some(user.as_str().or_else(|| user["user"].as_str())?.to_owned());
+    Ok(wire.users.iter().filter_map(name).collect())
+}
+
+/// Whether the root directory holds anything; not where v2 is not served.
+pub(super) fn has_data(http: &Http) -> Result<bool> {
+    #[derive(Deserialize)]
+    struct RootWire {
+        node: DirWire,
+    }
+    #[derive(Deserialize)]
+    struct DirWire {
+        #[serde(default)]
+        nodes: Vec<serde::de::IgnoredAny>,
+    }
+    let reply = http.get("/v2/keys/")?;
+    if reply.is_unserved() {
+        return Ok(false);
+    }
+    Ok(!reply.ok()?.json::<RootWire>()?.node.nodes.is_empty())
+}
+
 pub(super) fn status(http: &Http, version: String) -> Result<Status> {
     let reply = http.get("/v2/stats/self")?.ok()?;
     let own: SelfWire = reply.json()?;

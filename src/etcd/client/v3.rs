@@ -63,6 +63,15 @@ pub(super) fn read_probe(http: &Http, prefix: &str) -> Result<()> {
     call(http, &format!("{prefix}/kv/range"), &body).map(drop)
 }
 
+pub(super) fn users(http: &Http, prefix: &str) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct UsersWire {
+        #[serde(default)]
+        users: Vec<String>,
+    }
+    Ok(call(http, &format!("{prefix}/auth/user/list"), &json!({}))?.json::<UsersWire>()?.users)
+}
+
 pub(super) fn alarms(http: &Http, prefix: &str) -> Result<Vec<Alarm>> {
     let wire: AlarmsWire =
         call(http, &format!("{prefix}/maintenance/alarm"), &json!({ "action": "GET" }))?.json()?;

@@ -1,0 +1,118 @@
+//! `migrate apply`, `rollback` and `seal`: the plan is shown, the operator is asked, then it goes.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::super::output::Style as Paint;
+use super::super::{Context, Exit, Failure, Outcome, Output};
+use super::look::{planned, show_plan};
+use super::narrate::Narrator;
+use super::{ClusterArgs, inventory, options};
+use crate::migrate::plan::Goal;
+use crate::migrate::{Ending, Migration, Stopped};
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+    /// Say what would be done and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Ask before every member but the first.
+    #[arg(long)]
+    step: bool,
+    /// Go on although clients would be cut off.
+    #[arg(long, visible_alias = "cut-clients")]
+    cut_plaintext: bool,
+    /// Take no snapshot of the data before the first change.
+    #[arg(long)]
+    no_snapshot: bool,
+    /// How many seconds a gate is waited for.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    step_timeout: u64,
+}
+
+/// Runs it.
+pub(super) fn run(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
+    let nodes = inventory::nodes(context, &args.cluster)?;
+    let mut options = options(context, &args.cluster, &nodes, goal)?;
+    options.cut_clients = args.cut_plaintext;
+    options.snapshot = !args.no_snapshot;
+    options.step_timeout = Duration::from_secs(args.step_timeout);
+    if args.step && !args.dry_run && !std::io::stdin().is_terminal() {
+        return Err(Failure::usage("no-terminal", "--step asks between members, and there is no terminal to ask on")
+            .hint("run it on a terminal, or without --step; `etcd-pki migrate members` prints what is done for each"));
+    }
+    let narrator = Narrator::new(context).asking(args.step);
+    if args.dry_run || !args.yes {
+        let planned = planned(context, &nodes, &options)?;
+        if args.dry_run || !context.global.json {
+            show_plan(context, &nodes, &options, &planned);
+        }
+        if args.dry_run || planned.steps.is_empty() {
+            return Ok(Exit::Done);
+        }
+        confirm(context)?;
+    }
+    let migration = Migration::new(&nodes, &options, &narrator);
+    match migration.apply() {
+        Ok(Ending::Done { steps }) => {
+            narrator.finished(goal, steps);
+            Ok(Exit::Done)
+        }
+        Ok(Ending::Waiting(clients)) => {
+            let hint = match clients.speak {
+                "tls" => "move them to http, then run this again; or pass --cut-clients",
+                _ => {
+                    "move them to https (certificates: `etcd-pki issue NAME --profile client`), then run this again; \
+                      or pass --cut-plaintext"
+                }
+            };
+            let code = if clients.speak == "tls" { "tls-clients" } else { "plaintext-clients" };
+            let message =
+                format!("clients would be cut off by the next roll: {}", clients.clients.join("; "));
+            Err(Failure::no(code, message).hint(hint))
+        }
+        Ok(Ending::Paused { steps, next }) => {
+            let message =
+                format!("stopped before {next}, as asked; {steps} steps are done, and the cluster serves on");
+            Err(Failure::no("paused", message)
+                .hint("run the same command again to go on, or `etcd-pki migrate rollback` to go back"))
+        }
+        Err(Stopped { error, changed }) => {
+            let exit = if changed { Exit::Failed } else { Exit::No };
+            Err(Failure::new(exit, error.code(), error.to_string()).hint(error.hint()))
+        }
+    }
+}
+
+fn confirm(context: &Context) -> Result<(), Failure> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(Failure::usage(
+            "no-terminal",
+            "this would change the cluster, and there is no terminal to ask on",
+        )
+        .hint("look at `etcd-pki migrate plan`, then pass --yes"));
+    }
+    if ask(&context.out, "Go on? [y/N]") {
+        Ok(())
+    } else {
+        Err(Failure::no("declined", "nothing was changed"))
+    }
+}
+
+/// Asks; only a yes is one.
+pub(super) fn ask(out: &Output, question: &str) -> bool {
+    let mut stderr = std::io::stderr().lock();
+    let _ = write!(stderr, "{} ", out.err(question, Paint::Bold));
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    let _ = std::io::stdin().lock().read_line(&mut answer);
+    matches!(answer.trim(), "y" | "Y" | "yes")
+}

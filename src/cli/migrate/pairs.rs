@@ -1,0 +1,93 @@
+//! Where the members' pairs are: in the PKI directory, or in one that was made elsewhere.
+
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::super::{Context, Failure, install};
+use super::ClusterArgs;
+use crate::ca::Store;
+use crate::files;
+use crate::host::bundle::Bundle;
+use crate::migrate::Pair;
+
+/// The members' pairs.
+pub(super) enum Pairs {
+    /// The PKI directory's.
+    Pki(Store),
+    /// Somebody else's: `NAME.pem` with `NAME-key.pem`, or `NAME.crt` with `NAME.key`; `ca.pem` or `ca.crt`.
+    Elsewhere(PathBuf),
+}
+
+impl Pairs {
+    pub(super) fn of(context: &Context, cluster: &ClusterArgs) -> Self {
+        match &cluster.certs {
+            Some(dir) => Self::Elsewhere(dir.clone()),
+            None => Self::Pki(Store::at(&context.global.pki_dir)),
+        }
+    }
+
+    /// The pair of that name; none where the PKI directory has none yet.
+    pub(super) fn pair(&self, name: &str) -> Result<Option<Pair>, Failure> {
+        match self {
+            Self::Pki(store) => Ok(match store.pair(name)? {
+                None => None,
+                Some(pair) => {
+                    let ca_pem = store.ca_pem()?;
+                    Some(Pair { cert_pem: pair.cert_pem, key_pem: pair.key_pem, ca_pem })
+                }
+            }),
+            Self::Elsewhere(dir) => elsewhere(dir, name).map(Some),
+        }
+    }
+}
+
+fn elsewhere(dir: &Path, name: &str) -> Result<Pair, Failure> {
+    let missing = |what: String, hint: String| {
+        Failure::usage("no-pair", format!("{}: {what}", dir.display())).hint(hint)
+    };
+    let ca = first(dir, &["ca.pem", "ca.crt"])?.ok_or_else(|| {
+        missing(
+            "it has no ca.pem and no ca.crt".to_owned(),
+            "--certs names a directory with the CA".to_owned(),
+        )
+    })?;
+    for (cert, key) in [(".pem", "-key.pem"), (".crt", ".key")] {
+        let (cert, key) = (format!("{name}{cert}"), format!("{name}{key}"));
+        if let (Some(cert), Some(key)) = (first(dir, &[&cert])?, first(dir, &[&key])?) {
+            let bundle = Bundle::new(name, cert.to_vec(), key, ca.to_vec())
+                .map_err(|error| install::bundle_failure(&error, name, dir))?;
+            return Ok(Pair {
+                cert_pem: bundle.cert_pem().to_vec(),
+                key_pem: Zeroizing::new(bundle.key_pem().to_vec()),
+                ca_pem: bundle.ca_pem().to_vec(),
+            });
+        }
+    }
+    Err(missing(
+        format!("it has no pair of {name}"),
+        format!("put {name}.pem and {name}-key.pem, or {name}.crt and {name}.key, into it"),
+    ))
+}
+
+/// The first of these files that is there; symlinks, as certificate managers make them, are followed.
+fn first(dir: &Path, names: &[&str]) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    for name in names {
+        let path = dir.join(name);
+        let real = match path.canonicalize() {
+            Ok(real) => real,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                return Err(Failure::usage("unreadable", format!("cannot read {}: {error}", path.display()))
+                    .hint("--certs names a directory that you may read"));
+            }
+        };
+        let image = files::read(&real).map_err(|error| {
+            Failure::usage("unreadable", error.to_string()).hint("run as one who may read it")
+        })?;
+        if let Some(image) = image {
+            return Ok(Some(Zeroizing::new(image.bytes)));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,115 @@
+//! The last look, as the old guides end: the loopback port, https from inside and outside, and the logs.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::etcd::client::{Client, Endpoint};
+use crate::etcd::{ClientUrl, Direct, Fault, PeerUrl, Scheme};
+
+use super::gate::complaints;
+use super::node::Node;
+use super::observe::{Observed, Sight};
+use super::stage::LEGACY_PORT;
+
+/// How long this machine tries to reach a member: it may be behind a jump host.
+const FROM_HERE: Duration = Duration::from_secs(2);
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// The member.
+    pub member: String,
+    /// What was looked at, in words.
+    pub what: String,
+    /// Whether it was as it should be; none where it could not be seen.
+    pub ok: Option<bool>,
+    /// What was seen.
+    pub saw: String,
+}
+
+/// Looks at every member once more, all at once.
+pub(super) fn look(nodes: &[Node], observed: &Observed, since: SystemTime) -> Vec<Check> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = nodes
+            .iter()
+            .zip(&observed.members)
+            .enumerate()
+            .map(|(i, (node, sight))| scope.spawn(move || member(nodes, i, node, sight, since)))
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    })
+}
+
+fn member(nodes: &[Node], i: usize, node: &Node, sight: &Sight, since: SystemTime) -> Vec<Check> {
+    let check =
+        |what: String, ok: Option<bool>, saw: String| Check { member: node.name.clone(), what, ok, saw };
+    let mut checks = Vec::new();
+    let Some(running) = &sight.running else {
+        return vec![check("etcd".to_owned(), Some(false), "it is down".to_owned())];
+    };
+    for url in node.client_urls(running) {
+        let client = node.client(&url);
+        let (ok, saw) = health(&client);
+        if url.at().port() == LEGACY_PORT && url.scheme() == Scheme::Http {
+            checks.push(check(format!("health on {url}, from its host"), ok, saw));
+            let (ok, saw) = seen(client.active_peers().map(|_| "served".to_owned()));
+            checks.push(check(format!("metrics on {url}, from its host"), ok, saw));
+            let status = client.status().map(|status| match status.leader {
+                Some(leader) => format!("etcd {}, leader {leader}", status.version),
+                None => format!("etcd {}, no leader", status.version),
+            });
+            let (ok, saw) = seen(status);
+            checks.push(check(format!("status on {url}, from its host"), ok, saw));
+        } else {
+            checks.push(check(format!("health on {url}, from its host"), ok, saw));
+        }
+    }
+    for url in advertised(sight) {
+        if let Some(other) = nodes.iter().enumerate().find_map(|(j, other)| (j != i).then_some(other)) {
+            let (ok, saw) = health(&other.client(&url));
+            checks.push(check(format!("health on {url}, from {}", other.name), ok, saw));
+        }
+        let (ok, saw) = health(&Client::new(Endpoint {
+            url: url.clone(),
+            tls: node.tls.clone(),
+            dial: Arc::new(Direct),
+            timeout: FROM_HERE,
+        }));
+        checks.push(check(format!("health on {url}, from here"), ok.filter(|ok| *ok), saw));
+    }
+    let log = complaints(node, since);
+    let saw = if log.is_empty() { "nothing".to_owned() } else { log.join("; ") };
+    checks.push(check("complaints in its log".to_owned(), Some(log.is_empty()), saw));
+    checks
+}
+
+/// The https URLs that the member tells clients of.
+fn advertised(sight: &Sight) -> Vec<ClientUrl> {
+    let urls = sight.client_urls.iter().filter_map(|url| url.parse::<PeerUrl>().ok());
+    urls.filter(|url| url.scheme() == Scheme::Https).collect()
+}
+
+fn health(client: &Client) -> (Option<bool>, String) {
+    match client.health() {
+        Ok(health) if health.healthy => (Some(true), "healthy".to_owned()),
+        Ok(health) => (Some(false), health.reason.unwrap_or(health.body)),
+        Err(error) => refused(&error.fault),
+    }
+}
+
+fn seen(answer: Result<String, crate::etcd::EtcdError>) -> (Option<bool>, String) {
+    match answer {
+        Ok(saw) => (Some(true), saw),
+        Err(error) => refused(&error.fault),
+    }
+}
+
+fn refused(fault: &Fault) -> (Option<bool>, String) {
+    match fault {
+        // Served elsewhere (--listen-metrics-urls), or switched off.
+        Fault::NotFound => (None, "not served there".to_owned()),
+        fault => (Some(false), fault.to_string()),
+    }
+}

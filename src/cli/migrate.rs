@@ -36,6 +36,8 @@ enum MigrateCommand {
     Status(ClusterArgs),
     /// Take the cluster back to HTTP, byte for byte.
     Rollback(apply::ApplyArgs),
+    /// Move units on the members' hosts that use the plain-text loopback port (flannel, fleet, etcdctl) to https.
+    Clients(apply::ApplyArgs),
     /// Close the plain-text loopback port as well.
     Seal(apply::ApplyArgs),
     /// Print the commands that move each member by hand.
@@ -94,6 +96,7 @@ pub fn run(context: &Context, args: &MigrateArgs) -> Outcome {
         MigrateCommand::Plan(args) => look::plan(context, args),
         MigrateCommand::Apply(args) => apply::run(context, args, Goal::Https),
         MigrateCommand::Rollback(args) => apply::run(context, args, Goal::Http),
+        MigrateCommand::Clients(args) => apply::clients(context, args),
         MigrateCommand::Seal(args) => apply::run(context, args, Goal::Sealed),
         MigrateCommand::Status(args) => look::status(context, args),
         MigrateCommand::Members(args) => members::run(context, args),

@@ -170,7 +170,8 @@ pub trait Service: Send + Sync {
     /// # Errors
     /// [`HostError`]
     fn look(&self) -> Result<Look, HostError> {
-        Ok(Look { running: self.running()?, next: self.next_start()?, base: self.base()? })
+        let (running, next, base) = (self.running()?, self.next_start()?, self.base()?);
+        Ok(Look { running, next, base, contained: false })
     }
 
     /// What the next start would run with if none of our layers were there.
@@ -221,6 +222,9 @@ pub struct Look {
     pub next: Launch,
     /// What it would run with if none of our layers were there.
     pub base: Launch,
+    /// It runs in Container Linux' container, which sees the directory that `ETCD_SSL_DIR` names, and that one alone, as
+    /// `/etc/ssl/certs`.
+    pub contained: bool,
 }
 
 /// What a process is or would be started with.

@@ -96,6 +96,8 @@ pub struct Proxy {
     pub ssh: Option<String>,
     /// `v2` or `grpc`.
     pub kind: ProxyKind,
+    /// Its unit, where it is not found.
+    pub unit: Option<String>,
 }
 
 /// The two kinds of etcd proxy.

@@ -1,6 +1,7 @@
 //! Who is connected to listeners that are about to go: they must move first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::etcd::{PeerUrl, Scheme};
@@ -24,13 +25,18 @@ pub struct InTheWay {
     pub clients: Vec<String>,
 }
 
-/// Who would be cut off when the members go to `to`; none when nobody is.
+/// Who would be cut off when the members go to `to`; none when nobody is. Those at the addresses of `followers` are v2
+/// proxies, which follow the members by themselves.
 ///
 /// # Errors
 /// [`MigrateError::Host`]
-pub(super) fn in_the_way(nodes: &[Node], to: Stage) -> Result<Option<InTheWay>, MigrateError> {
+pub(super) fn in_the_way(
+    nodes: &[Node],
+    to: Stage,
+    followers: &BTreeSet<IpAddr>,
+) -> Result<Option<InTheWay>, MigrateError> {
     let speak = if to == Stage::Plain { "tls" } else { "plain-text" };
-    let lists = in_parallel(nodes, |_, node| look(node, to))?;
+    let lists = in_parallel(nodes, |_, node| look(node, to, followers))?;
     let clients: Vec<String> = lists.concat();
     Ok((!clients.is_empty()).then_some(InTheWay { speak, clients }))
 }
@@ -52,7 +58,7 @@ fn doomed(running: &Settings, to: Stage) -> Vec<u16> {
     ports
 }
 
-fn look(node: &Node, to: Stage) -> Result<Vec<String>, MigrateError> {
+fn look(node: &Node, to: Stage, followers: &BTreeSet<IpAddr>) -> Result<Vec<String>, MigrateError> {
     let mut seen: BTreeMap<(String, u16), usize> = BTreeMap::new();
     let mut before = node.service.running()?;
     for look in 0..LOOKS {
@@ -73,7 +79,11 @@ fn look(node: &Node, to: Stage) -> Result<Vec<String>, MigrateError> {
             let mut now: BTreeMap<(String, u16), usize> = BTreeMap::new();
             // etcd's own gateway dials itself.
             let itself = |client: &ClientProcess| client.pid == process.pid;
-            for connection in connections.iter().filter(|c| !c.process.as_ref().is_some_and(itself)) {
+            let follows =
+                |c: &Connection| c.process.is_none() && followers.contains(&c.remote.ip().to_canonical());
+            for connection in
+                connections.iter().filter(|c| !c.process.as_ref().is_some_and(itself) && !follows(c))
+            {
                 *now.entry((who(connection), connection.local.port())).or_default() += 1;
             }
             for (client, count) in now {

@@ -7,6 +7,7 @@ use crate::etcd::types::join;
 use crate::etcd::{EtcdError, PeerUrl};
 use crate::files::{self, DirLock, FileMode, Meta};
 
+use super::around::Surroundings;
 use super::clients::{InTheWay, in_the_way};
 use super::error::MigrateError;
 use super::event::{Event, MemberLine, Report, StepLine};
@@ -45,9 +46,10 @@ pub struct Options {
 
 /// A migration of a cluster.
 pub struct Migration<'a> {
-    nodes: &'a [Node],
-    options: &'a Options,
-    report: &'a dyn Report,
+    pub(super) nodes: &'a [Node],
+    pub(super) options: &'a Options,
+    pub(super) report: &'a dyn Report,
+    pub(super) around: Option<&'a Surroundings>,
 }
 
 /// What would be done.
@@ -94,7 +96,13 @@ pub struct Stopped {
 impl<'a> Migration<'a> {
     /// A migration; nothing is looked at yet.
     pub fn new(nodes: &'a [Node], options: &'a Options, report: &'a dyn Report) -> Self {
-        Self { nodes, options, report }
+        Self { nodes, options, report, around: None }
+    }
+
+    /// The same, with what stands around the members.
+    #[must_use]
+    pub fn among(self, around: &'a Surroundings) -> Self {
+        Self { around: Some(around), ..self }
     }
 
     /// Looks at the cluster and says what would be done; changes nothing.
@@ -109,9 +117,9 @@ impl<'a> Migration<'a> {
             return Err(self.others_down(&down));
         }
         let notes = self.preflight(&observed, &steps)?;
-        let cutting = steps.iter().map(|step| step.stage).find(|&stage| self.cuts(stage));
+        let cutting = steps.iter().map(|step| step.stage).find(|&stage| cuts(self.options.goal, stage));
         let clients = match cutting {
-            Some(stage) => in_the_way(self.nodes, stage)?,
+            Some(stage) => in_the_way(self.nodes, stage, &self.followers())?,
             None => None,
         };
         Ok(Planned { observed, steps, clients, notes })
@@ -138,13 +146,8 @@ impl<'a> Migration<'a> {
 
     fn run(&self, changed: &mut bool) -> Result<Ending, MigrateError> {
         let start = Instant::now();
-        let state = self.options.pki_dir.join("migrate");
-        files::make_dir(&state, Meta::mode(FileMode::SECRET_DIR))?;
-        let _here = DirLock::take(&state.join("lock"), &self.options.operator, Duration::ZERO)?;
-        let mut _there = Vec::with_capacity(self.nodes.len());
-        for node in self.nodes {
-            _there.push(node.host.lock(&self.options.operator)?);
-        }
+        let state = self.state_dir();
+        let _locks = self.locks()?;
         clocks(self.nodes)?;
         let mut observed = self.observe()?;
         let journal = Journal::open(&self.options.pki_dir, &format!("{:x}", observed.cluster_id))?;
@@ -165,20 +168,37 @@ impl<'a> Migration<'a> {
                 self.report.event(&Event::V2Backup { member, path });
             }
         }
+        // Units that were moved to https lose it on the way back: first the loopback port is opened again, if it was
+        // closed, then they move there.
+        let rises = self.options.goal != Goal::Http;
+        let mut goals = vec![self.options.goal];
+        if !rises && self.unseals_first(&observed)? {
+            goals.insert(0, Goal::Https);
+        }
+        let mut goal = goals.remove(0);
+        if goals.is_empty() {
+            self.around_first(goal, &observed, &journal, changed)?;
+        }
         let mut steps = 0;
         let mut asked = false;
         let mut since = SystemTime::now();
         // Every member passes each stage at most once in a run that succeeds.
         let most = self.nodes.len() * Stage::ALL.len() * 2;
         loop {
-            let step = match next(&observed.standings(), self.options.goal) {
-                Next::Done => break,
+            let step = match next(&observed.standings(), goal) {
+                Next::Done if goals.is_empty() => break,
+                Next::Done => {
+                    goal = goals.remove(0);
+                    self.around_first(goal, &observed, &journal, changed)?;
+                    continue;
+                }
                 Next::Refused(Refusal::OthersDown(down)) => return Err(self.others_down(&down)),
                 Next::Step(step) => step,
             };
-            if self.cuts(step.stage)
+            self.around_before(goal, &step, &observed, &journal, changed)?;
+            if cuts(goal, step.stage)
                 && !self.options.cut_clients
-                && let Some(clients) = in_the_way(self.nodes, step.stage)?
+                && let Some(clients) = in_the_way(self.nodes, step.stage, &self.followers())?
             {
                 journal.write(None, "end", "waiting for clients to move")?;
                 self.report.event(&Event::Clients { speak: clients.speak, clients: clients.clients.clone() });
@@ -196,6 +216,7 @@ impl<'a> Migration<'a> {
                 continue;
             }
             asked = false;
+            self.proxies_before(&step, &observed)?;
             steps += 1;
             if steps > most {
                 return Err(MigrateError::WrongCluster(
@@ -221,7 +242,23 @@ impl<'a> Migration<'a> {
         Ok(Ending::Done { steps })
     }
 
-    fn observe(&self) -> Result<Observed, MigrateError> {
+    fn state_dir(&self) -> PathBuf {
+        self.options.pki_dir.join("migrate")
+    }
+
+    /// The lock here, and those on the machines that are to be changed.
+    pub(super) fn locks(&self) -> Result<(DirLock, Vec<Box<dyn Send>>), MigrateError> {
+        let state = self.state_dir();
+        files::make_dir(&state, Meta::mode(FileMode::SECRET_DIR))?;
+        let here = DirLock::take(&state.join("lock"), &self.options.operator, Duration::ZERO)?;
+        let places = self.around.map_or(&[][..], |around| &around.places);
+        let alone = places.iter().filter(|place| place.member_unit.is_none()).map(|place| &place.host);
+        let hosts = self.nodes.iter().map(|node| &node.host).chain(alone);
+        let there = hosts.map(|host| host.lock(&self.options.operator)).collect::<Result<_, _>>()?;
+        Ok((here, there))
+    }
+
+    pub(super) fn observe(&self) -> Result<Observed, MigrateError> {
         self.without_drift(observe(self.nodes, self.options.wishes)?)
     }
 
@@ -234,14 +271,6 @@ impl<'a> Migration<'a> {
             }
         }
         Ok(observed)
-    }
-
-    /// Whether a step to this stage takes listeners away that clients may use.
-    fn cuts(&self, stage: Stage) -> bool {
-        match self.options.goal {
-            Goal::Http => stage == Stage::Plain,
-            Goal::Https | Goal::Sealed => stage >= Stage::Tls,
-        }
     }
 
     fn others_down(&self, down: &[usize]) -> MigrateError {
@@ -392,6 +421,14 @@ impl<'a> Migration<'a> {
             Some((member, source)) => MigrateError::of(&member, source),
             None => MigrateError::NoAnswer("no member serves clients".to_owned()),
         })
+    }
+}
+
+/// Whether a step to this stage takes listeners away that clients may use.
+fn cuts(goal: Goal, stage: Stage) -> bool {
+    match goal {
+        Goal::Http => stage == Stage::Plain,
+        Goal::Https | Goal::Sealed => stage >= Stage::Tls,
     }
 }
 

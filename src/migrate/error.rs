@@ -8,6 +8,16 @@ use crate::host::HostError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {
+    /// A unit around the members does not work.
+    #[error("{host}: {unit}: {what}")]
+    Around {
+        /// The machine.
+        host: String,
+        /// The unit.
+        unit: String,
+        /// What is wrong.
+        what: String,
+    },
     /// etcd's authentication is on, and refuses us.
     #[error("{member}: etcd's authentication is on: {what}")]
     Auth {
@@ -123,6 +133,12 @@ pub enum MigrateError {
         /// What it runs with.
         actual: String,
     },
+    /// Units on the hosts still need the plain-text loopback port.
+    #[error("the loopback port is still needed by {}", units.join(", "))]
+    StillPlain {
+        /// Them, as `unit of host`.
+        units: Vec<String>,
+    },
     /// A URL in a member's configuration or in the members list is malformed.
     #[error("{member}: {source}")]
     Url {
@@ -152,6 +168,7 @@ impl MigrateError {
     /// A stable word for scripts.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Around { .. } => "unit-around",
             Self::Auth { .. } => "auth",
             Self::Certificate { .. } => "certificate-refused",
             Self::Changed { .. } => "file-changed",
@@ -169,6 +186,7 @@ impl MigrateError {
             Self::NoSnapshot { .. } => "no-snapshot",
             Self::OthersDown { .. } => "members-down",
             Self::Overridden { .. } => "overridden",
+            Self::StillPlain { .. } => "loopback-in-use",
             Self::Url { .. } => "malformed-url",
             Self::WrongCluster(_) => "wrong-cluster",
         }
@@ -177,6 +195,9 @@ impl MigrateError {
     /// What to do.
     pub fn hint(&self) -> String {
         match self {
+            Self::Around { unit, .. } => format!(
+                "see `journalctl -u {unit}` there; mend it, then run this again: it carries on from what it finds"
+            ),
             Self::Auth { .. } => {
                 "give a user with the role root: --user-file FILE, whose first line is USER:PASSWORD (0600)".into()
             }
@@ -210,6 +231,7 @@ impl MigrateError {
                 format!("start {} first, then run this again", list(members))
             }
             Self::Overridden { .. } => "look for a later file that sets it, remove it there, then run this again".into(),
+            Self::StillPlain { .. } => "move them to https with `etcd-pki migrate clients`, then run this again".into(),
             Self::Url { .. } => "correct the URL in the member's configuration first".into(),
             Self::WrongCluster(_) => "check the inventory's addresses".into(),
         }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::around::Moved;
 use super::closing::Check;
 use super::plan::Action;
 use super::stage::Stage;
@@ -10,6 +11,8 @@ use super::stage::Stage;
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event<'a> {
+    /// Something around the members is moved.
+    Around(Moved),
     /// Where the cluster stands.
     Observed {
         /// The cluster's identifier, in hexadecimal.

@@ -3,6 +3,7 @@
 //! [`plan`] and [`stage`] are pure; [`Migration`] drives them over [`Node`]s. Every run plans from what it sees, so every
 //! run is a resume.
 
+pub mod around;
 mod auth;
 mod clients;
 mod closing;

@@ -46,6 +46,8 @@ pub struct Sight {
     pub running: Option<Settings>,
     /// What it would run with if this tool had never been there.
     pub base: Settings,
+    /// Whether it runs in Container Linux' container.
+    pub contained: bool,
     /// Its version.
     pub version: String,
     /// What it says of itself; none when it does not answer.
@@ -73,13 +75,20 @@ impl Observed {
 impl Sight {
     /// What this member's stages are made from.
     pub fn recipe<'a>(&'a self, node: &'a Node, wishes: Wishes) -> Recipe<'a> {
-        recipe(&self.base, node, &self.version, wishes)
+        recipe(&self.base, self.contained, node, &self.version, wishes)
     }
 }
 
-fn recipe<'a>(base: &'a Settings, node: &'a Node, version: &str, wishes: Wishes) -> Recipe<'a> {
+fn recipe<'a>(
+    base: &'a Settings,
+    contained: bool,
+    node: &'a Node,
+    version: &str,
+    wishes: Wishes,
+) -> Recipe<'a> {
     Recipe {
         base,
+        contained,
         ssl_dir: &node.ssl_dir,
         pair: &node.name,
         loopback: node.host.loopback(),
@@ -97,6 +106,7 @@ struct Disk {
     installed: bool,
     traces: bool,
     launch: Launch,
+    contained: bool,
 }
 
 /// Looks at every member.
@@ -200,7 +210,16 @@ fn look(node: &Node) -> Result<Disk, MigrateError> {
     };
     let installed = node.pair.is_some() && certificates.iter().all(placed);
     let traces = !Traces::parse(&*node.host, image(&traces))?.is_empty();
-    Ok(Disk { process: look.running, running, next, base, installed, traces, launch: look.next })
+    Ok(Disk {
+        process: look.running,
+        running,
+        next,
+        base,
+        installed,
+        traces,
+        launch: look.next,
+        contained: look.contained,
+    })
 }
 
 /// The settings that the stages are about, as a launch has them.
@@ -250,7 +269,7 @@ fn sight(
         .collect::<Result<Vec<PeerUrl>, _>>()
         .map_err(malformed)?;
     let all_https = peer_urls.iter().all(|url| url.scheme() == Scheme::Https);
-    let recipe = recipe(&disk.base, node, &version, wishes);
+    let recipe = recipe(&disk.base, disk.contained, node, &version, wishes);
     let stage_of = |settings: &Settings| recognise(&recipe, settings).map_err(malformed);
     let on_disk = stage_of(&disk.next)?;
     let in_force = disk.running.as_ref().map(stage_of).transpose()?;
@@ -285,6 +304,7 @@ fn sight(
         process: disk.process,
         running: disk.running,
         base: disk.base,
+        contained: disk.contained,
         version,
         status,
         drift,

@@ -16,6 +16,9 @@ pub const LEGACY_PORT: u16 = 4001;
 /// Where clients find https while the migration lasts, on versions that cannot serve it beside http on one port.
 pub const SECOND_PORT: u16 = 2378;
 
+/// Where etcd sees its certificates in Container Linux' container.
+const CONTAINED_SSL_DIR: &str = "/etc/ssl/certs";
+
 /// How far a member has come, from plain HTTP to HTTPS only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -61,8 +64,10 @@ impl Stage {
 pub struct Recipe<'a> {
     /// The relevant settings without our layers, defaults filled in.
     pub base: &'a Settings,
-    /// The directory of the certificates as etcd sees it.
+    /// The directory of the certificates on the machine.
     pub ssl_dir: &'a Path,
+    /// etcd runs in Container Linux' container.
+    pub contained: bool,
     /// The name of its pair there.
     pub pair: &'a str,
     /// The address only this machine reaches.
@@ -171,8 +176,13 @@ impl Recipe<'_> {
     }
 
     fn certificates(&self) -> Settings {
-        let file = |name: &str| self.ssl_dir.join(name).to_string_lossy().into_owned();
+        let seen = if self.contained { Path::new(CONTAINED_SSL_DIR) } else { self.ssl_dir };
+        let file = |name: &str| seen.join(name).to_string_lossy().into_owned();
         let mut settings = Settings::new();
+        if self.contained {
+            // No flag of etcd's: the wrapper reads `ETCD_SSL_DIR`.
+            settings.insert("ssl-dir".into(), self.ssl_dir.to_string_lossy().into_owned());
+        }
         for prefix in ["", "peer-"] {
             settings.insert(format!("{prefix}cert-file"), file(&format!("{}.pem", self.pair)));
             settings.insert(format!("{prefix}key-file"), file(&format!("{}-key.pem", self.pair)));
@@ -276,6 +286,7 @@ mod tests {
         Recipe {
             base,
             ssl_dir: Path::new("/etc/ssl/etcd"),
+            contained: false,
             pair: "server1",
             loopback: "127.0.0.1".parse().unwrap(),
             shared_port,
@@ -294,6 +305,14 @@ mod tests {
         assert_eq!(tls["peer-key-file"], "/etc/ssl/etcd/server1-key.pem");
         let sealed = recipe(&base, false).settings(Stage::Sealed).unwrap();
         assert_eq!(sealed["listen-client-urls"], "https://0.0.0.0:2379");
+    }
+
+    #[test]
+    fn a_container_is_told_which_directory_to_see_and_where_it_sees_it() {
+        let base = base("http://0.0.0.0:2379");
+        let certs = Recipe { contained: true, ..recipe(&base, false) }.settings(Stage::Certs).unwrap();
+        assert_eq!(certs["ssl-dir"], "/etc/ssl/etcd");
+        assert_eq!(certs["peer-key-file"], "/etc/ssl/certs/server1-key.pem");
     }
 
     #[test]

@@ -30,6 +30,8 @@ struct Trace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Purpose {
+    /// How a unit around the members reaches them.
+    Around,
     /// A certificate, a key, a CA.
     Certificate,
     /// etcd's settings.
@@ -160,7 +162,11 @@ impl<'a> Traces<'a> {
         self.save()
     }
 
-    fn undo(&self, paths: &[PathBuf]) -> Result<(), MigrateError> {
+    /// As [`Self::put_back`], and forgets nothing: it can be done again.
+    ///
+    /// # Errors
+    /// [`MigrateError::Changed`]; nothing is put back then.
+    pub(super) fn undo(&self, paths: &[PathBuf]) -> Result<(), MigrateError> {
         let trace = |path: &PathBuf| self.traces.iter().find(|trace| trace.path == *path);
         let (dirs, files): (Vec<_>, Vec<_>) =
             paths.iter().filter_map(trace).partition(|trace| matches!(trace.before, Before::NoDirectory));

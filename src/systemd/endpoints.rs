@@ -37,6 +37,8 @@ pub struct Uses {
     pub commands: BTreeSet<String>,
     /// The `Exec…=` settings that call `etcdctl`.
     pub etcdctl: BTreeSet<String>,
+    /// Whether such a call names its endpoints by a flag.
+    pub etcdctl_flags: bool,
 }
 
 impl Uses {
@@ -53,16 +55,17 @@ impl Uses {
 pub fn uses(unit: &Definition, known: &Known) -> Result<Uses, UnitError> {
     let names = |text: &str| moved(text, known, "").is_some();
     let variables = unit.environment()?.into_iter().filter(|(_, value)| names(value)).collect();
-    let (mut commands, mut etcdctl) = (BTreeSet::new(), BTreeSet::new());
+    let (mut commands, mut etcdctl, mut etcdctl_flags) = (BTreeSet::new(), BTreeSet::new(), false);
     for (key, lines) in commands_of(unit) {
         if lines.iter().any(|line| names(line)) {
             commands.insert(key.clone());
         }
-        if lines.iter().any(|line| calls(line).next().is_some()) {
-            etcdctl.insert(key);
+        for line in lines.iter().filter(|line| calls(line).next().is_some()) {
+            etcdctl.insert(key.clone());
+            etcdctl_flags |= ["--endpoint", "--peers", " -C "].iter().any(|flag| line.contains(flag));
         }
     }
-    Ok(Uses { variables, commands, etcdctl })
+    Ok(Uses { variables, commands, etcdctl, etcdctl_flags })
 }
 
 /// The drop-in that moves a unit without ours to a target, and the environment file that it names; `None` when there
@@ -223,7 +226,8 @@ mod tests {
     use crate::systemd::words::Specifiers;
 
     fn known() -> Known {
-        let at = ["127.0.0.1:2379", "localhost:2379", "127.0.0.1:4001", "172.16.0.101:2379", "172.16.0.102:2379"];
+        let at =
+            ["127.0.0.1:2379", "localhost:2379", "127.0.0.1:4001", "172.16.0.101:2379", "172.16.0.102:2379"];
         Known { listeners: at.map(str::to_owned).into() }
     }
 
@@ -260,7 +264,9 @@ mod tests {
         ] {
             assert_eq!(moved(text, &known(), "http://127.0.0.1:4001").as_deref(), Some(moved_to), "{text}");
         }
-        for text in ["http://10.0.0.9:2379", "https://127.0.0.1:2379", "/etc/etcd", "2379", "a:b", "127.0.0.1:80"] {
+        for text in
+            ["http://10.0.0.9:2379", "https://127.0.0.1:2379", "/etc/etcd", "2379", "a:b", "127.0.0.1:80"]
+        {
             assert_eq!(moved(text, &known(), "x"), None, "{text}");
         }
     }
@@ -287,7 +293,8 @@ mod tests {
 
     #[test]
     fn what_is_there_already_is_left_alone() {
-        let text = "[Service]\nEnvironment=FLEET_ETCD_SERVERS=http://127.0.0.1:4001\nExecStart=/usr/bin/fleetd\n";
+        let text =
+            "[Service]\nEnvironment=FLEET_ETCD_SERVERS=http://127.0.0.1:4001\nExecStart=/usr/bin/fleetd\n";
         assert_eq!(rendered(text, &loopback()), None);
     }
 }

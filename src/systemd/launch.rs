@@ -114,6 +114,13 @@ impl Definition {
         Ok(Launch { argv: words, env })
     }
 
+    /// Whether it is Container Linux' wrapper, which starts etcd in a container (`/usr/lib/coreos/etcd-wrapper`, Flatcar's
+    /// `/usr/lib/flatcar/etcd-wrapper`).
+    pub fn is_contained(&self) -> bool {
+        let words = self.command().map(|launch| launch.argv).unwrap_or_default();
+        words.iter().any(|word| base_name(word) == "etcd-wrapper")
+    }
+
     /// What etcd itself would be started with.
     ///
     /// # Errors

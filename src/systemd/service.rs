@@ -225,6 +225,7 @@ impl Service for SystemdService {
         let definition = self.define(seen.unit.take(), std::mem::take(&mut seen.dropins))?;
         let etcd = |definition: &Definition| definition.etcd().map_err(|error| self.unit_error(&error));
         Ok(Look {
+            contained: definition.is_contained(),
             next: etcd(&definition)?,
             base: etcd(&definition.without_ours())?,
             running: self.etcd_process(seen)?,

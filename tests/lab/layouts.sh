@@ -101,7 +101,15 @@ layout_container_linux() {
     mkdir -p "$1/usr/lib/coreos" "$1/etc/systemd/system/etcd-member.service.d"
     cat >"$1/usr/lib/coreos/etcd-wrapper" <<'END'
 #!/bin/sh
-exec /usr/bin/etcd "$@"
+# As the real one, which starts a container: etcd sees ${ETCD_SSL_DIR} as /etc/ssl/certs, and nothing else of /etc/ssl.
+export ETCD_SSL_DIR="${ETCD_SSL_DIR:-/etc/ssl/certs}"
+exec unshare -m sh -e -c '
+    mkdir -p /run/etcd-ssl
+    mount --bind "$ETCD_SSL_DIR" /run/etcd-ssl
+    mount -t tmpfs tmpfs /etc/ssl
+    mkdir /etc/ssl/certs
+    mount --bind /run/etcd-ssl /etc/ssl/certs
+    exec setpriv --reuid="$ETCD_USER" --regid="$ETCD_USER" --init-groups /usr/bin/etcd "$@"' etcd-wrapper "$@"
 END
     chmod 755 "$1/usr/lib/coreos/etcd-wrapper"
     cat >"$1/lib/systemd/system/etcd-member.service" <<'END'
@@ -117,7 +125,6 @@ Restart=on-failure
 RestartSec=10s
 TimeoutStartSec=0
 LimitNOFILE=40000
-User=etcd
 Environment="ETCD_IMAGE_TAG=v3.4.23"
 Environment="ETCD_NAME=%m"
 Environment="ETCD_USER=etcd"
@@ -129,7 +136,7 @@ WantedBy=multi-user.target
 END
     {
         echo '[Service]'
-        echo 'UnsetEnvironment=ETCD_NAME ETCD_DATA_DIR ETCD_IMAGE_TAG ETCD_USER'
+        echo 'UnsetEnvironment=ETCD_NAME ETCD_DATA_DIR ETCD_IMAGE_TAG'
         echo 'ExecStart='
         echo 'ExecStart=/usr/lib/coreos/etcd-wrapper $ETCD_OPTS \'
         flags "$2" | sed 's/=\(.*\)/="\1"/; s/^/  /; $!s/$/ \\/'

@@ -40,6 +40,7 @@ pub(super) struct ApplyArgs {
 /// Runs it.
 pub(super) fn run(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
     let nodes = inventory::nodes(context, &args.cluster)?;
+    let around = inventory::surroundings(context, &args.cluster, &nodes)?;
     let mut options = options(context, &args.cluster, &nodes, goal)?;
     options.cut_clients = args.cut_plaintext;
     options.snapshot = !args.no_snapshot;
@@ -59,7 +60,7 @@ pub(super) fn run(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
         }
         confirm(context)?;
     }
-    let migration = Migration::new(&nodes, &options, &narrator);
+    let migration = Migration::new(&nodes, &options, &narrator).among(&around);
     match migration.apply() {
         Ok(Ending::Done { steps }) => {
             narrator.finished(goal, steps);
@@ -88,6 +89,37 @@ pub(super) fn run(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
             let exit = if changed { Exit::Failed } else { Exit::No };
             Err(Failure::new(exit, error.code(), error.to_string()).hint(error.hint()))
         }
+    }
+}
+
+/// Runs `clients`: what stands around the members moves on to https.
+pub(super) fn clients(context: &Context, args: &ApplyArgs) -> Outcome {
+    let nodes = inventory::nodes(context, &args.cluster)?;
+    let around = inventory::surroundings(context, &args.cluster, &nodes)?;
+    let mut options = options(context, &args.cluster, &nodes, Goal::Https)?;
+    options.step_timeout = Duration::from_secs(args.step_timeout);
+    let narrator = Narrator::new(context);
+    let migration = Migration::new(&nodes, &options, &narrator).among(&around);
+    let refused =
+        |error: crate::migrate::MigrateError| Failure::no(error.code(), error.to_string()).hint(error.hint());
+    if args.dry_run || !args.yes {
+        let stations = migration.stations().map_err(refused)?;
+        if context.global.json {
+            context.out.json(&serde_json::json!({ "stations": stations }));
+        } else {
+            narrator.stations(&stations);
+        }
+        if args.dry_run || stations.is_empty() {
+            return Ok(Exit::Done);
+        }
+        confirm(context)?;
+    }
+    match migration.move_clients() {
+        Ok(moved) => {
+            context.out.note(format_args!("{moved} units moved to https."));
+            Ok(Exit::Done)
+        }
+        Err(error) => Err(Failure::new(Exit::Failed, error.code(), error.to_string()).hint(error.hint())),
     }
 }
 

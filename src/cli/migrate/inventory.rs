@@ -13,6 +13,7 @@ use crate::host::process::ProcessHost;
 use crate::host::ssh::SshOptions;
 use crate::host::{Host, Service};
 use crate::inventory::{Cluster, Inventory, Member};
+use crate::migrate::around::{Place, Proxy, Surroundings};
 use crate::migrate::{Node, discover};
 use crate::systemd::SystemdService;
 
@@ -59,6 +60,55 @@ pub(super) fn nodes(context: &Context, cluster: &ClusterArgs) -> Result<Vec<Node
             .collect();
         threads.into_iter().map(|thread| thread.join().expect("connecting does not panic")).collect()
     })
+}
+
+/// What stands around the members: their own machines, and those of the proxies that the inventory names.
+pub(super) fn surroundings(
+    context: &Context,
+    cluster: &ClusterArgs,
+    nodes: &[Node],
+) -> Result<Surroundings, Failure> {
+    // A rehearsal's members live on this machine, whose units are nobody's business.
+    let known = match &cluster.host {
+        Some(_) => None,
+        None => Some(Known::of(context, cluster)?),
+    };
+    let inventory = known.as_ref().map(|known| &known.inventory);
+    let rehearsed = |name: &str| {
+        inventory.is_some_and(|all| all.members.iter().any(|m| m.name == name && m.process.is_some()))
+    };
+    let mut places: Vec<Place> = nodes
+        .iter()
+        .filter(|node| !rehearsed(&node.name))
+        .map(|node| Place {
+            name: node.name.clone(),
+            host: Arc::clone(&node.host),
+            addresses: Vec::new(),
+            ssl_dir: node.ssl_dir.clone(),
+            member_unit: Some(node.service.name().to_owned()),
+            proxy: None,
+        })
+        .collect();
+    if let Some(known) = &known {
+        let inventory = &known.inventory;
+        for proxy in inventory.proxies.iter().filter(|proxy| proxy.ssh.is_some()) {
+            let ssh = proxy.ssh.as_deref().unwrap_or_default();
+            let destination = with_user(ssh, inventory.cluster.ssh_user.as_deref());
+            let ssl_dir = inventory.cluster.ssl_dir.clone().unwrap_or_else(|| PathBuf::from(SSL_DIR));
+            places.push(Place {
+                name: proxy.name.clone(),
+                host: Arc::new(connect(&proxy.name, &destination, &known.options)?),
+                addresses: proxy.ips.clone(),
+                ssl_dir,
+                member_unit: None,
+                proxy: Some(Proxy { kind: proxy.kind, unit: proxy.unit.clone() }),
+            });
+        }
+    }
+    if places.is_empty() {
+        return Ok(Surroundings::default());
+    }
+    Ok(Surroundings { places, pairs: Pairs::of(context, cluster).all() })
 }
 
 impl Known {

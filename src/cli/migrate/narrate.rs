@@ -2,6 +2,7 @@
 
 use super::super::output::Style;
 use super::super::{Context, Output};
+use crate::migrate::around::Moved;
 use crate::migrate::plan::{Action, Goal};
 use crate::migrate::stage::Stage;
 use crate::migrate::{Check, Event, Report, StepLine};
@@ -50,6 +51,18 @@ impl Narrator {
                 member.version,
                 member.peer_urls.join(","),
             ));
+        }
+    }
+
+    /// What stands around the members, as data.
+    pub(super) fn stations(&self, stations: &[Moved]) {
+        if stations.is_empty() {
+            return;
+        }
+        self.out.line("Around the members");
+        for station in stations {
+            let (kind, stance) = (station.kind.describe(), station.describe());
+            self.out.line(format_args!("  {} of {}: {kind}; {stance}", station.unit, station.host));
         }
     }
 
@@ -121,6 +134,14 @@ impl Report for Narrator {
             Event::Gate { when, ms, checks, .. } => {
                 self.out.note(format_args!("      gate {when}: {} ({ms} ms)", checks.join(", ")));
             }
+            Event::Around(station) => self.out.note(format_args!(
+                "{} of {} ({}) → {}{}",
+                station.unit,
+                self.out.err(&station.host, Style::Bold),
+                station.kind.describe(),
+                station.describe(),
+                if station.restarted { ", restarted" } else { "" }
+            )),
             Event::Snapshot { path, bytes } => {
                 self.out.note(format_args!("snapshot: {bytes} bytes in {path}"));
             }

@@ -1,5 +1,6 @@
 //! Where the members' pairs are: in the PKI directory, or in one that was made elsewhere.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -25,6 +26,21 @@ impl Pairs {
             Some(dir) => Self::Elsewhere(dir.clone()),
             None => Self::Pki(Store::at(&context.global.pki_dir)),
         }
+    }
+
+    /// Every pair that is there and whole, by name: for what stands around the members.
+    pub(super) fn all(&self) -> BTreeMap<String, Pair> {
+        let dir = match self {
+            Self::Pki(store) => store.dir(),
+            Self::Elsewhere(dir) => dir,
+        };
+        let name = |file: &String| {
+            let stem = file.strip_suffix("-key.pem").or_else(|| file.strip_suffix(".key"))?;
+            (!matches!(stem, "ca" | "root-ca" | "issuing-ca")).then(|| stem.to_owned())
+        };
+        let names: Vec<String> = files::list(dir).unwrap_or_default().iter().filter_map(name).collect();
+        let pair = |name: String| Some((name.clone(), self.pair(&name).ok()??));
+        names.into_iter().filter_map(pair).collect()
     }
 
     /// The pair of that name; none where the PKI directory has none yet.

@@ -1,0 +1,162 @@
+//! When what stands around the members is moved, in a migration.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::super::drive::Migration;
+use super::super::event::Event;
+use super::super::journal::Journal;
+use super::super::observe::{Observed, Sight};
+use super::super::plan::{Goal, Step};
+use super::super::stage::Stage;
+use super::{Kind, MigrateError, Moved, Place, Stance, Surroundings, Ways};
+use crate::inventory::ProxyKind;
+
+impl Migration<'_> {
+    /// Where v2 proxies are: they speak to members by whatever these serve.
+    pub(in super::super) fn followers(&self) -> BTreeSet<IpAddr> {
+        let places = self.around.map_or(&[][..], |around| &around.places);
+        let v2 = |place: &&Place| place.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::V2);
+        places.iter().filter(v2).flat_map(|place| place.addresses.iter().copied()).collect()
+    }
+
+    /// Whether the way back begins by opening the loopback port again, for units that speak https now.
+    pub(in super::super) fn unseals_first(&self, observed: &Observed) -> Result<bool, MigrateError> {
+        let sealed = |sight: &Sight| sight.standing.running == Some(Stage::Sealed);
+        if !observed.members.iter().any(sealed) {
+            return Ok(false);
+        }
+        Ok(self.around(observed)?.iter().any(|station| station.stance == Stance::Https && station.on_member))
+    }
+
+    /// Before the first step: on the way back nothing may depend on https any more.
+    pub(in super::super) fn around_first(
+        &self,
+        goal: Goal,
+        observed: &Observed,
+        journal: &Journal,
+        changed: &mut bool,
+    ) -> Result<(), MigrateError> {
+        let Some(around) = self.around.filter(|_| goal == Goal::Http) else { return Ok(()) };
+        let ways = Ways::of(self.nodes, observed);
+        if around.stand(&ways)?.iter().any(|station| station.stance == Stance::Https) {
+            self.bring(around, &ways, (Stance::Loopback, true), journal, changed)?;
+        }
+        Ok(())
+    }
+
+    /// Before a step that takes listeners away: everything around moves to those that stay.
+    pub(in super::super) fn around_before(
+        &self,
+        goal: Goal,
+        step: &Step,
+        observed: &Observed,
+        journal: &Journal,
+        changed: &mut bool,
+    ) -> Result<(), MigrateError> {
+        let Some(around) = self.around else { return Ok(()) };
+        let ways = Ways::of(self.nodes, observed);
+        match (goal, step.stage) {
+            (Goal::Http, Stage::Plain) => self.bring(around, &ways, (Stance::AsWas, true), journal, changed),
+            (Goal::Https | Goal::Sealed, Stage::Tls) => {
+                self.bring(around, &ways, (Stance::Loopback, false), journal, changed)
+            }
+            (Goal::Sealed, Stage::Sealed) => {
+                let units: Vec<_> = around
+                    .stand(&ways)?
+                    .iter()
+                    .filter(|station| station.needs_loopback())
+                    .map(Moved::name)
+                    .collect();
+                if units.is_empty() { Ok(()) } else { Err(MigrateError::StillPlain { units }) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Before the last member of a roll changes its scheme: proxies must have learnt of those that changed before it.
+    pub(in super::super) fn proxies_before(
+        &self,
+        step: &Step,
+        observed: &Observed,
+    ) -> Result<(), MigrateError> {
+        let Some(around) = self.around else { return Ok(()) };
+        let scheme = step.stage.peer_scheme();
+        let not_yet = |stage: Option<Stage>| stage.is_none_or(|stage| stage.peer_scheme() != scheme);
+        let waiting = observed.members.iter().filter(|sight| not_yet(sight.standing.running)).count();
+        let member = &observed.members[step.member];
+        if self.nodes.len() < 2 || waiting != 1 || !not_yet(member.standing.running) {
+            return Ok(());
+        }
+        around.proxies_know(scheme, self.options.step_timeout)
+    }
+
+    /// Moves every unit to https with a certificate of its own, so that the loopback port can be closed.
+    ///
+    /// # Errors
+    /// [`MigrateError`]
+    pub fn move_clients(&self) -> Result<usize, MigrateError> {
+        let Some(around) = self.around else { return Ok(0) };
+        let observed = self.observe()?;
+        if let Some(i) = observed.members.iter().position(|sight| sight.standing.running < Some(Stage::Tls)) {
+            return Err(MigrateError::Around {
+                host: self.nodes[i].name.clone(),
+                unit: self.nodes[i].service.name().to_owned(),
+                what: "it does not speak https on its client port yet: finish `etcd-pki migrate apply` first"
+                    .to_owned(),
+            });
+        }
+        let _locks = self.locks()?;
+        let journal = Journal::open(&self.options.pki_dir, &format!("{:x}", observed.cluster_id))?;
+        let ways = Ways::of(self.nodes, &observed);
+        let mut moved = 0;
+        let mut tell = |station: Moved| self.tell(&station, &journal);
+        moved += around.bring(&ways, (Stance::Https, false), self.options.step_timeout, &mut tell)?;
+        Ok(moved)
+    }
+
+    /// Where everything around stands, looked at now.
+    ///
+    /// # Errors
+    /// [`MigrateError`]
+    pub fn stations(&self) -> Result<Vec<Moved>, MigrateError> {
+        self.around(&self.observe()?)
+    }
+
+    fn around(&self, observed: &Observed) -> Result<Vec<Moved>, MigrateError> {
+        self.around.map_or_else(|| Ok(Vec::new()), |around| around.stand(&Ways::of(self.nodes, observed)))
+    }
+
+    fn bring(
+        &self,
+        around: &Surroundings,
+        ways: &Ways,
+        to: (Stance, bool),
+        journal: &Journal,
+        changed: &mut bool,
+    ) -> Result<(), MigrateError> {
+        let mut tell = |station: Moved| {
+            *changed = true;
+            self.tell(&station, journal)
+        };
+        around.bring(ways, to, self.options.step_timeout, &mut tell).map(drop)
+    }
+
+    fn tell(&self, station: &Moved, journal: &Journal) -> Result<(), MigrateError> {
+        journal.write(Some(&station.host), "intent", &format!("{}: {}", station.unit, station.describe()))?;
+        self.report.event(&Event::Around(station.clone()));
+        Ok(())
+    }
+}
+
+impl Moved {
+    /// `unit of host`
+    fn name(&self) -> String {
+        format!("{} of {}", self.unit, self.host)
+    }
+
+    /// Whether it would be cut off if the loopback port were closed.
+    fn needs_loopback(&self) -> bool {
+        self.on_member && self.stance < Stance::Https && !matches!(self.kind, Kind::V2Proxy | Kind::GrpcProxy)
+    }
+}

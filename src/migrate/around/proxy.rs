@@ -1,0 +1,100 @@
+//! Proxies: their settings, whether they answer, and what they know.
+
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::etcd::{PeerUrl, Scheme};
+use crate::host::Service as _;
+use crate::systemd::{Definition, SystemdService, layers};
+
+use super::super::stage::Settings;
+use super::{Kind, MigrateError, Place, trouble};
+
+/// How long one request to a proxy may take.
+const REQUEST: Duration = Duration::from_secs(5);
+
+/// What a v2 proxy is given: its pair towards the members, whichever scheme they speak, and listeners on the loopback
+/// address alone, as the old guides have it.
+pub(super) fn settings(ssl_dir: &Path, pair: &str) -> Settings {
+    let file = |name: String| ssl_dir.join(name).to_string_lossy().into_owned();
+    let mut settings = Settings::new();
+    for prefix in ["", "peer-"] {
+        settings.insert(format!("{prefix}cert-file"), file(format!("{pair}.pem")));
+        settings.insert(format!("{prefix}key-file"), file(format!("{pair}-key.pem")));
+        settings.insert(format!("{prefix}trusted-ca-file"), file("ca.pem".to_owned()));
+    }
+    settings
+        .insert("listen-client-urls".to_owned(), "http://127.0.0.1:2379,http://127.0.0.1:4001".to_owned());
+    settings
+}
+
+/// Whether a proxy answers a request that it must ask a member for; anything that is no proxy needs no answer.
+pub(super) fn answers(place: &Place, unit: &Definition, kind: Kind) -> Result<(), String> {
+    match kind {
+        Kind::V2Proxy => ask(place, SocketAddr::from(([127, 0, 0, 1], 2379)), "/v2/keys/").map(drop),
+        Kind::GrpcProxy => {
+            let argv = unit.command().map_err(|error| error.to_string())?.argv;
+            let given = argv.iter().position(|word| word == "--listen-addr").and_then(|at| argv.get(at + 1));
+            let joined = argv.iter().find_map(|word| word.strip_prefix("--listen-addr="));
+            let at = joined.or(given.map(String::as_str)).unwrap_or("127.0.0.1:23790");
+            let at: SocketAddr = at.parse().map_err(|_| format!("{at:?} is no address to ask it at"))?;
+            ask(place, at, "/health").map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Waits until a v2 proxy lists a member by a scheme. It learns the members' client URLs every
+/// `--proxy-refresh-interval`, by default 30 s.
+pub(super) fn knows(place: &Place, scheme: Scheme, timeout: Duration) -> Result<(), MigrateError> {
+    let end = Instant::now() + timeout.max(Duration::from_secs(45));
+    let unit = place.proxy.as_ref().and_then(|proxy| proxy.unit.as_deref());
+    let service = SystemdService::find(std::sync::Arc::clone(&place.host), unit)?;
+    let at = listener(&service).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 2379)));
+    loop {
+        let told = ask(place, at, "/v2/config/local/proxy");
+        if told.as_ref().is_ok_and(|body| body.contains(&format!("\"{scheme}://"))) {
+            return Ok(());
+        }
+        if Instant::now() >= end {
+            let what = match told {
+                Ok(body) => format!("it knows no member by {scheme}: {}", body.trim()),
+                Err(why) => why,
+            };
+            return Err(trouble(place, service.name(), what));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Where a proxy listens in plain text on its own machine.
+fn listener(service: &SystemdService) -> Option<SocketAddr> {
+    let config = layers::config(&service.definition().ok()?).ok()?;
+    let urls = PeerUrl::list(config.get("listen-client-urls")?).ok()?;
+    let url = urls.into_iter().find(|url| url.scheme() == Scheme::Http)?;
+    let ip = match url.at().ip()? {
+        ip if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    Some(SocketAddr::new(ip, url.at().port()))
+}
+
+/// A request in plain text, dialled on the machine itself; the answer must be a 200.
+fn ask(place: &Place, at: SocketAddr, path: &str) -> Result<String, String> {
+    let fail = |error: &dyn std::fmt::Display| format!("it does not answer on {at}: {error}");
+    let mut stream = place.host.dial(at, REQUEST).map_err(|error| fail(&error))?;
+    stream.set_timeout(Some(REQUEST)).map_err(|error| fail(&error))?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).map_err(|error| fail(&error))?;
+    let mut answer = Vec::new();
+    stream.take(1 << 20).read_to_end(&mut answer).map_err(|error| fail(&error))?;
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let status = text.split(' ').nth(1).unwrap_or_default();
+    if status == "200" {
+        return Ok(text.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned()));
+    }
+    let told = text.lines().next().unwrap_or_default().to_owned();
+    Err(format!("it answers on {at} with {told:?}: {}", text.lines().last().unwrap_or_default()))
+}

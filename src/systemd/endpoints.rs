@@ -223,7 +223,8 @@ mod tests {
     use crate::systemd::words::Specifiers;
 
     fn known() -> Known {
-        let at = ["127.0.0.1:2379", "localhost:2379", "127.0.0.1:4001", "172.16.0.101:2379", "172.16.0.102:2379"];
+        let at =
+            ["127.0.0.1:2379", "localhost:2379", "127.0.0.1:4001", "172.16.0.101:2379", "172.16.0.102:2379"];
         Known { listeners: at.map(str::to_owned).into() }
     }
 
@@ -260,7 +261,9 @@ mod tests {
         ] {
             assert_eq!(moved(text, &known(), "http://127.0.0.1:4001").as_deref(), Some(moved_to), "{text}");
         }
-        for text in ["http://10.0.0.9:2379", "https://127.0.0.1:2379", "/etc/etcd", "2379", "a:b", "127.0.0.1:80"] {
+        for text in
+            ["http://10.0.0.9:2379", "https://127.0.0.1:2379", "/etc/etcd", "2379", "a:b", "127.0.0.1:80"]
+        {
             assert_eq!(moved(text, &known(), "x"), None, "{text}");
         }
     }
@@ -287,7 +290,8 @@ mod tests {
 
     #[test]
     fn what_is_there_already_is_left_alone() {
-        let text = "[Service]\nEnvironment=FLEET_ETCD_SERVERS=http://127.0.0.1:4001\nExecStart=/usr/bin/fleetd\n";
+        let text =
+            "[Service]\nEnvironment=FLEET_ETCD_SERVERS=http://127.0.0.1:4001\nExecStart=/usr/bin/fleetd\n";
         assert_eq!(rendered(text, &loopback()), None);
     }
 }

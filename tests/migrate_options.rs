@@ -82,6 +82,13 @@ fn with_authentication(version: &str) {
     assert!(said.contains("the pair of server2 has the CN server2, which is a user"), "{version}: {said}");
     assert!(!said.contains("s3cret"), "the password is nowhere");
     assert!(as_user(&["status"]).status.success());
+    // With https alone, etcd's gateway takes no certificate with a CN while authentication is on.
+    let sealed = as_user(&["seal", "--yes"]);
+    assert!(sealed.status.success(), "{version}: {}", String::from_utf8_lossy(&sealed.stdout));
+    assert!(as_user(&["status"]).status.success());
+    assert!(!ground.file("server1", "state/etcdctl-user").exists());
+    let (exit, code, ..) = refusal(&ground.migrate(&["rollback", "--yes", "--json"]));
+    assert_eq!((exit, code.as_str()), (1, "auth"), "{version}");
     let journal = ground.tool(&["migrate", "report"]);
     assert!(!String::from_utf8_lossy(&journal.stdout).contains("s3cret"));
     let back = as_user(&["rollback", "--yes"]);

@@ -96,6 +96,14 @@ impl<'a> Etcdctl<'a> {
         self.call(&["lease", "revoke", &format!("{:x}", lease.id)]).map(drop)
     }
 
+    /// Proves that a linearizable read goes through this member.
+    ///
+    /// # Errors
+    /// [`EtcdError`]
+    pub fn read_probe(&self) -> Result<()> {
+        self.call(&["get", "health", "--keys-only"]).map(drop)
+    }
+
     /// Writes a snapshot of the member's v3 data to `sink`, its hash checked; returns its length in bytes. It passes
     /// through the file `path` on the host, which is removed again.
     ///

@@ -24,7 +24,7 @@ pub(super) fn check(nodes: &[Node], observed: &Observed) -> Result<Vec<String>, 
     {
         return Err(error);
     }
-    if !node.has_user() {
+    if node.user().is_none() {
         return Ok(Vec::new());
     }
     let users = match speaker.users().map_err(|error| MigrateError::of(&node.name, error)) {

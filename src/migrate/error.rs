@@ -155,12 +155,6 @@ impl MigrateError {
         let member = member.to_owned();
         match error.fault {
             Fault::Auth { message } => Self::Auth { member, what: message },
-            Fault::Command { what } if what.contains("user name is empty") => Self::Auth {
-                member,
-                what: "its JSON gateway is off, and etcdctl is given no password, which would stand on a command line: \
-                       set enable-grpc-gateway: true"
-                    .to_owned(),
-            },
             _ => Self::Etcd { member, source: Box::new(error) },
         }
     }

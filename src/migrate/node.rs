@@ -77,9 +77,9 @@ impl Node {
         Self { login: Some(Login::new(user)), ..self }
     }
 
-    /// Whether it is spoken to as a user.
-    pub const fn has_user(&self) -> bool {
-        self.login.is_some()
+    /// Whom it is spoken to as, if as anybody.
+    pub fn user(&self) -> Option<&User> {
+        self.login.as_ref().map(Login::user)
     }
 
     /// A client of the URL, dialled from this member's machine.

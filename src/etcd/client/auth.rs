@@ -43,6 +43,11 @@ impl Login {
     pub fn new(user: User) -> Self {
         Self(Arc::new(Session { user, token: Mutex::new(Token::None) }))
     }
+
+    /// Who logs in.
+    pub fn user(&self) -> &User {
+        &self.0.user
+    }
 }
 
 /// What a login holds.

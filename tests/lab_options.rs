@@ -1,0 +1,95 @@
+//! What operators ask of a migration, on real hosts: authentication on, v2 data, clients without certificates.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
+
+use std::os::unix::fs::PermissionsExt;
+
+mod lab_support;
+mod support;
+use lab_support::{Lab, differences};
+
+#[test]
+fn with_authentication_on_the_password_is_on_no_host() {
+    let Some(lab) = Lab::up("3.5.30", "kubespray") else { return };
+    let before: Vec<_> = (1..=lab.hosts).map(|host| lab.tree(host)).collect();
+    lab.on(
+        "server1",
+        "export ETCDCTL_API=3; etcdctl user add root:un1que-secret && etcdctl user grant-role root root && etcdctl auth enable",
+    );
+    let (exit, code, message, hint) = lab.refused(&["migrate", "apply", "--yes"]);
+    assert_eq!((exit, code.as_str()), (1, "auth"), "{message}");
+    assert!(hint.contains("--user-file"), "{hint}");
+    let file = lab.home.path().join("user");
+    std::fs::write(&file, "root:un1que-secret\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+
+    // Every command line on a host is looked at while it goes; the word itself stands on none of ours.
+    std::fs::write(lab.home.path().join("word"), "un1que-secret").unwrap();
+    for host in 1..=lab.hosts {
+        let watch = "while :; do cat /proc/[0-9]*/cmdline 2>/dev/null | grep -a -q -f /root/word && touch /root/seen; sleep 0.02; done";
+        std::fs::copy(lab.home.path().join("word"), lab.root(host).join("root/word")).unwrap();
+        lab.on(&format!("server{host}"), &format!("systemd-run -q --unit=watch sh -c '{watch}'"));
+    }
+    let user = ["--user-file", "user", "--yes"];
+    lab.done(&[&["migrate", "apply"], &user[..]].concat());
+    lab.done(&[&["migrate", "seal"], &user[..]].concat());
+    lab.done(&["migrate", "status", "--user-file", "user"]);
+    lab.done(&[&["migrate", "rollback"], &user[..]].concat());
+    for host in ["server1", "server2", "server3"] {
+        lab.on(host, "systemctl stop watch && test ! -e /root/seen");
+        let kept = lab.on(
+            host,
+            "grep -rl un1que-secret /var/lib/etcd-pki /etc/systemd /etc/etcd-pki 2>/dev/null || true",
+        );
+        assert_eq!(kept, "", "{host}");
+        let log = lab.on(host, "journalctl --no-pager | grep -c un1que-secret || true");
+        assert_eq!(log.trim(), "0", "{host}");
+    }
+    for (host, before) in (1..=lab.hosts).zip(&before) {
+        let left = differences(before, &lab.tree(host));
+        assert!(left.is_empty(), "server{host} is not as it was: {left:?}");
+    }
+}
+
+#[test]
+fn v2_data_is_kept_and_clients_need_no_certificate_and_the_end_is_looked_at() {
+    let Some(lab) = Lab::up("3.4.23", "debian") else { return };
+    for host in ["server1", "server2", "server3"] {
+        lab.on(host, "echo ETCD_ENABLE_V2=true >>/etc/default/etcd && systemctl restart etcd");
+    }
+    lab.on("server2", "curl -sf http://127.0.0.1:2379/v2/keys/old -XPUT -d value=kept");
+    let output = lab.tool(&["migrate", "apply", "--yes", "--client-auth", "off"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let backup = said.lines().find_map(|line| line.strip_prefix("backup of v2 data: ")).expect("it is said");
+    let (path, host) = backup.split_once(" on ").unwrap();
+    assert!(path.starts_with("/var/lib/etcd-pki/v2-backup-"), "{backup}");
+    assert_eq!(lab.on(host, &format!("stat -c %a {path}; ls {path}/member")), "700\nsnap\nwal\n");
+
+    // As the old guides end.
+    for what in [
+        "health on http://127.0.0.1:4001, from its host: healthy",
+        "metrics on http://127.0.0.1:4001, from its host: served",
+        "status on http://127.0.0.1:4001, from its host: etcd 3.4.23, leader ",
+        "complaints in its log: nothing",
+    ] {
+        assert_eq!(said.matches(what).count(), 3, "{what}: {said}");
+    }
+    assert!(said.contains("health on https://172.16.0.102:2379, from server1: healthy"), "{said}");
+    assert!(said.contains("health on https://172.16.0.102:2379, from here: healthy"), "{said}");
+
+    // The CA is all that a client needs, and with the CA in the system's store not even that.
+    lab.on(
+        "server3",
+        "curl -sf --cacert /etc/ssl/etcd/ca.pem https://172.16.0.101:2379/v2/keys/old | grep -q kept",
+    );
+    lab.done(&["install", "--from", "cluster.toml", "--trust-store"]);
+    lab.on("server3", "curl -sf https://172.16.0.101:2379/v2/keys/old | grep -q kept");
+    lab.on("server3", "! curl -s --cacert /etc/ssl/etcd/ca.pem https://172.16.0.101:2380/version");
+    lab.done(&["migrate", "rollback", "--yes"]);
+    lab.on(
+        "server3",
+        "curl -sf http://127.0.0.1:2379/v2/keys/old | grep -q kept; test ! -e /etc/ssl/etcd/server3-key.pem",
+    );
+    let report = lab.done(&["migrate", "report"]);
+    assert!(report.contains("backup of v2 data") && report.contains("Http by"), "{report}");
+}

@@ -7,7 +7,7 @@ use crate::etcd::types::join;
 use crate::etcd::{EtcdError, PeerUrl};
 use crate::files::{self, DirLock, FileMode, Meta};
 
-use super::around::Surroundings;
+use super::around::{Moved, Surroundings};
 use super::clients::{InTheWay, in_the_way};
 use super::error::MigrateError;
 use super::event::{Event, MemberLine, Report, StepLine};
@@ -63,6 +63,8 @@ pub struct Planned {
     pub clients: Option<InTheWay>,
     /// What the operator should know.
     pub notes: Vec<String>,
+    /// What stands around the members, where it stands now.
+    pub around: Vec<Moved>,
 }
 
 /// How a run ended.
@@ -122,7 +124,8 @@ impl<'a> Migration<'a> {
             Some(stage) => in_the_way(self.nodes, stage, &self.followers())?,
             None => None,
         };
-        Ok(Planned { observed, steps, clients, notes })
+        let around = if cutting.is_some() { self.around(&observed)? } else { Vec::new() };
+        Ok(Planned { observed, steps, clients, notes, around })
     }
 
     /// What would go wrong later; returns what the operator should know.

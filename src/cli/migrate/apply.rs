@@ -51,7 +51,7 @@ pub(super) fn run(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
     }
     let narrator = Narrator::new(context).asking(args.step);
     if args.dry_run || !args.yes {
-        let planned = planned(context, &nodes, &options)?;
+        let planned = planned(context, &nodes, &options, &around)?;
         if args.dry_run || !context.global.json {
             show_plan(context, &nodes, &options, &planned);
         }

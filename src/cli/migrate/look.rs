@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use super::super::{Context, Exit, Failure, Outcome};
 use super::narrate::Narrator;
 use super::{ClusterArgs, inventory, options};
+use crate::migrate::around::Surroundings;
 use crate::migrate::plan::Goal;
 use crate::migrate::{Migration, Node, Options, Planned};
 
@@ -31,9 +32,14 @@ enum To {
 }
 
 /// Looks and plans; whatever is in the way is a refusal.
-pub(super) fn planned(context: &Context, nodes: &[Node], options: &Options) -> Result<Planned, Failure> {
+pub(super) fn planned(
+    context: &Context,
+    nodes: &[Node],
+    options: &Options,
+    around: &Surroundings,
+) -> Result<Planned, Failure> {
     let narrator = Narrator::new(context);
-    let planned = Migration::new(nodes, options, &narrator).plan();
+    let planned = Migration::new(nodes, options, &narrator).among(around).plan();
     planned.map_err(|error| Failure::no(error.code(), error.to_string()).hint(error.hint()))
 }
 
@@ -54,8 +60,9 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Outcome {
         return Ok(Exit::Done);
     }
     let nodes = inventory::nodes(context, &args.cluster)?;
+    let around = inventory::surroundings(context, &args.cluster, &nodes)?;
     let options = options(context, &args.cluster, &nodes, goal)?;
-    let planned = planned(context, &nodes, &options)?;
+    let planned = planned(context, &nodes, &options, &around)?;
     show_plan(context, &nodes, &options, &planned);
     Ok(Exit::Done)
 }
@@ -69,6 +76,7 @@ pub(super) fn show_plan(context: &Context, nodes: &[Node], options: &Options, pl
             "observed": migration.observed_event(&planned.observed),
             "steps": migration.step_lines(&planned.steps),
             "notes": planned.notes,
+            "around": planned.around,
             "clients": planned.clients.as_ref().map(|clients| serde_json::json!({
                 "speak": clients.speak, "clients": clients.clients,
             })),
@@ -77,6 +85,7 @@ pub(super) fn show_plan(context: &Context, nodes: &[Node], options: &Options, pl
     }
     narrator.standing(&migration.observed_event(&planned.observed));
     narrator.steps(&migration.step_lines(&planned.steps));
+    narrator.stations(&planned.around);
     if let Some(clients) = &planned.clients {
         narrator.clients(clients.speak, &clients.clients);
     }
@@ -93,7 +102,7 @@ pub(super) fn status(context: &Context, cluster: &ClusterArgs) -> Outcome {
     let nodes = inventory::nodes(context, cluster)?;
     let mut options = options(context, cluster, &nodes, Goal::Https)?;
     options.accept_drift = true;
-    let planned = planned(context, &nodes, &options)?;
+    let planned = planned(context, &nodes, &options, &Surroundings::default())?;
     let narrator = Narrator::new(context);
     let migration = Migration::new(&nodes, &options, &narrator);
     let event = migration.observed_event(&planned.observed);

@@ -6,6 +6,7 @@ use super::super::{Context, Exit, Outcome};
 use super::look::planned;
 use super::{ClusterArgs, inventory, options};
 use crate::etcd::Scheme;
+use crate::migrate::around::Surroundings;
 use crate::migrate::members::{Mover, Style, commands};
 use crate::migrate::plan::Goal;
 use crate::migrate::stage::LEGACY_PORT;
@@ -34,7 +35,7 @@ pub(super) fn run(context: &Context, args: &MembersArgs) -> Outcome {
     let nodes = inventory::nodes(context, &args.cluster)?;
     let mut options = options(context, &args.cluster, &nodes, Goal::Https)?;
     options.accept_drift = true;
-    let planned = planned(context, &nodes, &options)?;
+    let planned = planned(context, &nodes, &options, &Surroundings::default())?;
     let mut pairs: Vec<_> = nodes.iter().zip(&planned.observed.members).collect();
     pairs.sort_by_key(|(_, sight)| sight.standing.leader);
     let list: Vec<_> = pairs

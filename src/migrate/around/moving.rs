@@ -123,7 +123,7 @@ impl Migration<'_> {
         self.around(&self.observe()?)
     }
 
-    fn around(&self, observed: &Observed) -> Result<Vec<Moved>, MigrateError> {
+    pub(in super::super) fn around(&self, observed: &Observed) -> Result<Vec<Moved>, MigrateError> {
         self.around.map_or_else(|| Ok(Vec::new()), |around| around.stand(&Ways::of(self.nodes, observed)))
     }
 

@@ -121,7 +121,7 @@ impl<'a> Migration<'a> {
         let notes = self.preflight(&observed, &steps)?;
         let cutting = steps.iter().map(|step| step.stage).find(|&stage| cuts(self.options.goal, stage));
         let clients = match cutting {
-            Some(stage) => in_the_way(self.nodes, stage, &self.followers())?,
+            Some(stage) => self.in_the_way(&observed, stage)?,
             None => None,
         };
         let around = if cutting.is_some() { self.around(&observed)? } else { Vec::new() };
@@ -201,7 +201,7 @@ impl<'a> Migration<'a> {
             self.around_before(goal, &step, &observed, &journal, changed)?;
             if cuts(goal, step.stage)
                 && !self.options.cut_clients
-                && let Some(clients) = in_the_way(self.nodes, step.stage, &self.followers())?
+                && let Some(clients) = self.in_the_way(&observed, step.stage)?
             {
                 journal.write(None, "end", "waiting for clients to move")?;
                 self.report.event(&Event::Clients { speak: clients.speak, clients: clients.clients.clone() });
@@ -274,6 +274,16 @@ impl<'a> Migration<'a> {
             }
         }
         Ok(observed)
+    }
+
+    /// Who would be cut off when the members go to a stage.
+    fn in_the_way(&self, observed: &Observed, to: Stage) -> Result<Option<InTheWay>, MigrateError> {
+        let mut found = in_the_way(self.nodes, to, &self.followers())?;
+        let past = if to == Stage::Plain { Vec::new() } else { self.past_proxies(observed)? };
+        if !past.is_empty() {
+            found.get_or_insert(InTheWay { speak: "plain-text", clients: Vec::new() }).clients.extend(past);
+        }
+        Ok(found)
     }
 
     fn others_down(&self, down: &[usize]) -> MigrateError {

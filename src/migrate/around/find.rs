@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::host::Service as _;
 use crate::inventory::ProxyKind;
-use crate::systemd::endpoints::{Known, uses};
+use crate::systemd::endpoints::{Known, Uses, uses};
 use crate::systemd::{Definition, SystemdService, layers};
 
 use super::station::Station;
@@ -57,11 +58,24 @@ pub(super) fn stations<'a>(place: &'a Place, known: &Known) -> Result<Vec<Statio
         let base = current.without_ours();
         let Some(kind) = kind(&base, known) else { continue };
         let Ok(uses) = uses(&base, known) else { continue };
-        found.push(Station { place, service, base, kind, uses });
+        found.push(Station { place, service, base, kind, uses, new: false });
     }
     for (proxy, kind) in [(ProxyKind::V2, Kind::V2Proxy), (ProxyKind::Grpc, Kind::GrpcProxy)] {
         let wanted = place.proxy.as_ref().is_some_and(|named| named.kind == proxy);
-        if wanted && !found.iter().any(|station| station.kind == kind) {
+        if !wanted || found.iter().any(|station| station.kind == kind) {
+            continue;
+        }
+        // A v2 proxy can be made of the unit that is there and does nothing yet.
+        let idle =
+            SystemdService::find(Arc::clone(&place.host), named).ok().filter(|_| kind == Kind::V2Proxy);
+        let free = |service: &SystemdService| {
+            let ours = service.definition().is_ok_and(|unit| unit.fragments != unit.without_ours().fragments);
+            ours || service.running().is_ok_and(|process| process.is_none())
+        };
+        if let Some(service) = idle.filter(free) {
+            let base = service.definition()?.without_ours();
+            found.push(Station { place, service, base, kind, uses: Uses::default(), new: true });
+        } else {
             let what = format!("the inventory names {} there, and no unit runs one", kind.describe());
             return Err(trouble(place, named.unwrap_or("etcd.service"), what));
         }

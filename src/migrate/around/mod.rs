@@ -151,6 +151,8 @@ struct Ways {
     meanwhile: Vec<String>,
     /// The members' own https listener as their machine reaches it, by name.
     local: BTreeMap<String, String>,
+    /// The members and their peer URLs, as `--initial-cluster` names them.
+    cluster: String,
     /// Whether `etcdctl` there speaks v2 unless told otherwise.
     v2: bool,
 }
@@ -163,6 +165,7 @@ impl Ways {
             https: Vec::new(),
             meanwhile: Vec::new(),
             local: BTreeMap::new(),
+            cluster: String::new(),
             v2: false,
         };
         for (node, sight) in nodes.iter().zip(&observed.members) {
@@ -182,6 +185,10 @@ impl Ways {
                     let local = format!("https://{}:{}", node.host.loopback(), url.at().port());
                     ways.local.entry(node.name.clone()).or_insert(local);
                 }
+            }
+            for url in &sight.peer_urls {
+                let comma = if ways.cluster.is_empty() { "" } else { "," };
+                ways.cluster.push_str(&format!("{comma}{}={url}", node.name));
             }
             ways.v2 |= sight.version.starts_with("3.3.") || sight.version.starts_with("2.");
         }

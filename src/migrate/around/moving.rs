@@ -9,6 +9,7 @@ use super::super::journal::Journal;
 use super::super::observe::{Observed, Sight};
 use super::super::plan::{Goal, Step};
 use super::super::stage::Stage;
+use super::proxy;
 use super::{Kind, MigrateError, Moved, Place, Stance, Surroundings, Ways};
 use crate::inventory::ProxyKind;
 
@@ -18,6 +19,16 @@ impl Migration<'_> {
         let places = self.around.map_or(&[][..], |around| &around.places);
         let v2 = |place: &&Place| place.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::V2);
         places.iter().filter(v2).flat_map(|place| place.addresses.iter().copied()).collect()
+    }
+
+    /// Those on v2 proxies' machines that go past the proxy in plain text.
+    pub(in super::super) fn past_proxies(&self, observed: &Observed) -> Result<Vec<String>, MigrateError> {
+        let places = self.around.map_or(&[][..], |around| &around.places);
+        let v2 = |place: &&Place| place.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::V2);
+        let ways = Ways::of(self.nodes, observed);
+        let found: Result<Vec<_>, _> =
+            places.iter().filter(v2).map(|place| proxy::past(place, &ways.plain)).collect();
+        Ok(found?.concat())
     }
 
     /// Whether the way back begins by opening the loopback port again, for units that speak https now.

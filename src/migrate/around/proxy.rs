@@ -46,6 +46,27 @@ pub(super) fn answers(place: &Place, unit: &Definition, kind: Kind) -> Result<()
     }
 }
 
+/// The programs on a proxy's machine that go past it, to members' plain-text listeners: they should go to it.
+pub(super) fn past(place: &Place, plain: &[String]) -> Result<Vec<String>, MigrateError> {
+    let output = place.host.run(&["ss", "-Htnp", "state", "established"], REQUEST)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut found = std::collections::BTreeSet::new();
+    for line in text.lines() {
+        // Queues, here, there, and who: users:(("curl",pid=7,fd=5)).
+        let mut words = line.split_ascii_whitespace().skip(3);
+        let (Some(there), who) = (words.next(), words.next().unwrap_or_default()) else { continue };
+        let there = there.replace("[::ffff:", "").replace("]:", ":");
+        let name = who.split('"').nth(1).unwrap_or("a program");
+        if plain.contains(&there) && name != "etcd" {
+            found.insert(format!(
+                "{name} of {} (give it http://127.0.0.1:2379, the proxy beside it)",
+                place.name
+            ));
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
 /// Waits until a v2 proxy lists a member by a scheme. It learns the members' client URLs every
 /// `--proxy-refresh-interval`, by default 30 s.
 pub(super) fn knows(place: &Place, scheme: Scheme, timeout: Duration) -> Result<(), MigrateError> {

@@ -25,6 +25,8 @@ pub(super) struct Station<'a> {
     pub(super) base: Definition,
     pub(super) kind: Kind,
     pub(super) uses: Uses,
+    /// A proxy that the inventory asks for and that is not there yet: its unit runs nothing now.
+    pub(super) new: bool,
 }
 
 /// What a stance takes on the disk.
@@ -75,8 +77,12 @@ impl Station<'_> {
         stale.retain(|path| !plan.holds(path));
         let same = self.placed(&plan)?;
         let process = self.process()?;
-        let restart =
-            process.as_ref().is_some_and(|process| !process.has(&self.base, &plan, !stale.is_empty()));
+        let starts = self.new && !plan.files.is_empty();
+        let stops = self.new && plan.files.is_empty() && !stale.is_empty();
+        let restart = match &process {
+            Some(process) => !process.has(&self.base, &plan, !stale.is_empty()),
+            None => starts,
+        };
         if same && stale.is_empty() && !restart {
             return Ok(false);
         }
@@ -84,16 +90,31 @@ impl Station<'_> {
         self.place(&mut traces, &plan)?;
         // Gone before the restart, forgotten after it: a run that is killed in between finds the traces, and restarts.
         traces.undo(&stale)?;
-        if restart {
+        if stops {
+            self.systemctl(&["disable", "--now"])?;
+        } else if starts {
+            self.systemctl(&["enable"])?;
+            self.service.restart()?;
+        } else if restart {
             self.service.restart()?;
         } else {
             host.run(&["systemctl", "daemon-reload"], timeout)?;
         }
-        if process.is_some() {
+        if !stops && (starts || process.is_some()) {
             self.works(Patience { most: timeout, pause: Duration::from_millis(200) })?;
         }
         traces.put_back(&stale)?;
         Ok(true)
+    }
+
+    fn systemctl(&self, words: &[&str]) -> Result<(), MigrateError> {
+        let words = [&["systemctl", "-q"], words, &["--", self.unit()]].concat();
+        let output = self.place.host.run(&words, Duration::from_secs(30))?;
+        if output.status == Some(0) {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(trouble(self.place, self.unit(), format!("systemctl {}: {}", words[2], said.trim())))
     }
 
     /// The highest stance whose files are all there.
@@ -174,7 +195,11 @@ impl Station<'_> {
             return Ok(plan);
         }
         if self.kind == Kind::V2Proxy {
-            let settings = proxy::settings(&self.place.ssl_dir, self.pair_name());
+            let mut settings = proxy::settings(&self.place.ssl_dir, self.pair_name());
+            if self.new {
+                settings.insert("proxy".to_owned(), "on".to_owned());
+                settings.insert("initial-cluster".to_owned(), ways.cluster.clone());
+            }
             plan.files = self.service.layer_files(&[Layer { name: "30-certs", settings }])?;
             return Ok(plan);
         }
@@ -323,7 +348,8 @@ impl Station<'_> {
                     Some((start, identity)) if *identity == process.identity => {
                         what = "it does not stay up".to_owned();
                         if start.elapsed() >= STEADY {
-                            match proxy::answers(self.place, &self.base, self.kind) {
+                            let quiet = || self.complaint(STEADY).map_or(Ok(()), Err);
+                            match proxy::answers(self.place, &self.base, self.kind).and_then(|()| quiet()) {
                                 Ok(()) => return Ok(()),
                                 Err(why) => what = why,
                             }
@@ -338,6 +364,29 @@ impl Station<'_> {
             }
             std::thread::sleep(patience.pause);
         }
+    }
+}
+
+impl Station<'_> {
+    /// What its log has said of etcd lately that a program that reaches it would not say.
+    fn complaint(&self, lately: Duration) -> Option<String> {
+        const WORDS: [&str; 7] = [
+            "x509",
+            "bad certificate",
+            "connection refused",
+            "cluster is unavailable",
+            "no endpoints available",
+            "client: etcd",
+            "zero endpoints",
+        ];
+        if self.kind.is_proxy() {
+            // It is asked, which says more.
+            return None;
+        }
+        let since = self.place.host.clock().ok()?.checked_sub(lately)?;
+        let lines = self.service.log_since(since).ok()?;
+        let telling = |line: &&String| WORDS.iter().any(|word| line.contains(word));
+        lines.iter().rfind(telling).map(|line| format!("its log says: {line}"))
     }
 }
 

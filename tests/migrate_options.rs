@@ -99,6 +99,14 @@ fn with_authentication(version: &str) {
 }
 
 #[test]
+fn authentication_on_3_3_25() {
+    if std::env::var_os("ETCDPKI_TEST_ALL").is_none() {
+        return support::not_run("etcd 3.3.25 with authentication on");
+    }
+    with_authentication("3.3.25");
+}
+
+#[test]
 fn authentication_on_3_4_23() {
     with_authentication("3.4.23");
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::client::snapshot::copy_checked;
-use super::client::v3::{AlarmsWire, LeaseWire, MembersWire, StatusWire};
+use super::client::v3::{AlarmsWire, LeaseWire, MembersWire, StatusWire, UsersWire};
 use super::client::{Alarm, MemberList, Status};
 use super::error::{EtcdError, Fault};
 use super::types::{ClientUrl, MemberId, PeerUrl};
@@ -94,6 +94,14 @@ impl<'a> Etcdctl<'a> {
     pub fn commit_probe(&self) -> Result<()> {
         let lease: LeaseWire = self.json(&["lease", "grant", "10"])?;
         self.call(&["lease", "revoke", &format!("{:x}", lease.id)]).map(drop)
+    }
+
+    /// The names of the users of its authentication.
+    ///
+    /// # Errors
+    /// [`EtcdError`]
+    pub fn users(&self) -> Result<Vec<String>> {
+        self.json::<UsersWire>(&["user", "list"]).map(|wire| wire.users)
     }
 
     /// Proves that a linearizable read goes through this member.

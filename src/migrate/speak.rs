@@ -68,7 +68,7 @@ impl<'a> Speaker<'a> {
 
     /// The users of its authentication; only a user with the role root may see them.
     pub(super) fn users(&self) -> Result<Vec<String>> {
-        self.first(Client::users, |ctl| ctl.members().map(|_| Vec::new()))
+        self.first(Client::users, |ctl| ctl.users())
     }
 
     /// Whether it serves v2 and there is anything in it.
@@ -117,10 +117,12 @@ impl<'a> Speaker<'a> {
         for url in &self.urls {
             match by_client(&self.node.client(url)) {
                 Ok(answer) => return Ok(answer),
-                Err(error) if error.fault == Fault::NotFound || refuses_common_name(&error.fault) => {
+                Err(error) if self.wants_etcdctl(&error.fault) => {
                     let run = |argv: &[&str]| self.run(argv);
                     match by_etcdctl(&Etcdctl::new(url.clone(), self.files(url), &run)) {
                         Ok(answer) => return Ok(answer),
+                        // Where there is no etcdctl, what the gateway said still holds.
+                        Err(_) if matches!(error.fault, Fault::Auth { .. }) => last = error,
                         Err(error) => last = error,
                     }
                 }
@@ -128,6 +130,12 @@ impl<'a> Speaker<'a> {
             }
         }
         Err(last)
+    }
+
+    /// Whether gRPC may do what the gateway does not. 3.3's gateway forgets the user where it streams (a snapshot).
+    fn wants_etcdctl(&self, fault: &Fault) -> bool {
+        let forgotten = matches!(fault, Fault::Auth { .. }) && self.node.user().is_some();
+        *fault == Fault::NotFound || refuses_common_name(fault) || forgotten
     }
 
     /// Runs `etcdctl` there, as the user if there is one: through a file that only root reads, so that the password stands

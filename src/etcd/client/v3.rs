@@ -64,12 +64,14 @@ pub(super) fn read_probe(http: &Http, prefix: &str) -> Result<()> {
 }
 
 pub(super) fn users(http: &Http, prefix: &str) -> Result<Vec<String>> {
-    #[derive(Deserialize)]
-    struct UsersWire {
-        #[serde(default)]
-        users: Vec<String>,
-    }
     Ok(call(http, &format!("{prefix}/auth/user/list"), &json!({}))?.json::<UsersWire>()?.users)
+}
+
+/// The users, in the gateway's JSON and in etcdctl's.
+#[derive(Deserialize)]
+pub(in crate::etcd) struct UsersWire {
+    #[serde(default)]
+    pub(in crate::etcd) users: Vec<String>,
 }
 
 pub(super) fn alarms(http: &Http, prefix: &str) -> Result<Vec<Alarm>> {

@@ -3,6 +3,7 @@
 mod args;
 mod connect;
 mod inputs;
+mod members;
 mod output;
 
 use std::net::IpAddr;
@@ -14,11 +15,15 @@ use clap::Args;
 use rayon::prelude::*;
 
 use super::pki::parse_span;
+use super::reach::{ReachArgs, destination};
 use super::{Context, Exit, Failure, Outcome};
+use crate::host::access::Reader;
+use crate::host::local::Local;
 use crate::verify::report::Judged;
 use crate::verify::{EtcdVersion, GoVersion, Severity, target};
 use args::{FailOn, Format, RoleArg};
 use inputs::{Settings, targets};
+use output::Report;
 
 /// Judge certificates the way etcd, a Go program, does: what it accepts, what it refuses and why, and what will bite.
 #[derive(Debug, Args)]
@@ -69,12 +74,40 @@ pub struct VerifyArgs {
     /// Judge what is really served at a client or peer port; may be repeated.
     #[arg(long, value_name = "HOST:PORT")]
     connect: Vec<String>,
+    /// The pair of this name in the PKI directory is shown to a --connect port that asks for one.
+    #[arg(long = "as", value_name = "NAME", requires = "connect")]
+    show_as: Option<String>,
+    /// The certificate that is shown to a --connect port that asks for one; its key is --key, or lies beside it.
+    #[arg(long, value_name = "FILE", requires = "connect", conflicts_with = "show_as")]
+    cert: Option<PathBuf>,
+    /// Judge the files that a member really uses, where and as whom it uses them: [user@]host by ssh, or local; may be
+    /// repeated.
+    #[arg(long, value_name = "[USER@]HOST|local", value_parser = destination, conflicts_with = "cluster")]
+    node: Vec<String>,
+    /// Judge all members of this inventory at once, and for every two of them whether one can dial the other.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "cluster.toml")]
+    cluster: Option<PathBuf>,
+    /// The unit that runs etcd on --node; found when not given.
+    #[arg(long, value_name = "UNIT", requires = "node")]
+    unit: Option<String>,
+    #[command(flatten)]
+    reach: ReachArgs,
+    /// The user that etcd runs as: must be able to read the certificates and keys among the paths.
+    #[arg(long, value_name = "USER")]
+    owner: Option<String>,
     /// How to print the results.
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// From which severity on a finding makes the command fail.
     #[arg(long, value_enum, default_value_t = FailOn::Error)]
     fail_on: FailOn,
+}
+
+impl VerifyArgs {
+    /// Whether something else than files is to be judged.
+    fn looks_elsewhere(&self) -> bool {
+        !self.connect.is_empty() || !self.node.is_empty() || self.cluster.is_some()
+    }
 }
 
 /// Runs it.
@@ -88,28 +121,40 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Outcome {
         ca: optional(&args.ca)?,
         key: optional(&args.key)?,
         crl: inputs::crl(&context.global.pki_dir, args)?,
+        reader: args.owner.as_deref().map(reader).transpose()?,
         at: args.at.unwrap_or_else(OffsetDateTime::now_utc),
         go: args.etcd_version.map(EtcdVersion::go).or(args.go_version).unwrap_or(GoVersion::NEWEST),
     };
     let targets = targets(&settings)?;
-    if args.key.is_some() && targets.len() != 1 {
+    if args.key.is_some() && args.cert.is_none() && targets.len() != 1 {
         return Err(Failure::usage("ambiguous-key", "--key goes with one certificate file")
             .hint("give one file, or let keys be found beside their certificates"));
     }
     let on_disk = targets.par_iter().map(|target| settings.judge(target));
-    let served = args.connect.par_iter().map(|address| settings.judge_port(address));
+    let served = args.connect.par_iter().map(|address| settings.judge_port(address, &targets));
     let results = on_disk.chain(served).collect::<Result<Vec<_>, Failure>>()?;
-    let results: Vec<Judged> = results.into_iter().flatten().collect();
+    let mut results: Vec<Judged> = results.into_iter().flatten().collect();
+    let members = members::look(context, &settings)?;
+    results.extend(members.judge(&settings));
+    members.name_users(&mut results);
+    let dials = if args.cluster.is_some() { Some(members.dials()) } else { None };
     if results.is_empty() {
         return Err(Failure::usage("nothing-to-verify", "there is no certificate to judge here")
             .hint("give a PEM file, or a directory with .pem or .crt files other than a CA's"));
     }
     let fail_on = Severity::from(args.fail_on);
-    output::print(context, format, &results, fail_on, settings.at);
-    let failed = results.iter().any(|one| one.fails(fail_on));
+    let report = Report { results: &results, dials: dials.as_deref() };
+    output::print(context, format, &report, fail_on, settings.at);
+    let failed = report.fails(fail_on);
     Ok(if failed { Exit::No } else { Exit::Done })
 }
 
 fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
     OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "give a time such as 2027-01-01T00:00:00Z".to_owned())
+}
+
+fn reader(user: &str) -> Result<Reader, Failure> {
+    Reader::named(&Local::new(), user).map_err(|error| {
+        Failure::usage("no-such-user", error.to_string()).hint("--owner names a user of this machine")
+    })
 }

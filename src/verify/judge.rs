@@ -10,7 +10,7 @@ use super::extensions::Usage;
 use super::input::{CaFile, Sent};
 use super::pem;
 use super::pitfalls::Code;
-use super::{Finding, GoVersion, Judgement, Leaf, Request, Role, Severity, Verdict, lints, revoked};
+use super::{Finding, GoVersion, Judgement, Leaf, Request, Role, Severity, Sides, Verdict, lints, revoked};
 use pair::{judge_handshake, judge_pair};
 pub(super) use refusal::name_for_commands;
 use sides::{judge_as_client, judge_as_server};
@@ -106,10 +106,10 @@ fn judge_into(request: &Request<'_>, findings: &mut Findings) -> Option<Leaf> {
         now: request.at,
         go: request.go,
     };
-    if request.role.serves() {
+    if request.role.serves() && request.sides != Sides::Dialling {
         judge_as_server(request, &verifier, leaf, findings);
     }
-    if request.role.dials() {
+    if request.role.dials() && request.sides != Sides::Dialled {
         judge_as_client(request, &verifier, leaf, findings);
     }
     if request.role == Role::Proxy && !leaf.common_name().is_empty() {

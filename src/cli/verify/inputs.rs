@@ -8,10 +8,13 @@ use zeroize::Zeroizing;
 use super::super::Failure;
 use super::super::pki::expiry;
 use super::VerifyArgs;
+use crate::host::access::{self, Reader};
+use crate::host::local::Local;
+use crate::survey::files;
 use crate::verify::report::Judged;
 use crate::verify::target::{self, Target, Unreadable};
 use crate::verify::{
-    Code, CrlFile, Finding, GoVersion, Leaf, Request, Role, Severity, judge, leaf_of, on_disk,
+    Code, CrlFile, Finding, GoVersion, Leaf, Request, Role, Severity, Verdict, judge, leaf_of, on_disk,
 };
 
 impl From<Unreadable> for Failure {
@@ -28,6 +31,7 @@ pub(super) struct Settings<'a> {
     pub(super) ca: Option<Zeroizing<Vec<u8>>>,
     pub(super) key: Option<Zeroizing<Vec<u8>>>,
     pub(super) crl: Option<CrlFile>,
+    pub(super) reader: Option<Reader>,
     pub(super) at: OffsetDateTime,
     pub(super) go: GoVersion,
 }
@@ -45,14 +49,15 @@ pub(super) fn crl(pki_dir: &Path, args: &VerifyArgs) -> Result<Option<CrlFile>, 
 
 /// A certificate to judge, and whether it was named or found in a directory.
 pub(super) struct Wanted {
-    target: Target,
+    pub(super) target: Target,
     found: bool,
 }
 
 pub(super) fn targets(settings: &Settings<'_>) -> Result<Vec<Wanted>, Failure> {
     let own = [settings.pki_dir.to_owned()];
     let paths = match settings.args.paths.as_slice() {
-        [] if settings.args.connect.is_empty() => &own[..],
+        [] if settings.args.looks_elsewhere() => &[],
+        [] => &own[..],
         given => given,
     };
     let mut all = Vec::new();
@@ -103,7 +108,7 @@ impl Settings<'_> {
             (None, Some(beside)) => Some(target::read(beside)?),
             (None, None) => None,
         };
-        let disk = on_disk::findings(&wanted.target, self.pki_dir);
+        let (disk, unreadable) = self.on_disk(&wanted.target)?;
         let roles = self.roles(leaf.as_ref());
         let judged = roles.into_iter().map(|role| {
             let request = Request {
@@ -118,12 +123,36 @@ impl Settings<'_> {
                 ..Request::new(&chain, &ca, role)
             };
             let mut judgement = judge(&request);
+            if unreadable {
+                judgement.verdict = Verdict::Reject;
+            }
             judgement.findings.extend(disk.iter().cloned());
             judgement.findings.extend(self.expiry(judgement.leaf.as_ref()));
             judgement.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-            Judged { source: path.display().to_string(), role, judgement }
+            Judged::new(path.display().to_string(), role, judgement)
         });
         Ok(judged.collect())
+    }
+
+    /// What the files themselves give away, and whether the given user cannot read them.
+    fn on_disk(&self, target: &Target) -> Result<(Vec<Finding>, bool), Failure> {
+        let mut found = on_disk::findings(target, self.pki_dir);
+        let Some(reader) = &self.reader else { return Ok((found, false)) };
+        // Who may read what is known now: no need to guess from owners and modes.
+        found.retain(|finding| !matches!(finding.code, Code::KeyOwner | Code::KeyExposed));
+        let absolute = |path: &Path| std::path::absolute(path).map(|path| path.display().to_string());
+        let paths = std::iter::once(&target.certificate).chain(&target.key);
+        let paths = paths.map(|path| absolute(path)).collect::<Result<Vec<_>, _>>();
+        let paths = paths.map_err(|error| Failure::usage("unreadable", error.to_string()))?;
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let sight = access::walk(&Local::new(), None, &paths)
+            .map_err(|error| Failure::usage("unreadable", error.to_string()))?;
+        for (what, walk) in ["--cert-file", "--key-file"].iter().zip(&sight.walks) {
+            found.extend(files::unreadable(Some(reader), what, walk));
+        }
+        let unreadable = found.iter().any(|finding| finding.severity == Severity::Error);
+        found.extend(sight.walks.get(1).and_then(|key| files::exposed(Some(reader), key)));
+        Ok((found, unreadable))
     }
 
     /// The given role, or each that the extended key usage is made for.

@@ -73,11 +73,11 @@ pub(super) fn judge(member: &Member) -> Judgement {
             format!("systemctl daemon-reload && systemctl restart {}, or undo the edit", member.unit),
         );
     }
-    for setting in ["trusted-ca-file", "peer-trusted-ca-file"] {
-        let file = member.files.get(setting).and_then(|walk| walk.file());
-        if let (Some(file), Some(since)) = (file, member.since)
-            && file.modified > since
-        {
+    let files = ["trusted-ca-file", "peer-trusted-ca-file"].map(|setting| member.files.get(setting)?.file());
+    let mut files: Vec<_> = files.into_iter().flatten().collect();
+    files.dedup_by_key(|file| &file.path);
+    for file in files {
+        if member.since.is_some_and(|since| file.modified > since) {
             found.warn(
                 Code::CaNotReloaded,
                 format!(

@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, reason = "a test's own files")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+pub mod triggers;
+
 use std::fs::File;
 use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -162,32 +164,4 @@ pub fn output_of(mut client: Command) -> String {
         std::thread::sleep(Duration::from_millis(20));
     }
     String::from_utf8_lossy(&std::fs::read(log.path()).unwrap()).into_owned()
-}
-
-/// The pitfalls that no certificate can show and that `tests/verify_explain.rs` gets a real etcd to show.
-pub fn captured() -> impl Iterator<Item = etcd_pki::verify::Code> {
-    use etcd_pki::verify::Code;
-    [
-        Code::NoClientCertificate,
-        Code::CaWithoutClientAuth,
-        Code::ClientAuthWithoutCa,
-        Code::AllowedName,
-        Code::HttpToTls,
-        Code::TlsToHttp,
-        Code::HttpsWithoutCertificate,
-        Code::HttpWithCertificates,
-        Code::HttpAdvertised,
-        Code::TlsTooOld,
-        Code::BadRecordMac,
-        Code::WrongApiFlags,
-        Code::KeyUnreadable,
-        Code::OldVariables,
-        Code::HalfAPair,
-        Code::BrokenCrl,
-        Code::Revoked,
-        Code::SrvDiscovery,
-        Code::ServerNotTrusted,
-        Code::ConflictingFlags,
-    ]
-    .into_iter()
 }

@@ -13,11 +13,13 @@ use crate::host::ssh::SshOptions;
 use crate::inventory::Inventory;
 use crate::survey::{self, Dial, Member, Place, SurveyError, Terms};
 use crate::verify::report::{Judged, Part};
-use crate::verify::{Code, EtcdVersion, Finding, Role, Severity};
+use crate::verify::{Code, EtcdVersion, Finding, Judgement, Role, Severity, Verdict};
 
 /// The members that were looked at.
 pub(super) struct Members {
     all: Vec<Member>,
+    /// What is said of those that could not be looked at.
+    unseen: Vec<Judged>,
     terms: Terms,
 }
 
@@ -43,9 +45,36 @@ pub(super) fn look(context: &Context, settings: &Settings<'_>) -> Result<Members
         let threads: Vec<_> = wanted.iter().map(|work| scope.spawn(move || look(work))).collect();
         let done =
             threads.into_iter().map(|thread| thread.join().expect("a look at a member does not panic"));
-        done.collect::<Result<Vec<_>, Failure>>()
-    })?;
-    Ok(Members { all, terms })
+        done.collect::<Vec<Result<Member, Failure>>>()
+    });
+    let mut members = Members { all: Vec::new(), unseen: Vec::new(), terms };
+    let nobody = all.iter().all(Result::is_err);
+    for (work, seen) in wanted.iter().zip(all) {
+        match seen {
+            Ok(member) => members.all.push(member),
+            // One that cannot be looked at must not hide the others; but where there are none, it is the answer.
+            Err(failure) if nobody => return Err(failure),
+            Err(failure) => members.unseen.push(unseen(work.name(), &failure)),
+        }
+    }
+    Ok(members)
+}
+
+/// The result of a member that could not be looked at.
+fn unseen(name: &str, failure: &Failure) -> Judged {
+    let finding = Finding {
+        code: Code::Unreachable,
+        severity: Severity::Error,
+        message: format!("it could not be looked at: {}", failure.message),
+        etcd_says: None,
+        fix: failure.hint.clone(),
+    };
+    Judged {
+        source: "etcd".to_owned(),
+        member: Some(name.to_owned()),
+        part: Part::Configuration,
+        judgement: Judgement { verdict: Verdict::Reject, findings: vec![finding], leaf: None },
+    }
 }
 
 /// A member to look at, not yet reached.
@@ -82,20 +111,25 @@ fn wanted<'a>(context: &'a Context, args: &'a VerifyArgs) -> Result<Vec<Wanted<'
 }
 
 impl Wanted<'_> {
+    fn name(&self) -> &str {
+        match &self.what {
+            What::Local => "local",
+            What::Node(node) => node.rsplit_once('@').map_or(node.as_str(), |(_, host)| host),
+            What::Member(inventory, at) => &inventory.members[*at].name,
+        }
+    }
+
     fn place(&self) -> Result<Place, Failure> {
         let unit = self.args.unit.as_deref();
-        let (name, (host, service)) = match &self.what {
+        let name = self.name().to_owned();
+        let (host, service) = match &self.what {
             What::Local => {
                 let host: Arc<dyn Host> = Arc::new(Local::named("local"));
-                ("local".to_owned(), with_unit(host, unit)?)
+                with_unit(host, unit)?
             }
-            What::Node(node) => {
-                let name = node.rsplit_once('@').map_or(node.as_str(), |(_, host)| host);
-                (name.to_owned(), connected(self.context, name, node, &self.options, unit)?)
-            }
+            What::Node(node) => connected(self.context, &name, node, &self.options, unit)?,
             What::Member(inventory, at) => {
-                let member = &inventory.members[*at];
-                (member.name.clone(), reach::member(self.context, inventory, member, &self.options)?)
+                reach::member(self.context, inventory, &inventory.members[*at], &self.options)?
             }
         };
         Ok(Place { name, host, service })
@@ -104,7 +138,8 @@ impl Wanted<'_> {
 
 impl Members {
     pub(super) fn judge(&self, settings: &Settings<'_>) -> Vec<Judged> {
-        let mut judged: Vec<Judged> = self.all.iter().flat_map(|member| member.judge(&self.terms)).collect();
+        let seen = self.all.iter().flat_map(|member| member.judge(&self.terms));
+        let mut judged: Vec<Judged> = seen.chain(self.unseen.iter().cloned()).collect();
         for one in &mut judged {
             let soon = settings.expiry(one.judgement.leaf.as_ref());
             one.judgement.findings.extend(soon);

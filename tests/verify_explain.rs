@@ -19,7 +19,7 @@ use etcd_pki::host::supervisor::{Request, Supervised};
 use etcd_pki::verify::explain::explain;
 use etcd_pki::verify::{Code, catalogue};
 use verify_support::triggers::TRIGGERS;
-use verify_support::{Etcd, etcd_go, fixture, free_port, output_of};
+use verify_support::{Etcd, etcd, etcd_go, fixture, free_port, on_each_etcd, output_of};
 
 fn path(name: &str, file: &str) -> String {
     fixture(name, file).display().to_string()
@@ -73,7 +73,7 @@ macro_rules! scenes {
 
             pub(super) static SHOWN_BY: Scene = LazyLock::new(|| {
                 SHOWN.take();
-                super::$name();
+                on_each_etcd(super::$name);
                 SHOWN.take()
             });
 
@@ -257,7 +257,7 @@ fn revoke(crl: &std::path::Path) {
 /// etcd with these options and variables ends by itself; what it printed.
 fn fails(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let dir = tempfile::tempdir().unwrap();
-    let mut etcd = command("etcd");
+    let mut etcd = etcd();
     etcd.arg("--data-dir").arg(dir.path().join("data")).args(arguments).envs(variables.iter().copied());
     output_of(etcd)
 }
@@ -325,11 +325,11 @@ fn a_key_that_etcd_may_not_read() {
     // Whoever runs the tests may be root, whom no mode stops: etcd then runs as nobody.
     let mut etcd = if rustix::process::getuid().is_root() {
         let mut other = command("setpriv");
-        other.args(["--reuid=65534", "--regid=65534", "--clear-groups", "etcd"]);
+        other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(etcd().get_program());
         other
     } else {
         std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
-        command("etcd")
+        etcd()
     };
     let data = tempfile::tempdir().unwrap();
     std::fs::set_permissions(data.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
@@ -389,7 +389,7 @@ fn a_grpc_proxy_refuses_a_common_name() {
     if skip() {
         return;
     }
-    let mut proxy = command("etcd");
+    let mut proxy = etcd();
     proxy
         .args(["grpc-proxy", "start", "--endpoints=https://127.0.0.1:1"])
         .args(["--listen-addr", &format!("127.0.0.1:{}", free_port())])
@@ -431,7 +431,9 @@ fn a_member_whose_files_and_process_disagree() {
     ];
     let settings: BTreeMap<_, _> =
         settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let etcd = etcd_pki::rehearse::cluster::find_etcd(None).unwrap();
+    let program = etcd();
+    let program = Some(Path::new(program.get_program())).filter(|program| program.is_absolute());
+    let etcd = etcd_pki::rehearse::cluster::find_etcd(program).unwrap();
     let unit = Unit { exec: vec![etcd.path.display().to_string()], address: [127, 0, 0, 1].into() };
     dir.create(&unit, &settings).unwrap();
     let supervised = Supervised::spawn(Path::new(env!("CARGO_BIN_EXE_etcd-pki")), &dir).unwrap();

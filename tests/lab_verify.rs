@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -63,6 +65,17 @@ fn members_are_judged_where_they_run() {
     assert_eq!(refused(&document), triples(&expected), "{document}");
     let said = lab.on("server1", "journalctl --no-pager -u etcd -n 200");
     assert!(said.contains("certificate is valid for 172.16.0.199, not 172.16.0.102"), "{said}");
+
+    let mut explain = lab.command(&["explain", "-"]);
+    let mut explain = explain.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    explain.stdin.take().unwrap().write_all(said.as_bytes()).unwrap();
+    let output = explain.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("EP034 peer-source-address") && text.contains("server1 refuses 172.16.0.102, "),
+        "{text}"
+    );
+    assert!(text.contains("proof: etcd-pki verify --cluster"), "{text}");
 
     // Only DNS can tell who that is: where it does, the peer is let in.
     give_server2(&lab, &["--ip", "172.16.0.199", "--dns", "two.lab.test"]);

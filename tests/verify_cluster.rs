@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use etcd_pki::host::command::command;
 use migration_support::Ground;
-use rehearsal_support::until;
+use rehearsal_support::{EXE, until};
 use serde_json::Value;
 
 /// `verify --cluster --json` and more: its exit code and document.
@@ -69,7 +69,7 @@ fn another_authoritys_pair(ground: &Ground) {
     let other = ground.dir.path().join("other");
     let other = other.display().to_string();
     let foreign = |words: &[&str]| {
-        let made = command(rehearsal_support::EXE).args(words).args(["--pki-dir", &other]).output().unwrap();
+        let made = command(EXE).args(words).args(["--pki-dir", &other]).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     };
     foreign(&["init-ca", "--name", "somebody else's"]);
@@ -92,6 +92,15 @@ fn another_authoritys_pair(ground: &Ground) {
     let words = dial["findings"][0]["etcd_says"].as_str().unwrap();
     assert_eq!(codes(&dial["findings"]), BTreeSet::from(["EP016"]), "{dial}");
     until("the dialled member says so itself", || log()[before..].contains(words));
+    // Its log leads back to the same cause, and says who refuses whom.
+    let new = ground.dir.path().join("new.log");
+    std::fs::write(&new, &log()[before..]).unwrap();
+    let explained =
+        command("sh").args(["-c", "exec \"$0\" explain --json - <\"$1\"", EXE]).arg(&new).output();
+    let explained: Value = serde_json::from_slice(&explained.unwrap().stdout).unwrap();
+    let cause = &explained["causes"][0];
+    assert_eq!(cause["code"], "EP016", "{explained}");
+    assert!(cause["refusals"]["this etcd refuses 127.0.0.1"].as_u64() > Some(0), "{cause}");
     swap(&ground.dir.path().join("pki").display().to_string());
     assert_eq!(judged(ground, &[]).0, 0);
 }

@@ -8,7 +8,9 @@ mod verify_support;
 
 use etcd_pki::host::command::command;
 use etcd_pki::verify::{Code, GoVersion, Role, Verdict};
-use verify_support::{Etcd, How, etcd_go, fixture, judge_fixture, on_each_etcd, output_of};
+use verify_support::{
+    Etcd, How, etcd, etcd_go, fixture, free_port, judge_fixture, on_each_etcd, on_the_newest_etcd, output_of,
+};
 
 /// A fixture, as what it is shown, and the pitfall it is; none is accepted.
 type Case = (&'static str, Option<Code>);
@@ -138,28 +140,68 @@ fn what_verify_calls_an_unusable_pair_stops_etcd_with_those_words() {
 
 #[test]
 fn what_verify_says_of_a_server_is_what_a_go_client_says() {
-    on_each_etcd(|| {
+    // etcdctl is of the same build as the etcd in PATH.
+    let Some(go) = go() else { return };
+    for &(name, code) in DIALLED {
+        let how = How { go, hosts: &["127.0.0.1"], ..How::new(Role::Server) };
+        let words = predicted(name, code, &how);
+        let etcd = Etcd::start(&pair(name)).unwrap_or_else(|log| panic!("{name}: {log}"));
+        let mut client = command("etcdctl");
+        client
+            .env("ETCDCTL_API", "2")
+            .args(["--ca-file", &path(name, "ca.pem"), "--timeout", "3s", "--total-timeout", "4s"])
+            .args(["--endpoints", &format!("https://127.0.0.1:{}", etcd.client_port), "member", "list"]);
+        let said = output_of(client);
+        match words {
+            // Without --enable-v2 the members API still answers; an answer of any kind is a handshake that held.
+            None => assert!(!said.contains("x509"), "{name}: {said}"),
+            Some(words) => {
+                assert!(said.replace('\\', "").contains(&words), "{name}: not {words:?}, but {said}");
+                assert!(etcd.log_says("remote error: tls: "), "{name}: {}", etcd.log());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_verify_says_of_a_peer_is_what_the_member_that_dials_it_says() {
+    on_the_newest_etcd(|| {
         let Some(go) = go() else { return };
         for &(name, code) in DIALLED {
             let how = How { go, hosts: &["127.0.0.1"], ..How::new(Role::Server) };
             let words = predicted(name, code, &how);
-            let etcd = Etcd::start(&pair(name)).unwrap_or_else(|log| panic!("{name}: {log}"));
-            let mut client = command("etcdctl");
-            client
-                .env("ETCDCTL_API", "2")
-                .args(["--ca-file", &path(name, "ca.pem"), "--timeout", "3s", "--total-timeout", "4s"])
-                .args(["--endpoints", &format!("https://127.0.0.1:{}", etcd.client_port), "member", "list"]);
-            let said = output_of(client);
+            let mut options = pair("good");
+            options.push(format!("--peer-cert-file={}", path(name, "cert.pem")));
+            options.push(format!("--peer-key-file={}", path(name, "key.pem")));
+            let etcd = Etcd::start(&options).unwrap_or_else(|log| panic!("{name}: {log}"));
+            let said = join(etcd.peer_port, &path(name, "ca.pem"));
             match words {
-                // Without --enable-v2 the members API still answers; an answer of any kind is a handshake that held.
-                None => assert!(!said.contains("x509"), "{name}: {said}"),
-                Some(words) => {
-                    assert!(said.replace('\\', "").contains(&words), "{name}: not {words:?}, but {said}");
-                    assert!(etcd.log_says("remote error: tls: "), "{name}: {}", etcd.log());
-                }
+                // It has asked and was answered: there is no such member.
+                None => assert!(
+                    !said.contains("x509") && said.contains("member count is unequal"),
+                    "{name}: {said}"
+                ),
+                Some(words) => assert!(said.contains(&words), "{name}: not {words:?}, but {said}"),
             }
         }
     });
+}
+
+/// A member that was never added tries to join: it asks the peer port who the members are, and ends. What it said.
+fn join(peer_port: u16, ca: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let own = format!("https://127.0.0.1:{}", free_port());
+    let client = format!("http://127.0.0.1:{}", free_port());
+    let mut member = etcd();
+    member
+        .args(["--name", "m2", "--initial-cluster-state", "existing", "--data-dir"])
+        .arg(dir.path().join("data"))
+        .args(["--listen-peer-urls", &own, "--initial-advertise-peer-urls", &own])
+        .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+        .args(["--initial-cluster", &format!("m1=https://127.0.0.1:{peer_port},m2={own}")])
+        .args(["--peer-cert-file", &path("good", "cert.pem"), "--peer-key-file", &path("good", "key.pem")])
+        .args(["--peer-trusted-ca-file", ca]);
+    output_of(member).replace('\\', "")
 }
 
 #[test]

@@ -85,15 +85,25 @@ pub fn etcd() -> Command {
 /// Does something with the etcd in PATH, 3.4 as Debian 12 has it, and with the 3.5 of the next Debian, where
 /// `tests/etcd-versions.sh` has fetched it.
 pub fn on_each_etcd(act: impl Fn()) {
+    act();
+    if newer().exists() {
+        on_the_newest_etcd(act);
+    }
+}
+
+/// Does something with that 3.5, else with the etcd in PATH.
+pub fn on_the_newest_etcd(act: impl Fn()) {
+    if newer().exists() {
+        PROGRAM.set(newer());
+    }
+    act();
+    PROGRAM.set("etcd".into());
+}
+
+fn newer() -> PathBuf {
     let store = std::env::var_os("ETCD_VERSIONS_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/etcd"), PathBuf::from);
-    let newer = store.join("3.5.16/usr/bin/etcd");
-    act();
-    if newer.exists() {
-        PROGRAM.set(newer);
-        act();
-        PROGRAM.set("etcd".into());
-    }
+    store.join("3.5.16/usr/bin/etcd")
 }
 
 /// A port that is free now.

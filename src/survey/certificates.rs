@@ -16,13 +16,17 @@ pub(super) fn judge(member: &Member, terms: &Terms) -> Vec<Judged> {
         let hosts = hosts(member, "listen-client-urls", &member.client_urls);
         let request =
             Request { client_cert_auth: member.demands_clients(), ..request(member, Role::Server, &hosts) };
+        let list = member.list("client-crl-file");
+        let request = Request { crl: list.as_ref(), ..request };
         let ca = ca.or(terms.spare_ca.as_deref());
         judged.push(pair(member, certificate, "key-file", ca, request));
     }
     if let Some(certificate) = member.files.get("peer-cert-file") {
         let ca = member.file("peer-trusted-ca-file").or(terms.ca.as_deref()).or(terms.spare_ca.as_deref());
         let hosts = hosts(member, "listen-peer-urls", &member.peer_urls);
-        judged.push(pair(member, certificate, "peer-key-file", ca, request(member, Role::Peer, &hosts)));
+        let list = member.list("peer-crl-file");
+        let request = Request { crl: list.as_ref(), ..request(member, Role::Peer, &hosts) };
+        judged.push(pair(member, certificate, "peer-key-file", ca, request));
     }
     judged
 }

@@ -166,8 +166,10 @@ fn is_accepted(from: &Member, to: &Member, source: Option<IpAddr>, findings: &mu
         return;
     };
     let skipped = ["experimental-peer-skip-client-san-verification", "peer-skip-client-san-verification"];
+    let list = to.list("peer-crl-file");
     let request = Request {
         sides: Sides::Dialling,
+        crl: list.as_ref(),
         source_ip: source.filter(|_| !skipped.iter().any(|flag| to.config.is_on(flag))),
         at: to.at,
         go: to.go,

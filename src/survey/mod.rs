@@ -17,10 +17,10 @@ use std::sync::Arc;
 use ::time::OffsetDateTime;
 
 use crate::etcd::{Config, PeerUrl};
-use crate::host::access::{Reader, Walk};
+use crate::host::access::{End, Reader, Walk};
 use crate::host::{Host, HostError, Service};
 use crate::verify::report::{Judged, Part};
-use crate::verify::{Finding, GoVersion, Judgement, Severity, Verdict};
+use crate::verify::{CrlFile, Finding, GoVersion, Judgement, Severity, Verdict};
 
 pub use dials::{Dial, dials};
 pub use look::look;
@@ -122,6 +122,16 @@ impl Member {
     /// Whether its client port demands certificates.
     fn demands_clients(&self) -> bool {
         self.config.is_on("client-cert-auth") || self.is_set("trusted-ca-file")
+    }
+
+    /// The revocation list that a setting names; none where it could not be read by us.
+    fn list(&self, setting: &str) -> Option<CrlFile> {
+        let walk = self.files.get(setting)?;
+        if matches!(walk.end, End::Wrong(_)) {
+            return None;
+        }
+        let etcd = self.version.as_deref().and_then(|version| version.parse().ok());
+        Some(CrlFile::found(&walk.path, walk.bytes(), etcd))
     }
 
     fn is_set(&self, setting: &str) -> bool {

@@ -15,6 +15,7 @@ mod input;
 mod judge;
 mod key;
 mod lints;
+mod memo;
 mod names;
 pub mod on_disk;
 mod peer;

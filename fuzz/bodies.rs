@@ -3,8 +3,11 @@
 
 use etcd_pki::verify::{CrlFile, GoVersion, Request, Role, judge};
 
-/// Every target by its name, which is also that of its corpus.
-pub const TARGETS: [(&str, fn(&[u8])); 4] =
+/// A target: its name, which is also that of its corpus, and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 4] =
     [("judge", judge_pair), ("crl", revocation_list), ("explain", explain), ("settings", settings)];
 
 /// Any bytes as certificate, key and CA file, under an old and the newest Go.

@@ -121,6 +121,7 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Outcome {
         ca: optional(&args.ca)?,
         key: optional(&args.key)?,
         crl: inputs::crl(&context.global.pki_dir, args)?,
+        ca_keys: Default::default(),
         reader: args.owner.as_deref().map(reader).transpose()?,
         at: args.at.unwrap_or_else(OffsetDateTime::now_utc),
         go: args.etcd_version.map(EtcdVersion::go).or(args.go_version).unwrap_or(GoVersion::NEWEST),

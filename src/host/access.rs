@@ -281,7 +281,7 @@ fn step(text: &str) -> Option<Step> {
 mod tests {
     use super::*;
     use crate::host::local::Local;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn what_a_process_says_of_itself() {
@@ -300,7 +300,7 @@ mod tests {
         let dir = dir.path().canonicalize().unwrap();
         let at = |name: &str| dir.join(name);
         let mode = |name: &str, bits| {
-            std::fs::set_permissions(at(name), PermissionsExt::from_mode(bits)).unwrap();
+            crate::files::set_meta(&at(name), crate::files::Meta::mode(FileMode::new(bits))).unwrap();
         };
         for name in ["open", "open/closed", "live"] {
             std::fs::DirBuilder::new().create(at(name)).unwrap();

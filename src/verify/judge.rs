@@ -16,13 +16,25 @@ pub(super) use refusal::name_for_commands;
 use sides::{judge_as_client, judge_as_server};
 
 /// What was found so far, and whether any of it makes etcd refuse.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Findings {
     list: Vec<Finding>,
     rejected: bool,
 }
 
 impl Findings {
+    fn append(&mut self, more: &Self) {
+        self.rejected |= more.rejected;
+        self.list.extend(more.list.iter().cloned());
+    }
+
+    /// The verdict that they make, what decided it first.
+    fn judgement(mut self, leaf: Option<Leaf>) -> Judgement {
+        self.list.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        let verdict = if self.rejected { Verdict::Reject } else { Verdict::Accept };
+        Judgement { verdict, findings: self.list, leaf }
+    }
+
     /// etcd refuses because of this.
     pub(super) fn reject(
         &mut self,
@@ -76,41 +88,52 @@ impl Findings {
 ///
 /// Pure: no file, clock, network or resolver is asked. Whatever the bytes hold is a finding, never an error.
 pub fn judge(request: &Request<'_>) -> Judgement {
-    let mut findings = Findings::default();
-    let leaf = judge_into(request, &mut findings);
-    let mut list = findings.list;
-    list.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    let verdict = if findings.rejected { Verdict::Reject } else { Verdict::Accept };
-    Judgement { verdict, findings: list, leaf }
+    judge_each(request, &[request.role]).pop().expect("a role has its judgement")
 }
 
-/// What the first certificate of a PEM file says of itself; `None` where there is none that can be read.
-pub fn leaf_of(chain: &[u8], go: GoVersion) -> Option<Leaf> {
-    let blocks = pem::blocks(chain);
-    let block = blocks.iter().find(|block| block.is_certificate())?;
-    Certificate::parse(&block.der, go).ok().map(|leaf| describe(&leaf))
-}
-
-fn judge_into(request: &Request<'_>, findings: &mut Findings) -> Option<Leaf> {
-    let sent = Sent::read(request.chain, request.extra_chain, findings)?;
-    let certificates = sent.parse(request.go, findings)?;
+/// As [`judge`], in each of the roles: what does not depend on the role is read once.
+pub fn judge_each(request: &Request<'_>, roles: &[Role]) -> Vec<Judgement> {
+    let mut before = Findings::default();
+    let alike = |findings: &Findings| roles.iter().map(|_| findings.clone().judgement(None)).collect();
+    let Some(sent) = Sent::read(request.chain, request.extra_chain, &mut before) else {
+        return alike(&before);
+    };
+    let Some(certificates) = sent.parse(request.go, &mut before) else { return alike(&before) };
     let (leaf, rest) = certificates.split_first().expect("the chain file has a certificate");
-    judge_pair(request, &certificates, findings);
-    judge_handshake(request, leaf, &certificates, findings);
-
+    judge_pair(request, &certificates, &mut before);
+    let mut of_ca = Findings::default();
     let ca_file = CaFile::read(request.ca);
-    let roots = ca_file.parse(request.go, findings);
+    let trusted = ca_file.parse(request.go, &mut of_ca);
     let verifier = Verifier {
-        roots: Pool::new(&roots),
+        roots: Pool::new(&trusted),
         intermediates: Pool::new(rest),
         now: request.at,
         go: request.go,
     };
+    let in_role = |&role: &Role| {
+        let request = &Request { role, ..*request };
+        let mut findings = before.clone();
+        judge_handshake(request, leaf, &certificates, &mut findings);
+        findings.append(&of_ca);
+        judge_role(request, &verifier, leaf, &mut findings);
+        revoked::check(request, &certificates, &trusted, &mut findings);
+        lints::run(request, leaf, &verifier, &mut findings);
+        findings.judgement(Some(describe(leaf)))
+    };
+    roles.iter().map(in_role).collect()
+}
+
+fn judge_role<'a>(
+    request: &Request<'_>,
+    verifier: &Verifier<'a>,
+    leaf: &'a Certificate<'a>,
+    findings: &mut Findings,
+) {
     if request.role.serves() && request.sides != Sides::Dialling {
-        judge_as_server(request, &verifier, leaf, findings);
+        judge_as_server(request, verifier, leaf, findings);
     }
     if request.role.dials() && request.sides != Sides::Dialled {
-        judge_as_client(request, &verifier, leaf, findings);
+        judge_as_client(request, verifier, leaf, findings);
     }
     if request.role == Role::Proxy && !leaf.common_name().is_empty() {
         findings.reject(
@@ -120,9 +143,13 @@ fn judge_into(request: &Request<'_>, findings: &mut Findings) -> Option<Leaf> {
             "etcd-pki issue NAME --profile proxy --force",
         );
     }
-    revoked::check(request, &certificates, &roots, findings);
-    lints::run(request, leaf, &verifier, findings);
-    Some(describe(leaf))
+}
+
+/// What the first certificate of a PEM file says of itself; `None` where there is none that can be read.
+pub fn leaf_of(chain: &[u8], go: GoVersion) -> Option<Leaf> {
+    let blocks = pem::blocks(chain);
+    let block = blocks.iter().find(|block| block.is_certificate())?;
+    Certificate::parse(&block.der, go).ok().map(|leaf| describe(&leaf))
 }
 
 fn describe(leaf: &Certificate<'_>) -> Leaf {

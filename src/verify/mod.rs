@@ -37,7 +37,7 @@ use ::time::OffsetDateTime;
 use serde::Serialize;
 
 pub use go::{EtcdVersion, GoVersion, UnknownVersion};
-pub use judge::{judge, leaf_of};
+pub use judge::{judge, judge_each, leaf_of};
 pub use pitfalls::{Code, Pitfall, catalogue};
 pub use public_key::{Curve, PublicKey};
 pub use revoked::CrlFile;

@@ -1,6 +1,8 @@
 //! What is judged, and against what: files, directories, names in the PKI directory.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use ::time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -14,7 +16,7 @@ use crate::survey::files;
 use crate::verify::report::Judged;
 use crate::verify::target::{self, Target, Unreadable};
 use crate::verify::{
-    Code, CrlFile, Finding, GoVersion, Leaf, Request, Role, Severity, Verdict, judge, leaf_of, on_disk,
+    Code, CrlFile, Finding, GoVersion, Leaf, Request, Role, Severity, Verdict, judge_each, leaf_of, on_disk,
 };
 
 impl From<Unreadable> for Failure {
@@ -32,6 +34,8 @@ pub(super) struct Settings<'a> {
     pub(super) key: Option<Zeroizing<Vec<u8>>>,
     pub(super) crl: Option<CrlFile>,
     pub(super) reader: Option<Reader>,
+    /// What was found of CAs' keys, by directory.
+    pub(super) ca_keys: Mutex<HashMap<PathBuf, Option<Finding>>>,
     pub(super) at: OffsetDateTime,
     pub(super) go: GoVersion,
 }
@@ -110,19 +114,18 @@ impl Settings<'_> {
         };
         let (disk, unreadable) = self.on_disk(&wanted.target)?;
         let roles = self.roles(leaf.as_ref());
-        let judged = roles.into_iter().map(|role| {
-            let request = Request {
-                key: key.as_ref().map(|key| key.as_slice()),
-                extra_chain: &self.chain,
-                hosts: &self.args.hosts,
-                source_ip: self.args.source_ip,
-                at: self.at,
-                go: self.go,
-                client_cert_auth: self.args.client_cert_auth,
-                crl: self.crl.as_ref(),
-                ..Request::new(&chain, &ca, role)
-            };
-            let mut judgement = judge(&request);
+        let request = Request {
+            key: key.as_ref().map(|key| key.as_slice()),
+            extra_chain: &self.chain,
+            hosts: &self.args.hosts,
+            source_ip: self.args.source_ip,
+            at: self.at,
+            go: self.go,
+            client_cert_auth: self.args.client_cert_auth,
+            crl: self.crl.as_ref(),
+            ..Request::new(&chain, &ca, Role::Server)
+        };
+        let judged = judge_each(&request, &roles).into_iter().zip(&roles).map(|(mut judgement, &role)| {
             if unreadable {
                 judgement.verdict = Verdict::Reject;
             }
@@ -134,9 +137,22 @@ impl Settings<'_> {
         Ok(judged.collect())
     }
 
+    /// A CA's key that lies in a certificate's directory; each directory is looked at once.
+    fn ca_key(&self, certificate: &Path) -> Option<Finding> {
+        let directory = certificate.parent()?;
+        let mut seen = self.ca_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = seen.get(directory) {
+            return known.clone();
+        }
+        let found = on_disk::ca_key(directory, self.pki_dir);
+        seen.insert(directory.to_owned(), found.clone());
+        found
+    }
+
     /// What the files themselves give away, and whether the given user cannot read them.
     fn on_disk(&self, target: &Target) -> Result<(Vec<Finding>, bool), Failure> {
-        let mut found = on_disk::findings(target, self.pki_dir);
+        let mut found = on_disk::findings(target);
+        found.extend(self.ca_key(&target.certificate));
         let Some(reader) = &self.reader else { return Ok((found, false)) };
         // Who may read what is known now: no need to guess from owners and modes.
         found.retain(|finding| !matches!(finding.code, Code::KeyOwner | Code::KeyExposed));

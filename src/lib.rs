@@ -12,5 +12,6 @@ pub mod host;
 pub mod inventory;
 pub mod migrate;
 pub mod rehearse;
+pub mod survey;
 pub mod systemd;
 pub mod verify;

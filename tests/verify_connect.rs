@@ -62,6 +62,88 @@ fn what_is_served_is_judged_as_a_client_would() {
 }
 
 #[test]
+fn a_pair_is_shown_and_what_is_said_to_it_is_told() {
+    if etcd_go().is_none() {
+        support::skipped("there is no etcd in PATH");
+        return;
+    }
+    let at = |name: &str, file: &str| fixture(name, file).display().to_string();
+    let ca = at("good", "ca.pem");
+    let mut options = Vec::new();
+    for half in ["", "peer-"] {
+        options.push(format!("--{half}cert-file={}", at("good", "cert.pem")));
+        options.push(format!("--{half}key-file={}", at("good", "key.pem")));
+        options.push(format!("--{half}trusted-ca-file={ca}"));
+        options.push(format!("--{half}client-cert-auth"));
+    }
+    let etcd = Etcd::start(&options).unwrap_or_else(|log| panic!("{log}"));
+    let show = |port: u16, name: &str, more: &[&str]| {
+        let (cert, key) = (at(name, "cert.pem"), at(name, "key.pem"));
+        let (exit, document) = connect(port, "good", &[&["--cert", &cert, "--key", &key], more].concat());
+        let findings = document["results"][0]["findings"].as_array().unwrap().clone();
+        let about =
+            findings.into_iter().find(|one| one["message"].as_str().unwrap().contains("asks its clients"));
+        (exit, about.unwrap_or_else(|| panic!("{document}")))
+    };
+    // As its client: the CA that is wanted is named, and the pair is accepted or refused.
+    let (exit, said) = show(etcd.client_port, "client-only", &[]);
+    let message = said["message"].as_str().unwrap();
+    assert_eq!(exit, 0, "{said}");
+    assert!(message.contains("a certificate signed by ") && message.contains(", and accepts "), "{said}");
+    for (name, code) in [("server-only", "EP001"), ("expired", "EP012"), ("foreign-ca", "EP017")] {
+        let (exit, said) = show(etcd.client_port, name, &[]);
+        let expected = if name == "foreign-ca" { vec!["EP016", "EP017"] } else { vec![code] };
+        assert!(exit == 1 && expected.contains(&said["code"].as_str().unwrap()), "{name}: {said}");
+        assert_eq!(said["etcd_says"], "remote error: tls: bad certificate", "{name}");
+    }
+    // As its peer: an address that its certificate lacks is met with a close.
+    let (exit, said) = show(etcd.peer_port, "good", &["--role", "peer"]);
+    assert!(exit == 0 && said["message"].as_str().unwrap().contains("accepts"), "{said}");
+    let (exit, said) = show(etcd.peer_port, "wrong-ip", &["--role", "peer"]);
+    assert_eq!((exit, said["code"].as_str()), (1, Some("EP034")), "{said}");
+    assert!(etcd.log_says("certificate is valid for"), "{}", etcd.log());
+}
+
+#[test]
+fn what_is_served_is_compared_with_what_is_on_the_disk() {
+    if etcd_go().is_none() {
+        support::skipped("there is no etcd in PATH");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let pki = dir.path().join("pki").display().to_string();
+    let tool = |words: &[&str]| {
+        command(env!("CARGO_BIN_EXE_etcd-pki")).args(words).args(["--pki-dir", &pki]).output().unwrap()
+    };
+    assert!(tool(&["init-ca"]).status.success());
+    assert!(tool(&["issue", "m1", "--days", "30"]).status.success());
+    let installed = |file: &str| dir.path().join(file).display().to_string();
+    for file in ["m1.pem", "m1-key.pem"] {
+        std::fs::copy(dir.path().join("pki").join(file), dir.path().join(file)).unwrap();
+    }
+    let pair =
+        [format!("--cert-file={}", installed("m1.pem")), format!("--key-file={}", installed("m1-key.pem"))];
+    let etcd = Etcd::start(&pair).unwrap_or_else(|log| panic!("{log}"));
+    let port = format!("127.0.0.1:{}", etcd.client_port);
+    let judged = || {
+        let output = tool(&["verify", "--json", "--connect", &port]);
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    assert!(codes(&judged()).is_empty(), "it serves what lies here");
+    // Renewed here, and not installed there.
+    assert!(tool(&["renew", "m1"]).status.success());
+    let document = judged();
+    assert_eq!(codes(&document), ["EP121"], "{document}");
+    let message = document["results"][0]["findings"][0]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("serves an older certificate than the one on disk: serial "), "{message}");
+    // etcd reads its pair again at the next handshake.
+    for file in ["m1-key.pem", "m1.pem"] {
+        std::fs::copy(dir.path().join("pki").join(file), dir.path().join(file)).unwrap();
+    }
+    assert!(codes(&judged()).is_empty(), "it serves the new one");
+}
+
+#[test]
 fn nobody_there_is_a_clear_line() {
     let output = command(env!("CARGO_BIN_EXE_etcd-pki"))
         .args(["verify", "--json", "--connect", &format!("127.0.0.1:{}", free_port())])

@@ -169,6 +169,124 @@ fn flaws(dice: &mut Dice, params: &mut CertificateParams, now: OffsetDateTime) {
     }
     params.serial_number = Some(SerialNumber::from(dice.next() >> 1));
     params.use_authority_key_identifier_extension = dice.one_in(2);
+    if dice.one_in(5) {
+        odd_extension(dice, params);
+    }
+}
+
+/// Extensions as nobody writes them, or hardly anybody: by object identifier, and what else must then be left out.
+const ODD: &[(&[u64], &[&[u8]])] = &[
+    (
+        &[2, 5, 29, 15],
+        &[
+            b"\x03\x02\x07\x80",
+            b"\x03\x02\x05\xa0",
+            b"\x03\x02\x02\x04",
+            b"\x03\x02\x00\x06",
+            b"\x03\x01\x00",
+            b"\x03\x03\x07\x06\x80",
+            b"\x04\x01\x00",
+        ],
+    ),
+    (
+        &[2, 5, 29, 37],
+        &[
+            b"\x30\x00",
+            b"\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01",
+            b"\x30\x06\x06\x04\x55\x1d\x25\x00",
+            b"\x30\x03\x06\x01\x2a",
+            b"\x30\x04\x06\x02\x80\x01",
+            b"\x30\x02\x06\x00",
+            b"\x31\x00",
+        ],
+    ),
+    (
+        &[2, 5, 29, 17],
+        &[
+            b"\x30\x00",
+            b"\x30\x06\x87\x04\x7f\x00\x00\x01",
+            b"\x30\x05\x87\x03\x01\x02\x03",
+            b"\x30\x12\x87\x10\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\x7f\x00\x00\x01",
+            b"\x30\x02\x82\x00",
+            b"\x30\x04\x82\x02m\xe9",
+            b"\x30\x03\x82\x01.",
+            b"\x30\x0c\x82\x0a.etcd.test",
+            b"\x30\x0d\x82\x0betcd.test.\x00",
+            b"\x30\x0e\x82\x0cm1.etcd.test",
+            b"\x30\x04\x88\x02\x2a\x03",
+            b"\x30\x07\xa4\x05\x30\x03\x31\x01\x00",
+            b"\x30\x0c\x86\x0ahttp://[x/",
+            b"\x30\x0b\x86\x09http://a:",
+            b"\x30\x03\x86\x01a",
+            b"\x30\x05\x81\x03a@b",
+            b"\x30\x03\x81\x01@",
+        ],
+    ),
+    (
+        &[2, 5, 29, 30],
+        &[
+            b"\x30\x00",
+            b"\x30\x02\xa0\x00",
+            b"\x30\x04\xa0\x02\x30\x00",
+            b"\x30\x07\xa0\x05\x30\x03\x82\x01.",
+            b"\x30\x06\xa0\x04\x30\x02\x82\x00",
+            b"\x30\x06\xa1\x04\x30\x02\x82\x00",
+            b"\x30\x0d\xa0\x0b\x30\x09\x82\x04test\x80\x01\x00",
+            b"\x30\x0e\xa0\x0c\x30\x0a\x87\x08\x0a\x00\x00\x00\xff\x00\x00\x00",
+            b"\x30\x0e\xa0\x0c\x30\x0a\x87\x08\x0a\x01\x02\x03\xff\x00\x00\x00",
+            b"\x30\x0e\xa1\x0c\x30\x0a\x87\x08\x0a\x00\x00\x00\xff\x00\xff\x00",
+            b"\x30\x0e\xa1\x0c\x30\x0a\x87\x08\x00\x00\x00\x00\x00\x00\x00\x00",
+            b"\x30\x08\xa1\x06\x30\x04\xa4\x02\x30\x00",
+            b"\x30\x0a\xa1\x08\x30\x06\x86\x04test",
+            b"\x30\x0a\xa0\x08\x30\x06\x81\x04test",
+            b"\x30\x0a\xa0\x08\x30\x06\x82\x04*.ab",
+        ],
+    ),
+    (
+        &[2, 5, 29, 19],
+        &[
+            b"\x30\x00",
+            b"\x30\x03\x01\x01\xff",
+            b"\x30\x03\x01\x01\x01",
+            b"\x30\x03\x01\x01\x00",
+            b"\x30\x06\x01\x01\xff\x02\x01\x00",
+            b"\x30\x06\x01\x01\xff\x02\x01\xff",
+            b"\x30\x07\x01\x01\xff\x02\x02\x00\x01",
+            b"\x30\x0a\x01\x01\xff\x02\x05\x01\x00\x00\x00\x00",
+            b"\x30\x03\x02\x01\x01",
+            b"\x30\x09\x01\x01\xff\x02\x01\x00\x04\x01\x00",
+        ],
+    ),
+    (&[2, 5, 29, 35], &[b"\x30\x04\x80\x02\x01\x02", b"\x30\x00", b"\x30\x04\x82\x02\x01\x02", b"\x05\x00"]),
+    (
+        &[1, 3, 6, 1, 5, 5, 7, 1, 1],
+        &[b"\x30\x00", b"\x30\x02\x30\x00", b"\x05\x00", b"\x30\x07\x30\x05\x06\x01\x2a\x86\x00"],
+    ),
+    (&[2, 5, 29, 31], &[b"\x30\x00", b"\x30\x02\x30\x00", b"\x05\x00", b"\x30\x06\x30\x04\xa0\x02\xa0\x00"]),
+    (
+        &[2, 5, 29, 36],
+        &[b"\x30\x00", b"\x30\x03\x80\x01\x01", b"\x30\x03\x81\x01\xff", b"\x30\x03\x02\x01\x00"],
+    ),
+    (&[2, 5, 29, 54], &[b"\x02\x01\x00", b"\x02\x01\x80", b"\x05\x00"]),
+    (&[2, 5, 29, 33], &[b"\x30\x00", b"\x30\x08\x30\x06\x06\x01\x2a\x06\x01\x2b", b"\x30\x02\x30\x00"]),
+];
+
+/// One of them, in the place of what would be written there.
+fn odd_extension(dice: &mut Dice, params: &mut CertificateParams) {
+    let (oid, contents) = dice.pick(ODD);
+    match oid {
+        [2, 5, 29, 15] => params.key_usages.clear(),
+        [2, 5, 29, 37] => params.extended_key_usages.clear(),
+        [2, 5, 29, 17] => params.subject_alt_names.clear(),
+        [2, 5, 29, 30] => params.name_constraints = None,
+        [2, 5, 29, 19] => params.is_ca = IsCa::NoCa,
+        [2, 5, 29, 35] => params.use_authority_key_identifier_extension = false,
+        _ => {}
+    }
+    params.custom_extensions.retain(|one| !one.oid_components().eq(oid.iter().copied()));
+    let mut odd = CustomExtension::from_oid_content(oid, dice.pick(contents).to_vec());
+    odd.set_criticality(dice.one_in(4));
+    params.custom_extensions.push(odd);
 }
 
 fn ca_params(dice: &mut Dice, level: usize, now: OffsetDateTime) -> CertificateParams {

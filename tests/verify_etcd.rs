@@ -8,7 +8,9 @@ mod verify_support;
 
 use etcd_pki::host::command::command;
 use etcd_pki::verify::{Code, GoVersion, Role, Verdict};
-use verify_support::{Etcd, How, etcd_go, fixture, judge_fixture, output_of};
+use verify_support::{
+    Etcd, How, etcd, etcd_go, fixture, free_port, judge_fixture, on_each_etcd, on_the_newest_etcd, output_of,
+};
 
 /// A fixture, as what it is shown, and the pitfall it is; none is accepted.
 type Case = (&'static str, Option<Code>);
@@ -118,24 +120,27 @@ fn go() -> Option<GoVersion> {
 
 #[test]
 fn what_verify_calls_an_unusable_pair_stops_etcd_with_those_words() {
-    let Some(go) = go() else { return };
-    for &(name, code) in FATAL {
-        let how = How { go, ..How::new(Role::Peer) };
-        let words = predicted(name, code, &how);
-        let mut options = pair(name);
-        options.push(format!("--trusted-ca-file={}", path(name, "ca.pem")));
-        options.push("--client-cert-auth".to_owned());
-        match (words, Etcd::start(&options)) {
-            (None, Ok(_)) => {}
-            (None, Err(log)) => panic!("{name}: etcd does not start:\n{log}"),
-            (Some(words), Ok(_)) => panic!("{name}: etcd starts, but verify says: {words}"),
-            (Some(words), Err(log)) => assert!(log.contains(&words), "{name}: not {words:?}, but\n{log}"),
+    on_each_etcd(|| {
+        let Some(go) = go() else { return };
+        for &(name, code) in FATAL {
+            let how = How { go, ..How::new(Role::Peer) };
+            let words = predicted(name, code, &how);
+            let mut options = pair(name);
+            options.push(format!("--trusted-ca-file={}", path(name, "ca.pem")));
+            options.push("--client-cert-auth".to_owned());
+            match (words, Etcd::start(&options)) {
+                (None, Ok(_)) => {}
+                (None, Err(log)) => panic!("{name}: etcd does not start:\n{log}"),
+                (Some(words), Ok(_)) => panic!("{name}: etcd starts, but verify says: {words}"),
+                (Some(words), Err(log)) => assert!(log.contains(&words), "{name}: not {words:?}, but\n{log}"),
+            }
         }
-    }
+    });
 }
 
 #[test]
 fn what_verify_says_of_a_server_is_what_a_go_client_says() {
+    // etcdctl is of the same build as the etcd in PATH.
     let Some(go) = go() else { return };
     for &(name, code) in DIALLED {
         let how = How { go, hosts: &["127.0.0.1"], ..How::new(Role::Server) };
@@ -159,24 +164,67 @@ fn what_verify_says_of_a_server_is_what_a_go_client_says() {
 }
 
 #[test]
-fn what_verify_says_of_a_client_is_what_the_server_logs() {
-    let Some(go) = go() else { return };
-    for &(name, code) in SHOWN {
-        let how = How { go, ..How::new(Role::Client) };
-        let words = predicted(name, code, &how);
-        let mut options = pair("good");
-        options.push(format!("--trusted-ca-file={}", path("good", "ca.pem")));
-        options.push("--client-cert-auth".to_owned());
-        let etcd = Etcd::start(&options).unwrap_or_else(|log| panic!("{log}"));
-        let said = dial(name, etcd.client_port, "127.0.0.1");
-        match words {
-            None => assert!(said.contains("etcdserver"), "{name}: {said}\n{}", etcd.log()),
-            Some(words) => {
-                assert!(etcd.log_says(&words), "{name}: not {words:?}, but {}", etcd.log());
-                assert!(!said.contains("etcdserver"), "{name}: {said}");
+fn what_verify_says_of_a_peer_is_what_the_member_that_dials_it_says() {
+    on_the_newest_etcd(|| {
+        let Some(go) = go() else { return };
+        for &(name, code) in DIALLED {
+            let how = How { go, hosts: &["127.0.0.1"], ..How::new(Role::Server) };
+            let words = predicted(name, code, &how);
+            let mut options = pair("good");
+            options.push(format!("--peer-cert-file={}", path(name, "cert.pem")));
+            options.push(format!("--peer-key-file={}", path(name, "key.pem")));
+            let etcd = Etcd::start(&options).unwrap_or_else(|log| panic!("{name}: {log}"));
+            let said = join(etcd.peer_port, &path(name, "ca.pem"));
+            match words {
+                // It has asked and was answered: there is no such member.
+                None => assert!(
+                    !said.contains("x509") && said.contains("member count is unequal"),
+                    "{name}: {said}"
+                ),
+                Some(words) => assert!(said.contains(&words), "{name}: not {words:?}, but {said}"),
             }
         }
-    }
+    });
+}
+
+/// A member that was never added tries to join: it asks the peer port who the members are, and ends. What it said.
+fn join(peer_port: u16, ca: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let own = format!("https://127.0.0.1:{}", free_port());
+    let client = format!("http://127.0.0.1:{}", free_port());
+    let mut member = etcd();
+    member
+        .args(["--name", "m2", "--initial-cluster-state", "existing", "--data-dir"])
+        .arg(dir.path().join("data"))
+        .args(["--listen-peer-urls", &own, "--initial-advertise-peer-urls", &own])
+        .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+        .args(["--initial-cluster", &format!("m1=https://127.0.0.1:{peer_port},m2={own}")])
+        .args(["--peer-cert-file", &path("good", "cert.pem"), "--peer-key-file", &path("good", "key.pem")])
+        .args(["--peer-trusted-ca-file", ca]);
+    output_of(member).replace('\\', "")
+}
+
+#[test]
+fn what_verify_says_of_a_client_is_what_the_server_logs() {
+    on_each_etcd(|| {
+        let Some(go) = go() else { return };
+        for &(name, code) in SHOWN {
+            let how = How { go, ..How::new(Role::Client) };
+            let words = predicted(name, code, &how);
+            let mut options = pair("good");
+            options.push(format!("--trusted-ca-file={}", path("good", "ca.pem")));
+            options.push("--client-cert-auth".to_owned());
+            let etcd = Etcd::start(&options).unwrap_or_else(|log| panic!("{log}"));
+            let said = dial(name, etcd.client_port, "127.0.0.1");
+            match words {
+                None => assert!(said.contains("etcdserver"), "{name}: {said}\n{}", etcd.log()),
+                Some(words) => {
+                    assert!(etcd.log_says(&words), "{name}: not {words:?}, but {}", etcd.log());
+                    assert!(!said.contains("etcdserver"), "{name}: {said}");
+                }
+            }
+        }
+    });
 }
 
 /// curl from an address, showing a fixture, without looking at the server's own certificate.
@@ -192,70 +240,76 @@ fn dial(name: &str, port: u16, from: &str) -> String {
 
 #[test]
 fn a_peer_from_an_address_that_its_certificate_lacks_is_refused_as_predicted() {
-    let Some(go) = go() else { return };
-    let mut options = pair("good");
-    options.push(format!("--peer-cert-file={}", path("good", "cert.pem")));
-    options.push(format!("--peer-key-file={}", path("good", "key.pem")));
-    options.push(format!("--peer-trusted-ca-file={}", path("good", "ca.pem")));
-    options.push("--peer-client-cert-auth".to_owned());
-    let etcd = Etcd::start(&options).unwrap_or_else(|log| panic!("{log}"));
-    let cases: &[(&str, &str, Option<Code>)] = &[
-        ("good", "127.0.0.1", None),
-        ("no-san", "127.0.0.7", None),
-        ("wrong-ip", "127.0.0.8", Some(Code::PeerSourceAddress)),
-        ("far-peer", "127.0.0.9", Some(Code::PeerSourceAddress)),
-        ("wildcard", "127.0.0.10", Some(Code::PeerSourceAddress)),
-        ("server-only", "127.0.0.1", Some(Code::MissingClientAuth)),
-    ];
-    for &(name, from, code) in cases {
-        let how = How { go, source_ip: Some(from), ..How::new(Role::Peer) };
-        let words = predicted(name, code, &how);
-        let said = dial(name, etcd.peer_port, from);
-        match words {
-            None => assert!(said.contains("etcdserver"), "{name}: {said}\n{}", etcd.log()),
-            Some(words) => {
-                assert!(etcd.log_says(&words), "{name} from {from}: not {words:?}, but {}", etcd.log());
-                assert!(!said.contains("etcdserver"), "{name}: {said}");
+    on_each_etcd(|| {
+        let Some(go) = go() else { return };
+        let mut options = pair("good");
+        options.push(format!("--peer-cert-file={}", path("good", "cert.pem")));
+        options.push(format!("--peer-key-file={}", path("good", "key.pem")));
+        options.push(format!("--peer-trusted-ca-file={}", path("good", "ca.pem")));
+        options.push("--peer-client-cert-auth".to_owned());
+        let etcd = Etcd::start(&options).unwrap_or_else(|log| panic!("{log}"));
+        let cases: &[(&str, &str, Option<Code>)] = &[
+            ("good", "127.0.0.1", None),
+            ("no-san", "127.0.0.7", None),
+            ("wrong-ip", "127.0.0.8", Some(Code::PeerSourceAddress)),
+            ("far-peer", "127.0.0.9", Some(Code::PeerSourceAddress)),
+            ("wildcard", "127.0.0.10", Some(Code::PeerSourceAddress)),
+            ("server-only", "127.0.0.1", Some(Code::MissingClientAuth)),
+        ];
+        for &(name, from, code) in cases {
+            let how = How { go, source_ip: Some(from), ..How::new(Role::Peer) };
+            let words = predicted(name, code, &how);
+            let said = dial(name, etcd.peer_port, from);
+            match words {
+                None => assert!(said.contains("etcdserver"), "{name}: {said}\n{}", etcd.log()),
+                Some(words) => {
+                    assert!(etcd.log_says(&words), "{name} from {from}: not {words:?}, but {}", etcd.log());
+                    assert!(!said.contains("etcdserver"), "{name}: {said}");
+                }
             }
         }
-    }
+    });
 }
 
 #[test]
 fn the_gateway_is_refused_with_a_server_certificate_that_is_no_clients() {
-    let Some(go) = go() else { return };
-    let how = How { go, client_cert_auth: true, ..How::new(Role::Server) };
-    let words = predicted("server-only", Some(Code::GatewayClientAuth), &how).unwrap();
-    let mut options = pair("server-only");
-    options.push(format!("--trusted-ca-file={}", path("good", "ca.pem")));
-    options.push("--client-cert-auth".to_owned());
-    let etcd = Etcd::start(&options).unwrap_or_else(|log| panic!("{log}"));
-    let call = |arguments: &[&str], service: &str| {
-        let mut client = command("curl");
-        client
-            .args(["-sS", "--max-time", "8", "--cacert", &path("good", "ca.pem")])
-            .args(["--cert", &path("client-only", "cert.pem"), "--key", &path("client-only", "key.pem")])
-            .args(arguments)
-            .arg(format!("https://127.0.0.1:{}{service}", etcd.client_port));
-        output_of(client)
-    };
-    let said = call(&["-d", "{\"key\":\"Zm9v\"}"], "/v3/kv/range");
-    assert!(said.contains("\"code\":14") || said.contains("timed out"), "{said}");
-    assert!(etcd.log_says(&words), "{}", etcd.log());
-    assert!(call(&[], "/version").contains("etcdserver"), "all but the gateway works");
+    on_each_etcd(|| {
+        let Some(go) = go() else { return };
+        let how = How { go, client_cert_auth: true, ..How::new(Role::Server) };
+        let words = predicted("server-only", Some(Code::GatewayClientAuth), &how).unwrap();
+        let mut options = pair("server-only");
+        options.push(format!("--trusted-ca-file={}", path("good", "ca.pem")));
+        options.push("--client-cert-auth".to_owned());
+        let etcd = Etcd::start(&options).unwrap_or_else(|log| panic!("{log}"));
+        let call = |arguments: &[&str], service: &str| {
+            let mut client = command("curl");
+            client
+                .args(["-sS", "--max-time", "8", "--cacert", &path("good", "ca.pem")])
+                .args(["--cert", &path("client-only", "cert.pem"), "--key", &path("client-only", "key.pem")])
+                .args(arguments)
+                .arg(format!("https://127.0.0.1:{}{service}", etcd.client_port));
+            output_of(client)
+        };
+        let said = call(&["-d", "{\"key\":\"Zm9v\"}"], "/v3/kv/range");
+        assert!(said.contains("\"code\":14") || said.contains("timed out"), "{said}");
+        assert!(etcd.log_says(&words), "{}", etcd.log());
+        assert!(call(&[], "/version").contains("etcdserver"), "all but the gateway works");
+    });
 }
 
 #[test]
 fn an_empty_ca_file_lets_etcd_start_and_refuses_everyone() {
-    let Some(go) = go() else { return };
-    for name in ["empty-ca", "der-ca"] {
-        let how = How { go, ..How::new(Role::Client) };
-        let words = predicted(name, Some(Code::EmptyCaFile), &how).unwrap();
-        let mut options = pair("good");
-        options.push(format!("--trusted-ca-file={}", path(name, "ca.pem")));
-        options.push("--client-cert-auth".to_owned());
-        let etcd = Etcd::start(&options).unwrap_or_else(|log| panic!("{log}"));
-        let said = dial("good", etcd.client_port, "127.0.0.1");
-        assert!(etcd.log_says(&words) && !said.contains("etcdserver"), "{name}: {said}\n{}", etcd.log());
-    }
+    on_each_etcd(|| {
+        let Some(go) = go() else { return };
+        for name in ["empty-ca", "der-ca"] {
+            let how = How { go, ..How::new(Role::Client) };
+            let words = predicted(name, Some(Code::EmptyCaFile), &how).unwrap();
+            let mut options = pair("good");
+            options.push(format!("--trusted-ca-file={}", path(name, "ca.pem")));
+            options.push("--client-cert-auth".to_owned());
+            let etcd = Etcd::start(&options).unwrap_or_else(|log| panic!("{log}"));
+            let said = dial("good", etcd.client_port, "127.0.0.1");
+            assert!(etcd.log_says(&words) && !said.contains("etcdserver"), "{name}: {said}\n{}", etcd.log());
+        }
+    });
 }

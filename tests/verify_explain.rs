@@ -5,13 +5,21 @@
 mod support;
 mod verify_support;
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
+use etcd_pki::host::Service;
 use etcd_pki::host::command::command;
-use etcd_pki::verify::Code;
+use etcd_pki::host::process::{ProcessDir, ProcessHost, Unit};
+use etcd_pki::host::supervisor::{Request, Supervised};
 use etcd_pki::verify::explain::explain;
-use verify_support::{Etcd, etcd_go, fixture, free_port, output_of};
+use etcd_pki::verify::{Code, catalogue};
+use verify_support::triggers::TRIGGERS;
+use verify_support::{Etcd, etcd, etcd_go, fixture, free_port, on_each_etcd, output_of};
 
 fn path(name: &str, file: &str) -> String {
     fixture(name, file).display().to_string()
@@ -46,17 +54,76 @@ fn with_pair() -> Vec<String> {
     [of("--cacert", "ca.pem"), of("--cert", "cert.pem"), of("--key", "key.pem")].concat()
 }
 
+thread_local! {
+    static SHOWN: RefCell<BTreeSet<Code>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// Notes that a real etcd, or a client of it, has shown a pitfall.
+fn is_shown(code: Code) {
+    SHOWN.with_borrow_mut(|shown| shown.insert(code));
+}
+
+/// What a scene shows; each is played once, by whoever wants to know first.
+type Scene = LazyLock<BTreeSet<Code>>;
+
+macro_rules! scenes {
+    ($($name:ident,)*) => {
+        $(mod $name {
+            use super::*;
+
+            pub(super) static SHOWN_BY: Scene = LazyLock::new(|| {
+                SHOWN.take();
+                on_each_etcd(super::$name);
+                SHOWN.take()
+            });
+
+            #[test]
+            fn as_predicted() {
+                LazyLock::force(&SHOWN_BY);
+            }
+        })*
+
+        const SCENES: &[&Scene] = &[$(&$name::SHOWN_BY,)*];
+    };
+}
+
+scenes! {
+    what_a_strict_server_logs_about_its_clients,
+    what_options_that_contradict_each_other_do,
+    what_revocation_lists_do,
+    what_stops_etcd_at_its_start,
+    a_key_that_etcd_may_not_read,
+    plain_listeners_and_what_their_clients_say,
+    etcdctl_with_the_other_apis_options,
+    a_grpc_proxy_refuses_a_common_name,
+    a_member_whose_files_and_process_disagree,
+}
+
+#[test]
+fn every_pitfall_has_a_fixture_or_a_real_etcd_that_shows_it() {
+    if skip() {
+        return;
+    }
+    let played = SCENES.iter().flat_map(|scene| LazyLock::force(scene).iter().copied());
+    let shown: BTreeSet<Code> = TRIGGERS.iter().map(|trigger| trigger.2).chain(played).collect();
+    let missing: Vec<_> =
+        catalogue().map(|pitfall| pitfall.code).filter(|code| !shown.contains(code)).collect();
+    assert!(missing.is_empty(), "pitfalls that nothing shows: {missing:?}");
+}
+
 /// The first cause of a text must be this one.
 fn leads_to(text: &str, code: Code) {
     let causes = explain(text);
     let codes: Vec<_> = causes.iter().map(|cause| cause.pitfall.code).collect();
     assert_eq!(codes.first(), Some(&code), "{codes:?} of\n{text}");
+    is_shown(code);
 }
 
 /// This one must be among the causes.
 fn may_be(text: &str, code: Code) {
     let causes = explain(text);
     assert!(causes.iter().any(|cause| cause.pitfall.code == code), "not {code} of\n{text}");
+    is_shown(code);
 }
 
 /// What is new in a log after something was done, once it says anything about a rejected connection.
@@ -86,7 +153,6 @@ fn skip() -> bool {
     none
 }
 
-#[test]
 fn what_a_strict_server_logs_about_its_clients() {
     if skip() {
         return;
@@ -117,7 +183,6 @@ fn output_of_with_input(client: &mut Command) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-#[test]
 fn what_options_that_contradict_each_other_do() {
     if skip() {
         return;
@@ -139,7 +204,6 @@ fn what_options_that_contradict_each_other_do() {
     may_be(&format!("{log}\n{}", etcd.log()), Code::AllowedName);
 }
 
-#[test]
 fn what_revocation_lists_do() {
     if skip() {
         return;
@@ -193,12 +257,11 @@ fn revoke(crl: &std::path::Path) {
 /// etcd with these options and variables ends by itself; what it printed.
 fn fails(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let dir = tempfile::tempdir().unwrap();
-    let mut etcd = command("etcd");
+    let mut etcd = etcd();
     etcd.arg("--data-dir").arg(dir.path().join("data")).args(arguments).envs(variables.iter().copied());
     output_of(etcd)
 }
 
-#[test]
 fn what_stops_etcd_at_its_start() {
     if skip() {
         return;
@@ -251,7 +314,6 @@ fn what_stops_etcd_at_its_start() {
     leads_to(&both, Code::AllowedName);
 }
 
-#[test]
 fn a_key_that_etcd_may_not_read() {
     if skip() {
         return;
@@ -263,11 +325,11 @@ fn a_key_that_etcd_may_not_read() {
     // Whoever runs the tests may be root, whom no mode stops: etcd then runs as nobody.
     let mut etcd = if rustix::process::getuid().is_root() {
         let mut other = command("setpriv");
-        other.args(["--reuid=65534", "--regid=65534", "--clear-groups", "etcd"]);
+        other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(etcd().get_program());
         other
     } else {
         std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
-        command("etcd")
+        etcd()
     };
     let data = tempfile::tempdir().unwrap();
     std::fs::set_permissions(data.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
@@ -284,7 +346,6 @@ fn a_key_that_etcd_may_not_read() {
     leads_to(&output_of(etcd), Code::KeyUnreadable);
 }
 
-#[test]
 fn plain_listeners_and_what_their_clients_say() {
     if skip() {
         return;
@@ -311,7 +372,6 @@ fn start_plain(options: &[String]) -> Etcd {
     Etcd::start(options).unwrap_or_else(|log| panic!("{log}"))
 }
 
-#[test]
 fn etcdctl_with_the_other_apis_options() {
     if skip() {
         return;
@@ -325,18 +385,94 @@ fn etcdctl_with_the_other_apis_options() {
     leads_to(&run("2", &["--cacert", "x", "ls"]), Code::WrongApiFlags);
 }
 
-#[test]
 fn a_grpc_proxy_refuses_a_common_name() {
     if skip() {
         return;
     }
-    let mut proxy = command("etcd");
+    let mut proxy = etcd();
     proxy
         .args(["grpc-proxy", "start", "--endpoints=https://127.0.0.1:1"])
         .args(["--listen-addr", &format!("127.0.0.1:{}", free_port())])
         .args(["--cert", &path("good", "cert.pem"), "--key", &path("good", "key.pem")])
         .args(["--cacert", &path("good", "ca.pem")]);
     leads_to(&output_of(proxy), Code::ProxyCommonName);
+}
+
+/// A supervised member, and what `verify` finds of it while its files change under it.
+fn a_member_whose_files_and_process_disagree() {
+    if skip() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    let dir = ProcessDir::new(top.path().join("m1"));
+    let (client, peer) = (format!("127.0.0.1:{}", free_port()), format!("http://127.0.0.1:{}", free_port()));
+    let pki = top.path().join("pki").display().to_string();
+    let tool = |words: &[&str]| {
+        let mut tool = command(env!("CARGO_BIN_EXE_etcd-pki"));
+        output_of_both(tool.args(words).args(["--pki-dir", &pki]))
+    };
+    tool(&["init-ca"]);
+    tool(&["issue", "m1"]);
+    for file in ["m1.pem", "m1-key.pem", "ca.pem"] {
+        std::fs::copy(Path::new(&pki).join(file), top.path().join(file)).unwrap();
+    }
+    let at = |file: &str| top.path().join(file).display().to_string();
+    let settings = [
+        ("ETCD_NAME", "m1".to_owned()),
+        ("ETCD_DATA_DIR", dir.data().display().to_string()),
+        ("ETCD_LISTEN_CLIENT_URLS", format!("https://{client}")),
+        ("ETCD_ADVERTISE_CLIENT_URLS", format!("https://{client}")),
+        ("ETCD_LISTEN_PEER_URLS", peer.clone()),
+        ("ETCD_INITIAL_ADVERTISE_PEER_URLS", peer.clone()),
+        ("ETCD_INITIAL_CLUSTER", format!("m1={peer}")),
+        ("ETCD_CERT_FILE", at("m1.pem")),
+        ("ETCD_KEY_FILE", at("m1-key.pem")),
+        ("ETCD_TRUSTED_CA_FILE", at("ca.pem")),
+    ];
+    let settings: BTreeMap<_, _> =
+        settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let program = etcd();
+    let program = Some(Path::new(program.get_program())).filter(|program| program.is_absolute());
+    let etcd = etcd_pki::rehearse::cluster::find_etcd(program).unwrap();
+    let unit = Unit { exec: vec![etcd.path.display().to_string()], address: [127, 0, 0, 1].into() };
+    dir.create(&unit, &settings).unwrap();
+    let supervised = Supervised::spawn(Path::new(env!("CARGO_BIN_EXE_etcd-pki")), &dir).unwrap();
+    supervised.control().ask(Request::Start).unwrap();
+    let service = ProcessHost::open("m1", dir.path()).unwrap().service();
+    let inventory = at("cluster.toml");
+    let text = format!("[[member]]\nname = \"m1\"\nprocess = {:?}\n", dir.path());
+    std::fs::write(&inventory, text).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while service.running().unwrap().is_none() || std::net::TcpStream::connect(&client).is_err() {
+        assert!(std::time::Instant::now() < deadline, "it does not come up");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let finds = |words: &[&str], code: Code| {
+        let document: serde_json::Value = serde_json::from_str(&tool(words)).unwrap();
+        let mut results = document["results"].as_array().unwrap().iter();
+        let has = |one: &serde_json::Value| one["findings"].to_string().contains(&code.to_string());
+        assert!(results.any(has), "no {code} in {document}");
+        is_shown(code);
+    };
+    let judge = ["verify", "--json", "--cluster", &inventory];
+    finds(&judge, Code::CaWithoutClientAuth);
+    let base = std::fs::read_to_string(dir.base_file()).unwrap();
+    std::fs::write(dir.base_file(), format!("{base}ETCD_CLIENT_CERT_AUTH=true\n")).unwrap();
+    finds(&judge, Code::Drift);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    std::fs::copy(Path::new(&pki).join("ca.pem"), top.path().join("ca.pem")).unwrap();
+    finds(&judge, Code::CaNotReloaded);
+    tool(&["renew", "m1"]);
+    finds(&["verify", "--json", "--connect", &client], Code::ServedOlder);
+    supervised.control().ask(Request::Quit).unwrap();
+    // Nobody answers any more, and etcd's own client says so.
+    let mut etcdctl = command("etcdctl");
+    etcdctl.env("ETCDCTL_API", "2").args(["--endpoints", &format!("http://{client}"), "member", "list"]);
+    leads_to(&output_of(etcdctl), Code::Unreachable);
+}
+
+fn output_of_both(tool: &mut Command) -> String {
+    String::from_utf8(tool.output().unwrap().stdout).unwrap()
 }
 
 #[test]

@@ -5,83 +5,11 @@
 
 mod verify_support;
 
-use std::collections::BTreeSet;
-
 use etcd_pki::host::command::command;
-use etcd_pki::verify::{Code, catalogue};
+use etcd_pki::verify::Code;
 use serde_json::Value;
-use verify_support::{captured, fixtures};
-
-/// Fixture, further options, and the pitfall that must be found. `verdict` is `accept` where etcd would.
-const TRIGGERS: &[(&str, &[&str], Code, &str)] = &[
-    ("server-only", &["--role", "client"], Code::MissingClientAuth, "reject"),
-    ("eku-ca", &["--role", "client"], Code::MissingClientAuth, "reject"),
-    ("server-only", &["--role", "server"], Code::GatewayClientAuth, "accept"),
-    ("server-only", &["--role", "server", "--client-cert-auth"], Code::GatewayClientAuth, "reject"),
-    ("client-only", &["--role", "server"], Code::MissingServerAuth, "reject"),
-    ("dns-only", &["--role", "server", "--host", "127.0.0.1"], Code::NoIpSan, "reject"),
-    ("wrong-ip", &["--role", "server", "--host", "127.0.0.1"], Code::WrongSan, "reject"),
-    ("good", &["--host", "m2.etcd.test"], Code::WrongSan, "reject"),
-    ("ip-as-dns", &["--role", "server", "--host", "127.0.0.1"], Code::IpAsDnsSan, "reject"),
-    ("cn-only", &["--role", "server", "--host", "localhost"], Code::CommonNameOnly, "reject"),
-    ("mismatch", &[], Code::KeyMismatch, "reject"),
-    ("encrypted", &[], Code::KeyEncrypted, "reject"),
-    ("ed448", &[], Code::KeyUnusable, "reject"),
-    ("inter-first", &["--role", "server"], Code::LeafNotFirst, "reject"),
-    ("expired", &[], Code::Expired, "reject"),
-    ("not-yet", &[], Code::NotYetValid, "reject"),
-    ("ca-expired", &[], Code::CaExpired, "reject"),
-    ("ca-not-yet", &[], Code::CaNotYetValid, "reject"),
-    ("foreign-ca", &[], Code::UnknownAuthority, "reject"),
-    ("twin-ca", &[], Code::SameNameOtherKey, "reject"),
-    ("missing-inter", &[], Code::MissingIntermediate, "reject"),
-    ("no-ca", &[], Code::NotACa, "reject"),
-    ("no-cert-sign", &[], Code::NotACa, "reject"),
-    ("path-length", &[], Code::PathLength, "reject"),
-    ("constrained", &[], Code::NameConstraint, "reject"),
-    ("sha1", &[], Code::WeakSignature, "reject"),
-    ("rsa512", &[], Code::RsaTooSmall, "reject"),
-    ("rsa8208", &["--go-version", "1.22"], Code::RsaTooLarge, "reject"),
-    ("p224", &[], Code::UnsupportedCurve, "reject"),
-    ("negative-serial", &[], Code::NegativeSerial, "reject"),
-    ("negative-serial", &["--etcd-version", "3.5.16"], Code::OddSerial, "accept"),
-    ("duplicate", &[], Code::DuplicateExtension, "reject"),
-    ("critical", &[], Code::UnknownCriticalExtension, "reject"),
-    ("truncated", &[], Code::MalformedCertificate, "reject"),
-    ("der", &[], Code::NotPem, "reject"),
-    ("request", &[], Code::NotACertificate, "reject"),
-    ("empty-ca", &[], Code::EmptyCaFile, "reject"),
-    ("key-in-ca", &[], Code::CaFileJunk, "reject"),
-    ("far-peer", &["--role", "peer", "--source-ip", "10.9.9.9"], Code::PeerSourceAddress, "reject"),
-    ("proxy-cn", &["--role", "proxy"], Code::ProxyCommonName, "reject"),
-    ("good", &["--role", "server", "--host", "0.0.0.0"], Code::WildcardAdvertised, "reject"),
-    ("root-user", &[], Code::CommonNameUser, "accept"),
-    ("many-cas", &[], Code::SignatureLimit, "reject"),
-    ("policy", &[], Code::CertificatePolicies, "reject"),
-    ("revoked", &["--role", "client"], Code::Revoked, "reject"),
-    ("revoked", &["--role", "server"], Code::Revoked, "accept"),
-    ("revoked", &["--role", "server", "--client-cert-auth"], Code::Revoked, "reject"),
-    ("broken-crl", &["--role", "client"], Code::BrokenCrl, "reject"),
-    ("broken-crl", &["--role", "server"], Code::BrokenCrl, "reject"),
-    ("listed", &["--role", "client", "--etcd-version", "3.6"], Code::BrokenCrl, "reject"),
-    ("listed", &["--role", "client"], Code::BrokenCrl, "accept"),
-    ("stale-crl", &["--role", "client", "--etcd-version", "3.5"], Code::StaleCrl, "accept"),
-    ("foreign-crl", &["--role", "client", "--etcd-version", "3.4"], Code::ForeignCrl, "accept"),
-    ("soon", &["--expires-within", "30d"], Code::ExpiresSoon, "accept"),
-    ("long", &[], Code::LongValidity, "accept"),
-    ("outlives", &[], Code::OutlivesCa, "accept"),
-    ("sha1-root", &[], Code::WeakRootSignature, "accept"),
-    ("zero-serial", &[], Code::OddSerial, "accept"),
-    ("no-identifiers", &[], Code::NoKeyIdentifier, "accept"),
-    ("no-loopback", &["--role", "server"], Code::NoLoopbackSan, "accept"),
-    ("wildcard", &["--role", "peer"], Code::WildcardSan, "accept"),
-    ("rsa1024", &[], Code::WeakRsa, "accept"),
-    ("exposed", &[], Code::KeyExposed, "accept"),
-    ("other-owner", &[], Code::KeyOwner, "accept"),
-    ("ca-key", &[], Code::CaKeyOnNode, "accept"),
-    ("ca-as-leaf", &["--role", "client"], Code::LeafIsCa, "accept"),
-    ("no-eku", &[], Code::NoUsageLimit, "accept"),
-];
+use verify_support::fixtures;
+use verify_support::triggers::TRIGGERS;
 
 /// Only root can give a file away.
 fn needs_root(name: &str) -> bool {
@@ -170,11 +98,52 @@ fn what_is_sound_is_accepted_without_a_word() {
 }
 
 #[test]
-fn every_pitfall_has_a_fixture_or_a_real_etcd_that_shows_it() {
-    let shown: BTreeSet<Code> = TRIGGERS.iter().map(|trigger| trigger.2).chain(captured()).collect();
-    let missing: Vec<_> =
-        catalogue().map(|pitfall| pitfall.code).filter(|code| !shown.contains(code)).collect();
-    assert!(missing.is_empty(), "pitfalls that nothing shows: {missing:?}");
+fn whether_etcds_user_can_read_the_files_is_judged_when_he_is_named() {
+    if !rustix::process::getuid().is_root() {
+        println!("SKIPPED whether_etcds_user_can_read_the_files: only root can give files to others");
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    let dir = top.path().join("ssl");
+    std::fs::create_dir(&dir).unwrap();
+    for (from, to) in [("cert.pem", "m1.pem"), ("key.pem", "m1-key.pem"), ("ca.pem", "ca.pem")] {
+        std::fs::copy(fixtures().join("good").join(from), dir.join(to)).unwrap();
+    }
+    let mode = |path: &std::path::Path, bits: u32| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(bits)).unwrap();
+    };
+    let owner = |path: &std::path::Path, uid: u32, gid: u32| {
+        std::os::unix::fs::chown(path, Some(uid), Some(gid)).unwrap();
+    };
+    let key = dir.join("m1-key.pem");
+    mode(top.path(), 0o755);
+    mode(&dir, 0o755);
+    mode(&key, 0o600);
+    let judged = |user: &str| {
+        let mut tool = command(env!("CARGO_BIN_EXE_etcd-pki"));
+        tool.args(["verify", "--json", "--role", "server", "--owner", user, "--ca"]).arg(dir.join("ca.pem"));
+        let output = tool.arg(dir.join("m1.pem")).output().unwrap();
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let said = document["results"][0]["findings"].to_string();
+        // What the kernel says, asked as that user.
+        let mut cat = command("setpriv");
+        cat.args([&format!("--reuid={user}"), "--regid=65534", "--clear-groups", "cat"]).arg(&key);
+        assert_eq!(cat.output().unwrap().status.success(), output.status.success(), "{said}");
+        (output.status.code().unwrap(), said)
+    };
+    let (exit, said) = judged("65534");
+    assert!(exit == 1 && said.contains("EP049") && said.contains("m1-key.pem has mode 0600"), "{said}");
+    assert_eq!(judged("0"), (0, "[]".to_owned()));
+    owner(&key, 65534, 0);
+    assert_eq!(judged("65534"), (0, "[]".to_owned()));
+    // Group-readable, for a group of his.
+    owner(&key, 0, 65534);
+    mode(&key, 0o640);
+    assert_eq!(judged("65534"), (0, "[]".to_owned()));
+    // A directory on the way that he may not enter.
+    mode(&dir, 0o700);
+    let (exit, said) = judged("65534");
+    assert!(exit == 1 && said.contains("/ssl has mode 0700"), "{said}");
 }
 
 #[test]

@@ -50,11 +50,12 @@ pub fn run(context: &Context, args: &ExplainArgs) -> Outcome {
     } else if causes.is_empty() {
         context.out.line("Nothing in it is known here.");
     } else {
-        for (at, cause) in causes.iter().take(SHOWN).enumerate() {
-            show(context, at, cause);
+        let groups = groups(&causes);
+        for (at, group) in groups.iter().take(SHOWN).enumerate() {
+            show(context, at, group);
         }
-        if causes.len() > SHOWN {
-            context.out.note(format_args!("{} more, less likely; --json shows all", causes.len() - SHOWN));
+        if groups.len() > SHOWN {
+            context.out.note(format_args!("{} more, less likely; --json shows all", groups.len() - SHOWN));
         }
     }
     Ok(if causes.is_empty() { Exit::No } else { Exit::Done })
@@ -91,8 +92,23 @@ fn page(context: &Context, pitfall: &Pitfall) {
     }
 }
 
-fn show(context: &Context, at: usize, cause: &Cause) {
+/// Causes that the same lines point to, the likeliest first.
+fn groups(causes: &[Cause]) -> Vec<Vec<&Cause>> {
+    let mut groups: Vec<Vec<&Cause>> = Vec::new();
+    for cause in causes {
+        let same =
+            |group: &&mut Vec<&Cause>| group[0].sample == cause.sample && group[0].lines == cause.lines;
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(cause),
+            None => groups.push(vec![cause]),
+        }
+    }
+    groups
+}
+
+fn show(context: &Context, at: usize, group: &[&Cause]) {
     let out = &context.out;
+    let cause = group[0];
     let pitfall = cause.pitfall;
     if at > 0 {
         out.line("");
@@ -100,10 +116,20 @@ fn show(context: &Context, at: usize, cause: &Cause) {
     let code = out.paint(format_args!("{} {}", pitfall.code, pitfall.code.name()), Style::Bold);
     let times = if cause.lines > 1 { format!("  ({} lines)", cause.lines) } else { String::new() };
     out.line(format_args!("{}. {code}: {}{times}", at + 1, pitfall.title));
-    for (refusal, count) in cause.refusals.iter().take(SHOWN) {
-        out.line(format_args!("   {refusal}, {count} times"));
+    let mut refusals: Vec<_> = cause.refusals.iter().collect();
+    refusals.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    for (refusal, count) in refusals.into_iter().take(SHOWN) {
+        let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
+        out.line(format_args!("   {refusal}, {times}"));
     }
     out.line(format_args!("   why:   {}", pitfall.cause));
     out.line(format_args!("   fix:   {}", out.paint(pitfall.cure, Style::Cyan)));
-    out.line(format_args!("   proof: {}", pitfall.proof));
+    out.line(format_args!("   proof: {}", cause.proof()));
+    if let [_, others @ ..] = group
+        && !others.is_empty()
+    {
+        let others =
+            others.iter().map(|other| format!("{} {}", other.pitfall.code, other.pitfall.code.name()));
+        out.line(format_args!("   or:    {}", others.collect::<Vec<_>>().join(", ")));
+    }
 }

@@ -64,7 +64,7 @@ fn read(path: &Path) -> Result<Vec<(PathBuf, Vec<Item>)>, Failure> {
             .hint("give a file or a directory that you may read")
     };
     if let Some(address) = live(path) {
-        return match probe(address, PROBE_TIMEOUT)? {
+        return match probe(address, None, PROBE_TIMEOUT)? {
             Served::Tls { chain, .. } => Ok(vec![(path.to_owned(), items(path, &chain))]),
             Served::Plain => Err(Failure::no("plain-http", format!("{address} speaks plain HTTP, not TLS"))
                 .hint("it has no certificate to show")),

@@ -1,11 +1,16 @@
 //! How a command reaches other machines: by the user's own ssh.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
-use super::Failure;
+use super::{Context, Failure};
+use crate::host::process::ProcessHost;
 use crate::host::ssh::{Ssh, SshOptions};
+use crate::host::{Host, Service};
+use crate::inventory::{Inventory, Member};
+use crate::systemd::SystemdService;
 
 /// How ssh is used.
 #[derive(Debug, Clone, Args)]
@@ -34,6 +39,58 @@ impl ReachArgs {
 pub(super) fn connect(name: &str, destination: &str, options: &SshOptions) -> Result<Ssh, Failure> {
     Ssh::connect(name, destination, options.clone())
         .map_err(|error| Failure::no(error.code(), error.to_string()).hint(error.hint()))
+}
+
+/// A member's machine, and the unit that runs etcd there.
+pub(super) type Reached = (Arc<dyn Host>, Box<dyn Service>);
+
+/// Connects to an inventory's member: its machine and its unit, or the directory of a rehearsal's.
+pub(super) fn member(
+    context: &Context,
+    inventory: &Inventory,
+    member: &Member,
+    options: &SshOptions,
+) -> Result<Reached, Failure> {
+    let no_host = |what: &dyn std::fmt::Display| Failure::no("no-host", format!("{}: {what}", member.name));
+    if let Some(dir) = &member.process {
+        let host = ProcessHost::open(&member.name, dir).map_err(|error| {
+            no_host(&error).hint("its process = \"…\" names the directory of a member that `etcd-pki rehearse --keep` left running")
+        })?;
+        let service = Box::new(host.service());
+        return Ok((Arc::new(host), service));
+    }
+    let Some(ssh) = &member.ssh else {
+        return Err(no_host(&"the inventory does not say where it runs")
+            .hint("add ssh = \"user@host\" to its [[member]]"));
+    };
+    let destination = with_user(ssh, inventory.cluster.ssh_user.as_deref());
+    let unit = member.unit.as_deref().or(inventory.cluster.unit.as_deref());
+    connected(context, &member.name, &destination, options, unit)
+}
+
+/// Connects to a machine, and finds the unit that runs etcd there.
+pub(super) fn connected(
+    context: &Context,
+    name: &str,
+    destination: &str,
+    options: &SshOptions,
+    unit: Option<&str>,
+) -> Result<Reached, Failure> {
+    let host = connect(name, destination, options)?;
+    if host.dials_by_shell() {
+        let what = "its sshd forwards no connections; etcd is reached through a shell there instead";
+        context.out.warning(format_args!("{name}: {what}"));
+    }
+    with_unit(Arc::new(host), unit)
+}
+
+/// The unit that runs etcd on a machine.
+pub(super) fn with_unit(host: Arc<dyn Host>, unit: Option<&str>) -> Result<Reached, Failure> {
+    let service = SystemdService::find(Arc::clone(&host), unit).map_err(|error| {
+        Failure::no("no-unit", error.to_string())
+            .hint("name it with --unit, or with unit = \"…\" in the inventory")
+    })?;
+    Ok((host, Box::new(service)))
 }
 
 /// A destination as typed: what ssh would take for an option is none.

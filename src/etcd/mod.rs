@@ -16,5 +16,5 @@ pub use config::{Config, ConfigError, Conflict, Source};
 pub use error::{EtcdError, Fault};
 pub use etcdctl::{Etcdctl, PairFiles};
 pub use tls::{Tls, TlsError};
-pub use transport::{Dial, Direct};
+pub use transport::{Dial, DialFrom, Direct};
 pub use types::{ClientUrl, HostPort, MemberId, PeerUrl, Scheme, UrlError};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use ureq::unversioned::transport::{
 use super::error::Fault;
 use super::tls::Tls;
 use super::types::HostPort;
-use crate::host::Stream;
+use crate::host::{Host, HostError, Stream};
 
 /// Whoever opens connections: this machine, or a host that we reach by other means.
 pub trait Dial: Send + Sync {
@@ -50,6 +50,26 @@ impl Dial for Direct {
             }
         }
         Err(last)
+    }
+}
+
+/// Dials from a host; a name is looked up here.
+pub struct DialFrom(pub Arc<dyn Host>);
+
+impl Dial for DialFrom {
+    fn dial(&self, at: &HostPort, timeout: Duration) -> io::Result<Box<dyn Stream>> {
+        let other = io::Error::other;
+        let address = match at.ip() {
+            Some(ip) => SocketAddr::new(ip, at.port()),
+            None => (at.host(), at.port())
+                .to_socket_addrs()?
+                .next()
+                .ok_or_else(|| other(format!("{} has no address", at.host())))?,
+        };
+        self.0.dial(address, timeout).map_err(|error| match error {
+            HostError::Dial { source, .. } => source,
+            error => other(error.to_string()),
+        })
     }
 }
 

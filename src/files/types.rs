@@ -108,6 +108,18 @@ pub enum FileKind {
     Other,
 }
 
+impl FileKind {
+    /// The kind in a raw mode (`S_IFMT`, inode(7)).
+    pub const fn of_mode(mode: u32) -> Self {
+        match mode & 0o170_000 {
+            0o100_000 => Self::File,
+            0o040_000 => Self::Directory,
+            0o120_000 => Self::Symlink,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// What can go wrong with a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::access::{Access, Reader};
 use super::bundle::{Bundle, Standing};
 use super::{Host, HostError, Placement};
 use crate::files::{FileKind, FileMode, FileStat, Meta, Owner};
@@ -365,14 +366,7 @@ pub(super) fn content(host: &dyn Host, path: &Path) -> Result<Option<Zeroizing<V
 
 /// Whether `owner` may walk through a directory, its supplementary groups left aside.
 fn may_enter(owner: Owner, dir: FileStat) -> bool {
-    let bits = dir.mode.bits();
-    let bit = match () {
-        () if owner.uid == 0 => return true,
-        () if owner.uid == dir.owner.uid => 0o100,
-        () if owner.gid == dir.owner.gid => 0o010,
-        () => 0o001,
-    };
-    bits & bit != 0
+    Reader::of(owner).may(dir, Access::Enter)
 }
 
 fn octal<S: serde::Serializer>(mode: &FileMode, serializer: S) -> Result<S::Ok, S::Error> {

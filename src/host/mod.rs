@@ -3,6 +3,7 @@
 //! [`Host`] reads and places files, runs commands and dials addresses as that machine sees them. [`Service`] is the
 //! unit that runs etcd there: what it runs with now, what the disk would give it at the next start, and a restart.
 
+pub mod access;
 pub mod bundle;
 pub mod command;
 pub mod install;
@@ -158,6 +159,12 @@ pub trait Service: Send + Sync {
     /// # Errors
     /// [`HostError`]
     fn running(&self) -> Result<Option<RunningProcess>, HostError>;
+
+    /// The user that it starts etcd as; `None` is root.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn user(&self) -> Result<Option<String>, HostError>;
 
     /// What the next start would run with, as the disk stands now.
     ///

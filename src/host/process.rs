@@ -184,6 +184,11 @@ impl Service for ProcessService {
         }
     }
 
+    /// Whoever runs this tool.
+    fn user(&self) -> Result<Option<String>, HostError> {
+        Ok(Some(rustix::process::getuid().as_raw().to_string()))
+    }
+
     fn next_start(&self) -> Result<Launch, HostError> {
         self.dir.launch(true).map_err(|error| self.wrong(error))
     }

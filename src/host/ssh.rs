@@ -266,7 +266,11 @@ impl Host for Ssh {
         let (Some(mode), Some(uid), Some(gid)) = (mode, number(), number()) else {
             return Err(wrong(Refusal::Said(format!("odd answer {:?}", printable(&text)))));
         };
-        Ok(Some(FileStat { kind: kind(mode), mode: FileMode::new(mode), owner: self.owner_of(uid, gid)? }))
+        Ok(Some(FileStat {
+            kind: FileKind::of_mode(mode),
+            mode: FileMode::new(mode),
+            owner: self.owner_of(uid, gid)?,
+        }))
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<String>, HostError> {
@@ -441,8 +445,8 @@ impl Ssh {
         let odd = || wrong(format!("odd answer {:?}", printable(&head)));
         let mut words = head.split(' ');
         let mode = words.next().and_then(|mode| u32::from_str_radix(mode, 16).ok()).ok_or_else(odd)?;
-        if kind(mode) != FileKind::File {
-            return Err(self.not_regular(path, kind(mode)));
+        if FileKind::of_mode(mode) != FileKind::File {
+            return Err(self.not_regular(path, FileKind::of_mode(mode)));
         }
         let mut number = || words.next()?.parse::<u64>().ok();
         let (Some(uid), Some(gid), Some(size)) = (number(), number(), number()) else { return Err(odd()) };
@@ -480,16 +484,6 @@ impl Drop for Guard {
 fn meta_words(meta: Meta) -> (String, String) {
     let owner = meta.owner.map_or_else(String::new, |owner| format!("{}:{}", owner.uid, owner.gid));
     (format!("{:04o}", meta.mode.bits()), owner)
-}
-
-/// The kind in a raw mode (`S_IFMT`, inode(7)).
-fn kind(mode: u32) -> FileKind {
-    match mode & 0o170_000 {
-        0o100_000 => FileKind::File,
-        0o040_000 => FileKind::Directory,
-        0o120_000 => FileKind::Symlink,
-        _ => FileKind::Other,
-    }
 }
 
 /// What a message of the C library means (`LC_ALL=C`).

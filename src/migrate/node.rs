@@ -8,8 +8,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::etcd::client::{Login, User};
-use crate::etcd::{Client, ClientUrl, Dial, Endpoint, HostPort, PeerUrl, Scheme, Tls};
-use crate::host::{Host, Service, Stream};
+use crate::etcd::{Client, ClientUrl, DialFrom, Endpoint, PeerUrl, Scheme, Tls};
+use crate::host::{Host, Service};
 
 use super::error::MigrateError;
 use super::stage::{LEGACY_PORT, Settings};
@@ -87,7 +87,7 @@ impl Node {
         let client = Client::new(Endpoint {
             url: url.clone(),
             tls: self.tls.clone(),
-            dial: Arc::new(From(Arc::clone(&self.host))),
+            dial: Arc::new(DialFrom(Arc::clone(&self.host))),
             timeout: PATIENCE,
         });
         match &self.login {
@@ -122,24 +122,5 @@ impl Node {
         let mut urls = self.client_urls(settings);
         urls.retain(|url| url.scheme() == Scheme::Https);
         urls
-    }
-}
-
-/// Dials from a host.
-struct From(Arc<dyn Host>);
-
-impl Dial for From {
-    fn dial(&self, at: &HostPort, timeout: Duration) -> std::io::Result<Box<dyn Stream>> {
-        let other = std::io::Error::other;
-        let address = match at.ip() {
-            Some(ip) => SocketAddr::new(ip, at.port()),
-            None => std::net::ToSocketAddrs::to_socket_addrs(&(at.host(), at.port()))?
-                .next()
-                .ok_or_else(|| other(format!("{} has no address", at.host())))?,
-        };
-        self.0.dial(address, timeout).map_err(|error| match error {
-            crate::host::HostError::Dial { source, .. } => source,
-            error => other(error.to_string()),
-        })
     }
 }

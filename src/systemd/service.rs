@@ -68,14 +68,6 @@ impl SystemdService {
         Ok(Self { host, id: shown.id, names: shown.names, specifiers: OnceLock::new() })
     }
 
-    /// The user the unit names; `None` is root.
-    ///
-    /// # Errors
-    /// [`HostError`]
-    pub fn user(&self) -> Result<Option<String>, HostError> {
-        Ok(self.definition()?.service().user)
-    }
-
     /// The unit as it stands on the disk, ours included.
     ///
     /// # Errors
@@ -230,6 +222,10 @@ impl Service for SystemdService {
             base: etcd(&definition.without_ours())?,
             running: self.etcd_process(seen)?,
         })
+    }
+
+    fn user(&self) -> Result<Option<String>, HostError> {
+        Ok(self.definition()?.service().user)
     }
 
     fn next_start(&self) -> Result<Launch, HostError> {

@@ -230,7 +230,8 @@ fn is_bmp(bytes: &[u8], go: GoVersion) -> bool {
         })
 }
 
-fn name_text(raw: &[u8]) -> String {
+/// A name for people.
+pub(super) fn name_text(raw: &[u8]) -> String {
     match x509_parser::x509::X509Name::from_der(raw) {
         Ok((_, name)) => name.to_string(),
         Err(_) => "a name that cannot be shown".to_owned(),

@@ -24,8 +24,29 @@ pub struct Cause {
     pub sample: String,
     /// Who refuses whom, each with how often: `this etcd refuses 10.0.0.2`.
     pub refusals: BTreeMap<String, usize>,
+    addresses: BTreeMap<String, usize>,
+    between_members: bool,
     score: usize,
 }
+
+impl Cause {
+    /// The command that proves it, as far as the log says of whom.
+    pub fn proof(&self) -> String {
+        let most = self.addresses.iter().max_by_key(|(_, count)| **count);
+        let own = match most {
+            // The address of the other side is what a peer's certificate must hold.
+            Some((address, _)) if self.pitfall.code == Code::PeerSourceAddress => {
+                self.pitfall.proof.replace("ADDRESS", address)
+            }
+            _ => self.pitfall.proof.to_owned(),
+        };
+        let members = self.between_members || self.pitfall.code == Code::PeerSourceAddress;
+        if members && own != MEMBERS { format!("{MEMBERS}, or {own}") } else { own }
+    }
+}
+
+/// What proves who refuses whom among members.
+const MEMBERS: &str = "etcd-pki verify --cluster";
 
 impl Serialize for Cause {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -35,7 +56,7 @@ impl Serialize for Cause {
             "title": self.pitfall.title,
             "cause": self.pitfall.cause,
             "fix": self.pitfall.cure,
-            "proof": self.pitfall.proof,
+            "proof": self.proof(),
             "lines": self.lines,
             "sample": self.sample,
             "refusals": self.refusals,
@@ -56,20 +77,28 @@ pub fn explain(text: &str) -> Vec<Cause> {
                 lines: 0,
                 sample: line.text.clone(),
                 refusals: BTreeMap::new(),
+                addresses: BTreeMap::new(),
+                between_members: false,
                 score: 0,
             });
             cause.lines += 1;
             cause.score = cause.score.max(score);
             if let Some(refusal) = &line.refusal {
-                *cause.refusals.entry(refusal.clone()).or_default() += 1;
+                *cause.refusals.entry(refusal.text.clone()).or_default() += 1;
+                cause.between_members |= refusal.between_members;
+                if let Some(address) = &refusal.address {
+                    *cause.addresses.entry(address.clone()).or_default() += 1;
+                }
             }
         }
     }
     let mut causes: Vec<Cause> = causes.into_values().collect();
-    // Restarts make plain-HTTP noise; it is named last where there is anything else.
+    // Restarts make plain-HTTP noise and refused connections; they are named last where there is anything else.
     causes.sort_by_key(|cause| {
-        let noise =
-            matches!(cause.pitfall.code, Code::HttpToTls | Code::HttpAdvertised | Code::HttpWithCertificates);
+        let noise = matches!(
+            cause.pitfall.code,
+            Code::HttpToTls | Code::HttpAdvertised | Code::HttpWithCertificates | Code::Unreachable
+        );
         (noise, std::cmp::Reverse(cause.score), std::cmp::Reverse(cause.lines), cause.pitfall.code)
     });
     causes
@@ -78,15 +107,34 @@ pub fn explain(text: &str) -> Vec<Cause> {
 /// A line without its logger's dress, and who refuses whom in it.
 struct Line {
     text: String,
-    refusal: Option<String>,
+    refusal: Option<Refusal>,
+}
+
+/// Who refuses whom.
+struct Refusal {
+    text: String,
+    /// The address of the other side, where it is one.
+    address: Option<String>,
+    /// Whether it is between members.
+    between_members: bool,
 }
 
 impl Line {
     fn read(raw: &str) -> Self {
         let text = zap(raw).unwrap_or_else(|| raw.replace('\\', ""));
-        let refusal = refusal(&text);
+        let refusal = refusal(&text, journal_host(raw).unwrap_or("this etcd"));
         Self { text, refusal }
     }
+}
+
+/// The host of a journal's line: `Nov 21 12:00:00 HOST etcd[7]: …`.
+fn journal_host(raw: &str) -> Option<&str> {
+    let (head, _) = raw.split_once("]: ")?;
+    let (head, pid) = head.rsplit_once('[')?;
+    let mut words = head.rsplit(' ');
+    let (_unit, host) = (words.next()?, words.next()?);
+    let sound = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()) && head.len() < 200;
+    (sound && words.next().is_some()).then_some(host)
 }
 
 /// A zap JSON line in the words of capnslog: `rejected connection from "ADDRESS" (error "ERROR")`.
@@ -95,26 +143,56 @@ fn zap(raw: &str) -> Option<String> {
     let entry: Value = serde_json::from_str(raw[start..].trim_end()).ok()?;
     let field = |name: &str| entry[name].as_str().unwrap_or_default();
     let mut text = field("msg").to_owned();
-    if text == "rejected connection" || text.starts_with("rejected connection on") {
-        text = format!("rejected connection from \"{}\"", field("remote-addr"));
+    if let Some(rest) = text.strip_prefix("rejected connection") {
+        // 3.5 says on which endpoint from .13 on.
+        text = format!("rejected connection from \"{}\"{rest}", field("remote-addr"));
+    } else if text == "prober detected unhealthy status" {
+        text = format!("health check for peer {} could not connect:", field("remote-peer-id"));
+    } else if !field("remote-member-id").is_empty() && !field("address").is_empty() {
+        text = format!("{text} of member {} at {}", field("remote-member-id"), field("address"));
     }
     if !field("error").is_empty() {
-        text = format!("{text} (error \"{}\"", field("error"));
+        text = match text.strip_suffix(" on peer endpoint").or(text.strip_suffix(" on client endpoint")) {
+            Some(from) => format!("{from} (error \"{}\"{}", field("error"), &text[from.len()..]),
+            None => format!("{text} (error \"{}\"", field("error")),
+        };
     }
     // Whatever else stands in the entry may be what is looked for.
     Some(format!("{text} {}", raw[start..].replace('\\', "")))
 }
 
-/// Who refuses whom: a `remote error` comes from the other side.
-fn refusal(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("rejected connection from \"")?;
-    let (address, rest) = rest.split_once('"')?;
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    Some(if rest.contains("remote error") {
-        format!("{host} refuses this etcd's certificate")
+/// Who refuses whom: a `remote error` comes from the other side, and one who dials judges the other's certificate.
+fn refusal(text: &str, here: &str) -> Option<Refusal> {
+    let own = if here == "this etcd" {
+        "this etcd's certificate".to_owned()
     } else {
-        format!("this etcd refuses {host}")
-    })
+        format!("{here}'s certificate")
+    };
+    if let Some((_, rest)) = text.split_once("rejected connection from \"") {
+        let (address, rest) = rest.split_once('"')?;
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+        let text = if rest.contains("remote error") {
+            format!("{host} refuses {own}")
+        } else {
+            format!("{here} refuses {host}")
+        };
+        let between_members = rest.contains("on peer endpoint");
+        return Some(Refusal { text, address: Some(host.to_owned()), between_members });
+    }
+    let tls = ["x509:", "tls:", "certificate"].iter().any(|word| text.contains(word));
+    let whom = if let Some((_, rest)) = text.split_once("health check for peer ") {
+        format!("peer {}", rest.split(' ').next()?)
+    } else if let Some((_, rest)) = text.split_once("https://").filter(|_| text.contains("of member ")) {
+        rest.split(['/', ')', '"', ' ']).next()?.to_owned()
+    } else {
+        return None;
+    };
+    let text = match () {
+        () if text.contains("remote error: tls") => format!("{whom} refuses {own}"),
+        () if tls => format!("{here} refuses {whom}'s certificate"),
+        () => return None,
+    };
+    Some(Refusal { text, address: None, between_members: true })
 }
 
 /// The words of every pitfall, in lower case, cut at what varies.
@@ -205,7 +283,40 @@ mod tests {
         let causes = explain(&format!("{line}\n{line}\n"));
         assert_eq!(causes[0].pitfall.code, Code::MissingClientAuth);
         assert_eq!(causes[0].lines, 2);
-        assert_eq!(causes[0].refusals["this etcd refuses 172.16.0.102"], 2);
+        assert_eq!(causes[0].refusals["m1 refuses 172.16.0.102"], 2);
+    }
+
+    #[test]
+    fn members_that_refuse_each_other_are_named() {
+        for (line, who, code) in [
+            (
+                r#"Nov 24 02:46:00 m2 etcd[9]: {"level":"warn","msg":"rejected connection on peer endpoint","remote-addr":"[fd00::3]:5","server-name":"","ip-addresses":["10.1.2.3"],"dns-names":[],"error":"x509: certificate is valid for 10.1.2.3, not fd00::3"}"#,
+                "m2 refuses fd00::3",
+                Code::PeerSourceAddress,
+            ),
+            (
+                r#"{"level":"warn","msg":"prober detected unhealthy status","round-tripper-name":"ROUND_TRIPPER_SNAPSHOT","remote-peer-id":"9873ca1ddbdcf16","error":"tls: failed to verify certificate: x509: certificate is valid for 127.1.2.3, not 127.77.20.3"}"#,
+                "this etcd refuses peer 9873ca1ddbdcf16's certificate",
+                Code::WrongSan,
+            ),
+            (
+                r#"etcdserver: failed to reach the peerURL(https://172.16.0.101:2380) of member 1a (Get "https://172.16.0.101:2380/version": remote error: tls: bad certificate)"#,
+                "172.16.0.101:2380 refuses this etcd's certificate",
+                Code::MissingClientAuth,
+            ),
+            (
+                r#"rafthttp: health check for peer 1a could not connect: x509: certificate signed by unknown authority (prober "ROUND_TRIPPER_SNAPSHOT")"#,
+                "this etcd refuses peer 1a's certificate",
+                Code::UnknownAuthority,
+            ),
+        ] {
+            let causes = explain(line);
+            assert_eq!(causes[0].pitfall.code, code, "{line}");
+            assert_eq!(causes[0].refusals.keys().collect::<Vec<_>>(), [who], "{line}");
+            assert!(causes[0].proof().starts_with("etcd-pki verify --cluster, or "), "{line}");
+        }
+        let line = r#"rejected connection from "172.16.0.9:1" (error "x509: certificate is valid for 10.1.2.3, not 172.16.0.9", ServerName "", IPAddresses ["10.1.2.3"], DNSNames [])"#;
+        assert!(explain(line)[0].proof().ends_with("--role peer --source-ip 172.16.0.9"));
     }
 
     #[test]

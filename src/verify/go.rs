@@ -39,6 +39,12 @@ impl GoVersion {
         Self { minor, patch }
     }
 
+    /// It as bytes, for a digest.
+    pub(crate) const fn bytes(self) -> [u8; 4] {
+        let (minor, patch) = (self.minor.to_be_bytes(), self.patch.to_be_bytes());
+        [minor[0], minor[1], patch[0], patch[1]]
+    }
+
     /// Whether an excluded name excludes the wildcard over it: 1.26, and the fixes of CVE-2025-61727 before it.
     pub(crate) fn excludes_wildcards(self) -> bool {
         self >= Self::CHAIN_CONSTRAINTS

@@ -15,6 +15,7 @@ mod input;
 mod judge;
 mod key;
 mod lints;
+mod memo;
 mod names;
 pub mod on_disk;
 mod peer;
@@ -25,6 +26,7 @@ pub mod probe;
 mod public_key;
 pub mod report;
 mod revoked;
+pub mod served;
 mod signature;
 pub mod target;
 mod when;
@@ -35,10 +37,11 @@ use ::time::OffsetDateTime;
 use serde::Serialize;
 
 pub use go::{EtcdVersion, GoVersion, UnknownVersion};
-pub use judge::{judge, leaf_of};
+pub use judge::{judge, judge_each, leaf_of};
 pub use pitfalls::{Code, Pitfall, catalogue};
 pub use public_key::{Curve, PublicKey};
 pub use revoked::CrlFile;
+pub use served::covers;
 
 /// What a certificate is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -76,6 +79,18 @@ impl Role {
     }
 }
 
+/// Which of a role's sides are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sides {
+    /// All that the role has.
+    #[default]
+    Both,
+    /// Only what those ask who dial it.
+    Dialled,
+    /// Only what those ask whom it dials.
+    Dialling,
+}
+
 /// What is judged, and against what.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
@@ -89,6 +104,8 @@ pub struct Request<'a> {
     pub extra_chain: &'a [u8],
     /// What the certificate is for.
     pub role: Role,
+    /// Which sides of it.
+    pub sides: Sides,
     /// Names and addresses that are dialled: each must be covered.
     pub hosts: &'a [String],
     /// The address a peer or proxy dials from, as the others see it.
@@ -114,6 +131,7 @@ impl<'a> Request<'a> {
             ca,
             extra_chain: &[],
             role,
+            sides: Sides::Both,
             hosts: &[],
             source_ip: None,
             at: OffsetDateTime::now_utc(),

@@ -6,10 +6,9 @@ use std::path::Path;
 use super::target::{self, Target};
 use super::{Code, Finding, GoVersion, Severity, leaf_of};
 
-/// Findings about a certificate's files. `pki_dir` is where a CA's key may lie.
-pub fn findings(target: &Target, pki_dir: &Path) -> Vec<Finding> {
+/// Findings about a certificate's files.
+pub fn findings(target: &Target) -> Vec<Finding> {
     let mut found = Vec::new();
-    let certificate = std::fs::metadata(&target.certificate).ok();
     if let Some((path, key)) =
         target.key.as_ref().and_then(|path| Some((path, std::fs::metadata(path).ok()?)))
     {
@@ -21,6 +20,7 @@ pub fn findings(target: &Target, pki_dir: &Path) -> Vec<Finding> {
                 format!("chmod 0600 {}", path.display()),
             ));
         }
+        let certificate = std::fs::metadata(&target.certificate).ok();
         if let Some(owner) = certificate.map(|file| file.uid()).filter(|&owner| owner != key.uid()) {
             found.push(finding(
                 Code::KeyOwner,
@@ -33,13 +33,11 @@ pub fn findings(target: &Target, pki_dir: &Path) -> Vec<Finding> {
             ));
         }
     }
-    found.extend(ca_key(target, pki_dir));
     found
 }
 
-/// A CA's certificate and its key in the certificate's directory, unless that is where certificates are made.
-fn ca_key(target: &Target, pki_dir: &Path) -> Option<Finding> {
-    let directory = target.certificate.parent()?;
+/// A CA's certificate and its key in a directory of certificates, unless that is where they are made (`pki_dir`).
+pub fn ca_key(directory: &Path, pki_dir: &Path) -> Option<Finding> {
     let same = |path: &Path| {
         let whole = |path: &Path| {
             std::fs::canonicalize(if path.as_os_str().is_empty() { Path::new(".") } else { path })

@@ -27,9 +27,20 @@ pub(super) fn check_source(request: &Request<'_>, leaf: &Certificate<'_>, findin
     } else {
         format!("tls: \"{source}\" does not match any of DNSNames [{}]", quoted(dns))
     };
-    let unless = match (request.lookups, dns.is_empty()) {
-        (None, false) => "; only DNS could still save it: its reverse name, or a DNS SAN that resolves to it",
-        _ => "",
+    // etcd asks DNS as well; whoever judges bytes alone can only say what it will ask.
+    let unless = match request.lookups {
+        None if !dns.is_empty() => {
+            let forward: Vec<_> = dns.iter().copied().filter(|name| !name.starts_with('*')).collect();
+            let also = if forward.is_empty() {
+                String::new()
+            } else {
+                format!(", and whether {} resolves to it", forward.join(" or "))
+            };
+            format!(
+                "; what could still save it is DNS: etcd looks up the name of {source} (getent hosts {source}){also}"
+            )
+        }
+        _ => String::new(),
     };
     findings.reject(
         Code::PeerSourceAddress,

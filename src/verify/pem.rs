@@ -87,12 +87,10 @@ impl<'a> Scanner<'a> {
             let body = &self.data[self.at..self.next_end];
             let mut trailer = Self { data: self.data, at: self.next_end + END.len(), next_end: 0 };
             let ending = trailer.line();
-            if ending.strip_prefix(label) != Some(b"-----") || body.iter().any(|&byte| !is_base64(byte)) {
+            if ending.strip_prefix(label) != Some(b"-----") {
                 continue;
             }
-            let text: Zeroizing<Vec<u8>> =
-                Zeroizing::new(body.iter().copied().filter(|byte| !b" \t\r\n".contains(byte)).collect());
-            let Ok(der) = STANDARD.decode(text.as_slice()) else { continue };
+            let Some(der) = decoded(body) else { continue };
             self.at = trailer.at;
             let label = String::from_utf8_lossy(label).into_owned();
             return Some(Block { label, headers, der: Zeroizing::new(der) });
@@ -126,9 +124,36 @@ impl<'a> Scanner<'a> {
     }
 }
 
-fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"+/= \t\r\n".contains(&byte)
+/// A body, where it is base64 with blanks and line ends anywhere in it. One that is not is left at its first wrong
+/// character: many beginnings may share an end.
+fn decoded(body: &[u8]) -> Option<Vec<u8>> {
+    if !body.iter().all(|&byte| BASE64[usize::from(byte)]) {
+        return None;
+    }
+    // All at once: a buffer that grows leaves copies of a key behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(body.len()));
+    for line in body.split(|&byte| byte == b'\n') {
+        if line.iter().any(|byte| b" \t\r".contains(byte)) {
+            text.extend(line.iter().filter(|byte| !b" \t\r".contains(byte)));
+        } else {
+            text.extend_from_slice(line);
+        }
+    }
+    STANDARD.decode(text.as_slice()).ok()
 }
+
+/// Which bytes may stand in a body.
+static BASE64: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let of = byte as u8;
+        table[byte] =
+            of.is_ascii_alphanumeric() || matches!(of, b'+' | b'/' | b'=' | b' ' | b'\t' | b'\r' | b'\n');
+        byte += 1;
+    }
+    table
+};
 
 fn trimmed(text: &[u8]) -> String {
     String::from_utf8_lossy(text).trim().to_owned()

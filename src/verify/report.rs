@@ -8,18 +8,52 @@ use serde_json::{Value, json};
 use super::when::rfc3339;
 use super::{Finding, Judgement, Role, Severity, Verdict, catalogue};
 
+/// As what something was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// A certificate, in a role.
+    Role(Role),
+    /// A member's settings.
+    Configuration,
+}
+
+impl Part {
+    /// `server`, `peer`, `client`, `proxy` or `configuration`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Role(role) => role.name(),
+            Self::Configuration => "configuration",
+        }
+    }
+}
+
 /// A judged certificate: where it came from, as what it was judged, and what was found.
 #[derive(Debug, Clone)]
 pub struct Judged {
     /// The file, or `HOST:PORT` for what was served.
     pub source: String,
+    /// The member whose it is, where members are judged.
+    pub member: Option<String>,
     /// As what it was judged.
-    pub role: Role,
+    pub part: Part,
     /// What came of it.
     pub judgement: Judgement,
 }
 
 impl Judged {
+    /// A certificate judged in a role.
+    pub fn new(source: impl Into<String>, role: Role, judgement: Judgement) -> Self {
+        Self { source: source.into(), member: None, part: Part::Role(role), judgement }
+    }
+
+    /// Where it is: the file, on a member with its name before it, as `scp` has it.
+    pub fn place(&self) -> String {
+        match &self.member {
+            Some(member) => format!("{member}:{}", self.source),
+            None => self.source.clone(),
+        }
+    }
+
     /// Whether this alone makes the run fail.
     pub fn fails(&self, fail_on: Severity) -> bool {
         self.judgement.verdict == Verdict::Reject
@@ -32,8 +66,9 @@ impl Serialize for Judged {
         let leaf = self.judgement.leaf.as_ref();
         json!({
             "file": self.source,
+            "member": self.member,
             "subject": leaf.map(|leaf| &leaf.subject),
-            "role": self.role,
+            "role": self.part.name(),
             "hosts": leaf.map_or(&[][..], |leaf| &leaf.hosts),
             "not_after": leaf.map(|leaf| rfc3339(leaf.not_after)),
             "verdict": self.judgement.verdict,
@@ -66,8 +101,8 @@ pub fn junit(results: &[Judged], fail_on: Severity) -> String {
         let _ = write!(
             out,
             "    <testcase classname=\"{}\" name=\"{}\"",
-            one.role.name(),
-            xml(&format!("{} as {}", one.source, one.role.name()))
+            one.part.name(),
+            xml(&format!("{} as {}", one.place(), one.part.name()))
         );
         if one.judgement.findings.is_empty() {
             out.push_str("/>\n");
@@ -102,7 +137,7 @@ pub fn github(results: &[Judged]) -> String {
         let _ = writeln!(
             out,
             "::{kind} file={},title={}::{}",
-            property(&one.source),
+            property(&one.place()),
             property(&title),
             data(&plain(finding))
         );
@@ -133,7 +168,7 @@ pub fn sarif(results: &[Judged]) -> Value {
                     Severity::Info => "note",
                 },
                 "message": { "text": plain(finding) },
-                "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri(&one.source) } } }],
+                "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri(&one.place()) } } }],
             })
         })
         .collect();
@@ -215,7 +250,7 @@ mod tests {
             fix: None,
         };
         let judgement = Judgement { verdict: Verdict::Reject, findings: vec![finding], leaf: None };
-        vec![Judged { source: "dir/a b.pem".to_owned(), role: Role::Server, judgement }]
+        vec![Judged::new("dir/a b.pem", Role::Server, judgement)]
     }
 
     #[test]

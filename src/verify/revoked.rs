@@ -42,6 +42,11 @@ impl CrlFile {
         Ok(Self { path: path.to_owned(), bytes, etcd, signer: Vec::new() })
     }
 
+    /// What was found at a path, on another machine perhaps; `None` where nothing was.
+    pub fn found(path: &str, bytes: Option<&[u8]>, etcd: Option<EtcdVersion>) -> Self {
+        Self { path: path.into(), bytes: bytes.map(<[u8]>::to_vec), etcd, signer: Vec::new() }
+    }
+
     /// The list of a PKI directory, where it has one; the DER form, which every etcd reads.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What is on disk: certificates in files and directories, each with the key that goes with it.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -38,10 +39,13 @@ pub struct Unreadable {
 pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
     let fail = |source| Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(fail)?;
-    if file.metadata().map_err(fail)?.is_dir() {
+    let metadata = file.metadata().map_err(fail)?;
+    if metadata.is_dir() {
         return Err(fail(std::io::ErrorKind::IsADirectory.into()));
     }
-    let mut bytes = Zeroizing::new(Vec::new());
+    // All at once: a buffer that grows leaves copies of a key behind.
+    let size = usize::try_from(metadata.len().min(MAX_BYTES)).unwrap_or(0);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size + 1));
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
     Ok(bytes)
 }
@@ -58,7 +62,7 @@ pub fn find(path: &Path) -> Result<Vec<Target>, Unreadable> {
     if !metadata.is_dir() {
         return Ok(vec![Target { certificate: path.to_owned(), key: key_beside(path) }]);
     }
-    let mut found = Vec::new();
+    let (mut found, mut names) = (Vec::new(), HashSet::new());
     let walk = walkdir::WalkDir::new(path).follow_links(true).max_depth(MAX_DEPTH).sort_by_file_name();
     for entry in walk {
         let entry = match entry {
@@ -71,9 +75,16 @@ pub fn find(path: &Path) -> Result<Vec<Target>, Unreadable> {
                 return Err(Unreadable { path, source });
             }
         };
-        if entry.file_type().is_file() && is_certificate_name(entry.path()) {
-            found.push(Target { certificate: entry.path().to_owned(), key: key_beside(entry.path()) });
+        if entry.file_type().is_file() {
+            if is_certificate_name(entry.path()) {
+                found.push(Target { certificate: entry.path().to_owned(), key: None });
+            }
+            names.insert(entry.into_path());
         }
+    }
+    // The walk has seen every file: nobody has to be asked again.
+    for target in &mut found {
+        target.key = keys_of(&target.certificate).into_iter().flatten().find(|key| names.contains(key));
     }
     Ok(found)
 }
@@ -98,12 +109,17 @@ pub fn is_key_name(path: &Path) -> bool {
 
 /// The key that goes with a certificate file, by its name.
 pub fn key_beside(certificate: &Path) -> Option<PathBuf> {
+    keys_of(certificate)?.into_iter().find(|path| path.is_file())
+}
+
+/// The names that the key of a certificate file may have.
+fn keys_of(certificate: &Path) -> Option<[PathBuf; 3]> {
     if is_key_name(certificate) {
         return None;
     }
     let stem = certificate.file_stem()?.to_str()?;
-    let candidates = [format!("{stem}-key.pem"), format!("{stem}.key"), format!("{stem}.key.pem")];
-    candidates.iter().map(|name| certificate.with_file_name(name)).find(|path| path.is_file())
+    let names = [format!("{stem}-key.pem"), format!("{stem}.key"), format!("{stem}.key.pem")];
+    Some(names.map(|name| certificate.with_file_name(name)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@
 #![allow(clippy::disallowed_methods, reason = "a test's own files")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+pub mod triggers;
+
+use std::cell::RefCell;
 use std::fs::File;
 use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -63,11 +66,44 @@ pub fn judge_fixture(name: &str, how: &How<'_>) -> Judgement {
     })
 }
 
-/// The etcd in PATH and the Go it was built with; `None` where there is none.
+/// The Go that the etcd in use was built with; `None` where there is no etcd.
 pub fn etcd_go() -> Option<GoVersion> {
-    let output = command("etcd").arg("--version").output().ok()?;
+    let output = etcd().arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.lines().find_map(|line| line.strip_prefix("Go Version: "))?.trim().parse().ok()
+}
+
+thread_local! {
+    static PROGRAM: RefCell<PathBuf> = RefCell::new("etcd".into());
+}
+
+/// The etcd in use: the one in PATH, unless [`on_each_etcd`] plays with another one.
+pub fn etcd() -> Command {
+    PROGRAM.with_borrow(|program| command(program))
+}
+
+/// Does something with the etcd in PATH, 3.4 as Debian 12 has it, and with the 3.5 of the next Debian, where
+/// `tests/etcd-versions.sh` has fetched it.
+pub fn on_each_etcd(act: impl Fn()) {
+    act();
+    if newer().exists() {
+        on_the_newest_etcd(act);
+    }
+}
+
+/// Does something with that 3.5, else with the etcd in PATH.
+pub fn on_the_newest_etcd(act: impl Fn()) {
+    if newer().exists() {
+        PROGRAM.set(newer());
+    }
+    act();
+    PROGRAM.set("etcd".into());
+}
+
+fn newer() -> PathBuf {
+    let store = std::env::var_os("ETCD_VERSIONS_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/etcd"), PathBuf::from);
+    store.join("3.5.16/usr/bin/etcd")
 }
 
 /// A port that is free now.
@@ -96,7 +132,7 @@ impl Etcd {
         };
         let peer = format!("{peer}://127.0.0.1:{peer_port}");
         let log = File::create(dir.path().join("log")).unwrap();
-        let child = command("etcd")
+        let child = etcd()
             .args(["--name", "m1", "--data-dir"])
             .arg(dir.path().join("data"))
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
@@ -115,7 +151,7 @@ impl Etcd {
             }
             // The last thing that it says once its pair is in use; 3.4 in the first words, 3.5 in the second.
             let log = etcd.log();
-            if log.contains("client requests on") || log.contains("serving client traffic") {
+            if ["client requests on", "serving client traffic"].iter().any(|words| log.contains(words)) {
                 return Ok(etcd);
             }
             assert!(Instant::now() < deadline, "etcd does not come up:\n{}", etcd.log());
@@ -162,32 +198,4 @@ pub fn output_of(mut client: Command) -> String {
         std::thread::sleep(Duration::from_millis(20));
     }
     String::from_utf8_lossy(&std::fs::read(log.path()).unwrap()).into_owned()
-}
-
-/// The pitfalls that no certificate can show and that `tests/verify_explain.rs` gets a real etcd to show.
-pub fn captured() -> impl Iterator<Item = etcd_pki::verify::Code> {
-    use etcd_pki::verify::Code;
-    [
-        Code::NoClientCertificate,
-        Code::CaWithoutClientAuth,
-        Code::ClientAuthWithoutCa,
-        Code::AllowedName,
-        Code::HttpToTls,
-        Code::TlsToHttp,
-        Code::HttpsWithoutCertificate,
-        Code::HttpWithCertificates,
-        Code::HttpAdvertised,
-        Code::TlsTooOld,
-        Code::BadRecordMac,
-        Code::WrongApiFlags,
-        Code::KeyUnreadable,
-        Code::OldVariables,
-        Code::HalfAPair,
-        Code::BrokenCrl,
-        Code::Revoked,
-        Code::SrvDiscovery,
-        Code::ServerNotTrusted,
-        Code::ConflictingFlags,
-    ]
-    .into_iter()
 }

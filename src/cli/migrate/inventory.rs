@@ -3,28 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::reach::{connect, with_user};
+use super::super::reach::{self, Reached, connect, connected, with_user};
 use super::super::{Context, Failure};
 use super::ClusterArgs;
 use super::pairs::Pairs;
 use super::user;
 use crate::etcd::client::User;
-use crate::host::process::ProcessHost;
 use crate::host::ssh::SshOptions;
-use crate::host::{Host, Service};
 use crate::inventory::{Cluster, Inventory, Member};
 use crate::migrate::around::{Place, Proxy, Surroundings};
 use crate::migrate::{Node, discover};
-use crate::systemd::SystemdService;
 
 /// Where certificates go when nothing else is said.
 const SSL_DIR: &str = "/etc/ssl/etcd";
 
 /// Where the inventory is when nothing else is said.
 const INVENTORY: &str = "cluster.toml";
-
-/// A member's machine, and the unit that runs etcd there.
-type Reached = (Arc<dyn Host>, Box<dyn Service>);
 
 /// What is known of a cluster before its members are reached.
 pub(super) struct Known {
@@ -202,28 +196,14 @@ impl Known {
 
     /// Connects to a member's machine and finds its unit.
     fn reach(&self, context: &Context, member: &Member) -> Result<Reached, Failure> {
-        let no_host =
-            |what: &dyn std::fmt::Display| Failure::no("no-host", format!("{}: {what}", member.name));
-        if let Some(dir) = &member.process {
-            let host = ProcessHost::open(&member.name, dir).map_err(|error| {
-                no_host(&error).hint("its process = \"…\" names the directory of a member that `etcd-pki rehearse --keep` left running")
-            })?;
-            let service = Box::new(host.service());
-            return Ok((Arc::new(host), service));
-        }
-        let Some(ssh) = &member.ssh else {
-            return Err(no_host(&"the inventory does not say where it runs")
-                .hint("add ssh = \"user@host\" to its [[member]]"));
-        };
-        let destination = with_user(ssh, self.inventory.cluster.ssh_user.as_deref());
-        let unit = member.unit.as_deref().or(self.inventory.cluster.unit.as_deref());
-        let (host, service) = connected(context, &member.name, &destination, &self.options, unit)?;
+        let (host, service) = reach::member(context, &self.inventory, member, &self.options)?;
         if self.found {
             let name = discover::etcd_name(&*host, &*service)
                 .map_err(|error| Failure::no(error.code(), error.to_string()).hint(error.hint()))?;
             if name != member.name {
                 let message = format!(
-                    "{destination}: etcd there is named {name}; the members list calls it {}",
+                    "{}: etcd there is named {name}; the members list calls it {}",
+                    member.ssh.as_deref().unwrap_or_default(),
                     member.name
                 );
                 return Err(Failure::no("wrong-host", message).hint(
@@ -239,26 +219,6 @@ impl Known {
 fn fill(into: &mut Cluster, cluster: &ClusterArgs) {
     into.unit = into.unit.take().or_else(|| cluster.unit.clone());
     into.ssl_dir = into.ssl_dir.take().or_else(|| cluster.ssl_dir.clone());
-}
-
-fn connected(
-    context: &Context,
-    name: &str,
-    destination: &str,
-    options: &SshOptions,
-    unit: Option<&str>,
-) -> Result<Reached, Failure> {
-    let host = connect(name, destination, options)?;
-    if host.dials_by_shell() {
-        let what = "its sshd forwards no connections; etcd is reached through a shell there instead";
-        context.out.warning(format_args!("{name}: {what}"));
-    }
-    let host: Arc<dyn Host> = Arc::new(host);
-    let service = SystemdService::find(Arc::clone(&host), unit).map_err(|error| {
-        Failure::no("no-unit", error.to_string())
-            .hint("name it with --unit, or with unit = \"…\" in the inventory")
-    })?;
-    Ok((host, Box::new(service)))
 }
 
 fn node(

@@ -146,6 +146,8 @@ codes! {
     ServerNotTrusted = 58 "server-not-trusted",
     /// A variable beside its flag, or both kinds of credentials.
     ConflictingFlags = 59 "conflicting-flags",
+    /// A member that cannot be reached.
+    Unreachable = 61 "unreachable",
 
     /// The certificate ends soon.
     ExpiresSoon = 101 "expires-soon",
@@ -179,6 +181,12 @@ codes! {
     StaleCrl = 115 "stale-crl",
     /// A revocation list that another CA has signed.
     ForeignCrl = 116 "foreign-crl",
+    /// A process that runs with other settings than the disk holds.
+    Drift = 120 "drift",
+    /// A port that serves another certificate than the one on disk.
+    ServedOlder = 121 "served-older",
+    /// A CA file that changed after the process had read it.
+    CaNotReloaded = 122 "ca-not-reloaded",
 }
 
 impl Code {

@@ -103,6 +103,20 @@ pub(super) const FAMILY: &[Pitfall] = &[
         proof: "etcd-pki inspect CERT",
     },
     Pitfall {
+        code: Code::Unreachable,
+        title: "nobody answers at a member's address",
+        says: &[
+            "dial tcp …: connect: connection refused",
+            "dial tcp …: i/o timeout",
+            "dial tcp …: connect: no route to host",
+            "dial tcp: lookup …: no such host",
+        ],
+        cause: "The member is down, listens on another address or port than it advertises, or a firewall stands in \
+            between. Members seen from outside may all be healthy while two of them cannot reach each other.",
+        cure: "Start it, or mend the address or the firewall; TLS is not to blame yet.",
+        proof: "etcd-pki verify --cluster",
+    },
+    Pitfall {
         code: Code::SrvDiscovery,
         title: "SRV discovery checks the discovery domain",
         says: &["certificate is valid for …, not …", "error querying DNS SRV records"],

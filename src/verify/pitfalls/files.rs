@@ -90,12 +90,17 @@ pub(super) const FAMILY: &[Pitfall] = &[
     },
     Pitfall {
         code: Code::KeyUnreadable,
-        title: "etcd may not read the key",
-        says: &["permission denied", "open …-key.pem: permission denied", "open …: permission denied"],
+        title: "etcd cannot read the key, or another file that it is given",
+        says: &[
+            "permission denied",
+            "open …-key.pem: permission denied",
+            "open …: permission denied",
+            "open …: no such file or directory",
+        ],
         cause: "The key belongs to root with mode 0600 and etcd runs as its own user, or a parent directory may not be \
-            entered (etcd issue 12930).",
+            entered (etcd issue 12930). Or the file is not there at all.",
         cure: "`chown etcd:etcd KEY; chmod 0600 KEY`, and every directory above it must let etcd through.",
-        proof: "etcd-pki verify DIRECTORY",
+        proof: "etcd-pki verify DIRECTORY --owner etcd",
     },
     Pitfall {
         code: Code::HalfAPair,

@@ -137,4 +137,32 @@ pub(super) const FAMILY: &[Pitfall] = &[
         cure: "Give etcd the list of the CA that issued its clients' certificates.",
         proof: "etcd-pki verify CERT --ca CA --crl CRL",
     },
+    Pitfall {
+        code: Code::Drift,
+        title: "the process runs with other settings than the disk holds",
+        says: &[],
+        cause: "Somebody edited a unit, a drop-in, an environment file or the configuration file and did not restart \
+            etcd, or systemd was not told. The next restart, planned or not, brings the difference to life.",
+        cure: "Restart the member at a time of your choice, or undo the edit.",
+        proof: "etcd-pki verify --node HOST",
+    },
+    Pitfall {
+        code: Code::ServedOlder,
+        title: "another certificate is served than the one on disk",
+        says: &[],
+        cause: "The pair was renewed where certificates are made, or on another path, and not installed on the node; or \
+            something else than etcd (a proxy, a load balancer) answers there. etcd itself reads its pair again at \
+            every handshake.",
+        cure: "Install the new pair on the node, atomically; no restart is needed for a pair.",
+        proof: "etcd-pki verify --connect HOST:PORT --ca CA",
+    },
+    Pitfall {
+        code: Code::CaNotReloaded,
+        title: "the CA file is newer than the process",
+        says: &[],
+        cause: "etcd reads its trusted CA once, at start. A CA added to the file since then is not trusted yet, one \
+            taken out still is.",
+        cure: "Restart the member.",
+        proof: "etcd-pki verify --node HOST",
+    },
 ];

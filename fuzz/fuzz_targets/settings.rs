@@ -1,0 +1,8 @@
+//! Any text as a configuration file and an inventory.
+#![no_main]
+
+#[path = "../bodies.rs"]
+#[allow(dead_code)]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::settings(data));

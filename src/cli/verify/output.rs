@@ -1,0 +1,187 @@
+//! Results on stdout, in the form that was asked for.
+
+use std::io::Write;
+
+use ::time::OffsetDateTime;
+use serde_json::{Value, json};
+
+use super::super::output::Style;
+use super::super::pki::{date, expiry};
+use super::super::{Context, Failure};
+use super::VerifyArgs;
+use super::args::Format;
+use crate::survey::Dial;
+use crate::verify::report::{self, Judged, Part};
+use crate::verify::{Finding, Judgement, Role, Severity, Verdict};
+
+pub(super) fn format(context: &Context, args: &VerifyArgs) -> Result<Format, Failure> {
+    match args.format {
+        None if context.global.json => Ok(Format::Json),
+        None => Ok(Format::Text),
+        Some(other) if context.global.json && other != Format::Json => {
+            Err(Failure::usage("conflicting-formats", "--json and another --format exclude each other"))
+        }
+        Some(format) => Ok(format),
+    }
+}
+
+/// Everything that was judged.
+pub(super) struct Report<'a> {
+    pub(super) results: &'a [Judged],
+    /// With `--cluster`, every member dialling every other one.
+    pub(super) dials: Option<&'a [Dial]>,
+}
+
+impl Report<'_> {
+    /// Whether the command fails.
+    pub(super) fn fails(&self, fail_on: Severity) -> bool {
+        self.results.iter().any(|one| one.fails(fail_on))
+            || self.dials.into_iter().flatten().any(|dial| {
+                dial.verdict == Verdict::Reject
+                    || dial.findings.iter().any(|finding| finding.severity >= fail_on)
+            })
+    }
+
+    fn json(&self) -> Value {
+        let mut document = report::json(self.results);
+        if let Some(dials) = self.dials {
+            if dials.iter().any(|dial| dial.verdict == Verdict::Reject) {
+                document["verdict"] = json!(Verdict::Reject);
+            }
+            document["dials"] = json!(dials);
+        }
+        document
+    }
+
+    /// Refused dials as results of their own, for the forms that know nothing of dials.
+    fn flat(&self) -> Vec<Judged> {
+        let dials = self.dials.into_iter().flatten().map(|dial| Judged {
+            source: format!("{} -> {} {}", dial.from, dial.to, dial.url),
+            member: None,
+            part: Part::Role(Role::Peer),
+            judgement: Judgement { verdict: dial.verdict, findings: dial.findings.clone(), leaf: None },
+        });
+        self.results.iter().cloned().chain(dials).collect()
+    }
+}
+
+pub(super) fn print(
+    context: &Context,
+    format: Format,
+    report: &Report<'_>,
+    fail_on: Severity,
+    at: OffsetDateTime,
+) {
+    match format {
+        Format::Text => {
+            text(context, report.results, at);
+            if let Some(dials) = report.dials {
+                matrix(context, dials);
+            }
+            summary(context, report);
+        }
+        Format::Json => context.out.json(&report.json()),
+        Format::Sarif => context.out.json(&report::sarif(&report.flat())),
+        Format::Junit => raw(&report::junit(&report.flat(), fail_on)),
+        Format::Github => raw(&report::github(&report.flat())),
+    }
+}
+
+/// Prints a document that brings its own line ends; a closed pipe is no reason to fail.
+fn raw(document: &str) {
+    let _ = std::io::stdout().lock().write_all(document.as_bytes());
+}
+
+fn text(context: &Context, results: &[Judged], at: OffsetDateTime) {
+    let out = &context.out;
+    for one in results {
+        let verdict = match one.judgement.verdict {
+            Verdict::Accept => out.paint("accept", Style::Green),
+            Verdict::Reject => out.paint("reject", Style::Red),
+        };
+        let about = one.judgement.leaf.as_ref().map_or_else(String::new, |leaf| {
+            let end = if leaf.not_after < at { date(leaf.not_after) } else { expiry(leaf.not_after, at) };
+            format!("  {}, until {end}", leaf.subject)
+        });
+        let source = out.paint(one.place(), Style::Bold);
+        out.line(format_args!("{verdict}  {source} as {}{about}", one.part.name()));
+        for finding in &one.judgement.findings {
+            show(context, finding);
+        }
+    }
+}
+
+fn summary(context: &Context, report: &Report<'_>) {
+    let all = report.results.iter().map(|one| one.judgement.verdict);
+    let dials = report.dials.into_iter().flatten().map(|dial| dial.verdict);
+    let count = |verdicts: &mut dyn Iterator<Item = Verdict>| {
+        verdicts.fold((0, 0), |(all, no), verdict| (all + 1, no + usize::from(verdict == Verdict::Reject)))
+    };
+    let ((judged, refused), (tried, failed)) = (count(&mut { all }), count(&mut { dials }));
+    let mut line = format!("{judged} judged, {} accepted, {refused} refused", judged - refused);
+    if report.dials.is_some() {
+        line += &format!("; {tried} dials, {failed} refused");
+    }
+    context.out.note(line);
+}
+
+/// Who can dial whom, as a small table, and why not.
+fn matrix(context: &Context, dials: &[Dial]) {
+    let out = &context.out;
+    let mut names: Vec<&str> = Vec::new();
+    for dial in dials {
+        for name in [dial.from.as_str(), dial.to.as_str()] {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names.sort_unstable();
+    if names.is_empty() {
+        return;
+    }
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(3);
+    out.line("");
+    out.line(out.paint("can the row dial the column?", Style::Bold));
+    let heads: String = names.iter().map(|name| format!("  {name:<width$}")).collect();
+    out.line(format!("{:<width$}{heads}", "").trim_end());
+    for from in &names {
+        let cells = names.iter().map(|to| {
+            let between = dials.iter().filter(|dial| dial.from == *from && dial.to == *to);
+            // One URL of several that works is enough.
+            let works = between.map(|dial| dial.verdict == Verdict::Accept).reduce(|one, other| one || other);
+            let (text, style) = match works {
+                None if from == to => ("-", Style::Dim),
+                None => ("?", Style::Yellow),
+                Some(true) => ("yes", Style::Green),
+                Some(false) => ("no", Style::Red),
+            };
+            format!("  {}{}", out.paint(text, style), " ".repeat(width - text.len()))
+        });
+        let cells: String = cells.collect();
+        out.line(format!("{from:<width$}{cells}").trim_end());
+    }
+    for dial in dials.iter().filter(|dial| !dial.findings.is_empty()) {
+        let from = dial.source.map_or_else(String::new, |source| format!(" from {source}"));
+        out.line(format_args!("{} -> {} {}{from}", dial.from, dial.to, dial.url));
+        for finding in &dial.findings {
+            show(context, finding);
+        }
+    }
+}
+
+fn show(context: &Context, finding: &Finding) {
+    let out = &context.out;
+    let severity = match finding.severity {
+        Severity::Error => out.paint("error", Style::Red),
+        Severity::Warning => out.paint("warning", Style::Yellow),
+        Severity::Info => out.paint("info", Style::Dim),
+    };
+    out.line(format_args!("  {severity} {} {}: {}", finding.code, finding.code.name(), finding.message));
+    if let Some(says) = &finding.etcd_says {
+        out.line(format_args!("    etcd says: {}", out.paint(says, Style::Dim)));
+    }
+    if let Some(fix) = &finding.fix {
+        out.line(format_args!("    fix: {}", out.paint(fix, Style::Cyan)));
+    }
+}

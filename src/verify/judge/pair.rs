@@ -1,0 +1,145 @@
+//! What Go asks before any chain: do key and certificate belong together, and can the key make a handshake?
+
+use super::super::certificate::Certificate;
+use super::super::key::{self, KeyError};
+use super::super::pitfalls::Code;
+use super::super::public_key::{Curve, PublicKey};
+use super::super::signature::SignatureError;
+use super::super::{GoVersion, Request, pem};
+use super::Findings;
+
+/// A. The pair: the key can be read, and it is the leaf's.
+pub(super) fn judge_pair(request: &Request<'_>, certificates: &[Certificate<'_>], findings: &mut Findings) {
+    let Some(key) = request.key else { return };
+    let leaf = &certificates[0];
+    let public = match key::public_of(&pem::blocks(key)) {
+        Ok(public) => public,
+        Err(error) => {
+            let (code, message, fix) = match &error {
+                KeyError::Encrypted => (
+                    Code::KeyEncrypted,
+                    "the key is encrypted; etcd never asks for a passphrase",
+                    "openssl pkey -in KEY -out NEWKEY && chmod 0600 NEWKEY",
+                ),
+                KeyError::NoPem => (
+                    Code::KeyUnusable,
+                    "there is no PEM block in the key file",
+                    "openssl pkey -inform der -in KEY -out KEY.pem",
+                ),
+                KeyError::Certificate | KeyError::NoKey(_) => {
+                    (Code::KeyUnusable, "the key file holds no private key", "name the key in --key-file")
+                }
+                KeyError::Unreadable | KeyError::UnknownKind => (
+                    Code::KeyUnusable,
+                    "the key is damaged, or of a kind that Go does not know",
+                    "etcd-pki issue NAME --key-type p256 --force",
+                ),
+            };
+            findings.reject(code, message, error.to_string(), fix);
+            return;
+        }
+    };
+    match &leaf.key {
+        PublicKey::Dsa | PublicKey::Unknown { .. } => findings.reject(
+            Code::KeyUnusable,
+            format!(
+                "the certificate has a key of a kind that Go's TLS does not use: {}",
+                leaf.key.describe()
+            ),
+            "tls: unknown public key algorithm",
+            "etcd-pki issue NAME --key-type p256 --force",
+        ),
+        own if same_key(own, &public) => {}
+        own => {
+            let says = if std::mem::discriminant(own) == std::mem::discriminant(&public) {
+                "tls: private key does not match public key"
+            } else {
+                "tls: private key type does not match public key type"
+            };
+            match certificates.iter().position(|one| same_key(&one.key, &public)) {
+                Some(at) => findings.reject(
+                    Code::LeafNotFirst,
+                    format!(
+                        "the key belongs to certificate {} of the file ({}), not to the first ({})",
+                        at + 1,
+                        certificates[at].subject_text(),
+                        leaf.subject_text()
+                    ),
+                    says,
+                    "put the leaf first: cat leaf.pem intermediate.pem > chain.pem",
+                ),
+                None => findings.reject(
+                    Code::KeyMismatch,
+                    format!(
+                        "the key ({}) is not the certificate's ({})",
+                        public.describe(),
+                        leaf.key.describe()
+                    ),
+                    says,
+                    "install the key that was made with this certificate, or issue a new pair: etcd-pki issue NAME --force",
+                ),
+            }
+        }
+    }
+}
+
+/// Go compares an RSA key's modulus only.
+fn same_key(left: &PublicKey, right: &PublicKey) -> bool {
+    match (left, right) {
+        (PublicKey::Rsa { modulus: left, .. }, PublicKey::Rsa { modulus: right, .. }) => left == right,
+        _ => left == right,
+    }
+}
+
+/// B. The handshake: the key can sign one, and no certificate in it is beyond limits.
+pub(super) fn judge_handshake(
+    request: &Request<'_>,
+    leaf: &Certificate<'_>,
+    sent: &[Certificate<'_>],
+    findings: &mut Findings,
+) {
+    let new_key = "etcd-pki issue NAME --key-type p256 --force";
+    match &leaf.key {
+        PublicKey::Ec { curve: Curve::P224, .. } => findings.reject(
+            Code::UnsupportedCurve,
+            "Go's TLS does not use P-224",
+            "tls: unsupported certificate curve (P-224)",
+            new_key,
+        ),
+        // A PSS signature with SHA-256 needs 66 bytes.
+        PublicKey::Rsa { .. } if leaf.key.bits().div_ceil(8) < 66 => findings.reject(
+            Code::RsaTooSmall,
+            format!("an RSA key of {} bits cannot sign a TLS handshake", leaf.key.bits()),
+            "tls: peer doesn't support any of the certificate's signature algorithms",
+            new_key,
+        ),
+        PublicKey::Rsa { .. } if leaf.key.bits() < 1024 && request.go >= GoVersion::POLICIES => findings
+            .reject(
+                Code::RsaTooSmall,
+                format!("Go {} refuses RSA keys below 1024 bits", request.go),
+                SignatureError::RsaTooSmall(leaf.key.bits()).to_string(),
+                new_key,
+            ),
+        PublicKey::Dsa | PublicKey::Unknown { .. } if request.key.is_none() => findings.warn(
+            Code::KeyUnusable,
+            format!("{} is no kind of key that Go's TLS uses", leaf.key.describe()),
+            "tls: unknown public key algorithm",
+            new_key,
+        ),
+        _ => {}
+    }
+    for certificate in sent {
+        if certificate.key.bits() > 8192
+            && matches!(certificate.key, PublicKey::Rsa { .. })
+            && request.go >= GoVersion::STRICT_OIDS
+        {
+            let who = if request.role.serves() { "server" } else { "client" };
+            findings.reject(
+                Code::RsaTooLarge,
+                format!("{} has an RSA key of {} bits", certificate.subject_text(), certificate.key.bits()),
+                format!("tls: {who} sent certificate containing RSA key larger than 8192 bits"),
+                new_key,
+            );
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The two who judge a certificate: a client that dials, and a server that is dialled.
+
+use super::super::certificate::Certificate;
+use super::super::chain::{ChainError, Verifier};
+use super::super::extensions::Usage;
+use super::super::pitfalls::Code;
+use super::super::{Request, Role, names, peer};
+use super::Findings;
+use super::refusal::{reissue, report, report_host};
+
+/// C. As a client judges a server.
+pub(super) fn judge_as_server<'a>(
+    request: &Request<'_>,
+    verifier: &Verifier<'a>,
+    leaf: &'a Certificate<'a>,
+    findings: &mut Findings,
+) {
+    let chain = verifier.verify(leaf, None, Usage::Server);
+    let leaf_itself =
+        matches!(chain, Err(ChainError::Expired { depth: 0, .. } | ChainError::UnhandledCritical { .. }));
+    if let (Err(error), true) = (&chain, leaf_itself) {
+        report(error, Role::Server, request, leaf, verifier, findings);
+    }
+    for host in request.hosts {
+        if let Err(words) = names::verify_host(leaf, host, request.go) {
+            report_host(host, &words, leaf, findings);
+        }
+    }
+    if let (Err(error), false) = (&chain, leaf_itself) {
+        report(error, Role::Server, request, leaf, verifier, findings);
+    }
+    if request.role == Role::Server
+        && chain.is_ok()
+        && let Err(error @ ChainError::IncompatibleUsage { .. }) = verifier.verify(leaf, None, Usage::Client)
+    {
+        let message = "etcd's own JSON gateway shows this certificate as a client and is refused with --client-cert-auth";
+        let fix = reissue(leaf, "");
+        if request.client_cert_auth {
+            findings.reject(Code::GatewayClientAuth, message, error.to_string(), fix);
+        } else {
+            findings.warn(Code::GatewayClientAuth, message, error.to_string(), fix);
+        }
+    }
+}
+
+/// C. As a server judges a client, and D, what etcd's peer port adds.
+pub(super) fn judge_as_client<'a>(
+    request: &Request<'_>,
+    verifier: &Verifier<'a>,
+    leaf: &'a Certificate<'a>,
+    findings: &mut Findings,
+) {
+    if let Err(error) = verifier.verify(leaf, None, Usage::Client) {
+        report(&error, Role::Client, request, leaf, verifier, findings);
+    }
+    if request.role != Role::Client {
+        peer::check_source(request, leaf, findings);
+    }
+}

@@ -129,14 +129,11 @@ impl Station<'_> {
         Ok(Stance::AsWas)
     }
 
-    /// What of ours the traces know of this unit, the last first: drop-ins, files beside them, its certificates, and the
-    /// directories that were made for them.
+    /// What of ours the traces know of this unit alone, the last first: drop-ins, files beside them, their directories, its
+    /// certificates.
     fn ours(&self, traces: &Traces<'_>) -> Vec<PathBuf> {
         let dirs = self.dirs();
-        let mut certificates = self.certificates_at().to_vec();
-        if self.place.member_unit.is_none() {
-            certificates.extend([self.place.ssl_dir.join("ca.pem"), self.place.ssl_dir.clone()]);
-        }
+        let certificates = self.certificates_at();
         let mine = |path: &Path| {
             dirs.iter().any(|dir| path == dir || path.parent() == Some(dir))
                 || certificates.iter().any(|own| own == path)

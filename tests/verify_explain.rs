@@ -491,7 +491,7 @@ fn a_log_on_standard_input_becomes_json_with_the_likeliest_first() {
     let first = &document["causes"][0];
     assert_eq!(first["code"], "EP035");
     assert!(first["title"].is_string() && first["fix"].is_string());
-    assert_eq!(first["refusals"]["this etcd refuses 10.0.0.2"], 1);
+    assert_eq!(first["refusals"]["m1 refuses 10.0.0.2"], 1);
     let none =
         command(env!("CARGO_BIN_EXE_etcd-pki")).args(["explain", "all is well", "--json"]).output().unwrap();
     assert_eq!(none.status.code(), Some(1));

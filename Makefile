@@ -23,6 +23,9 @@ test: install-deps ## Run every test that this machine can run
 test-all: install-deps ## The long forms of the tests too
 	@ETCDPKI_TEST_ALL=1 .ci/test
 
+reliability: install-deps ## Every fault at every kind of moment of a migration of real hosts, as a table (root; 40 minutes)
+	@ETCDPKI_TEST_ALL=1 $(CARGO) test --locked --test lab_faults -- --nocapture --test-threads 1
+
 lint: ## Format, clippy, docs, licences and sources of the dependencies
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
@@ -39,5 +42,5 @@ man: ## Write the pages in man/ anew from the command line's own help
 install-deps: ## What the tests need, from Debian; only what is missing
 	@.ci/install-deps test
 
-.PHONY: help demo lab build test test-all lint audit man install-deps
+.PHONY: help demo lab build test test-all reliability lint audit man install-deps
 .DEFAULT_GOAL := help

@@ -16,7 +16,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::reach::{ReachArgs, destination};
 use super::{Context, Failure, Outcome};
-use crate::migrate::plan::Goal;
+use crate::migrate::plan::{Down, Goal};
 use crate::migrate::{Node, Options, Wishes, discover};
 
 /// Takes a running cluster from HTTP to mutual TLS, and back.
@@ -116,6 +116,7 @@ fn options(context: &Context, cluster: &ClusterArgs, nodes: &[Node], goal: Goal)
         wishes: Wishes { client_auth, shared_port: cluster.shared_port },
         cut_clients: false,
         accept_drift: cluster.accept_drift,
+        down: Down::Refused,
         snapshot: true,
         step_timeout: Duration::from_secs(60),
         pki_dir: context.global.pki_dir.clone(),

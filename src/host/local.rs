@@ -1,6 +1,6 @@
 //! This machine, or a file tree on it that stands for a machine (`--root DIR`).
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -194,6 +194,15 @@ impl Host for Local {
                 Err(HostError::Dial { host: self.name.clone(), address: address.to_string(), source })
             }
         }
+    }
+
+    fn source_towards(&self, address: IpAddr) -> Result<Option<IpAddr>, HostError> {
+        // Nothing is sent: the kernel only looks for the way.
+        let any: IpAddr =
+            if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket =
+            UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((address, 9)).map(|()| socket));
+        Ok(socket.and_then(|socket| socket.local_addr()).ok().map(|local| local.ip()))
     }
 
     fn clock(&self) -> Result<SystemTime, HostError> {

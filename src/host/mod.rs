@@ -17,7 +17,7 @@ pub mod trust;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -108,6 +108,19 @@ pub trait Host: Send + Sync {
     /// [`HostError`]
     fn dial(&self, address: SocketAddr, timeout: Duration) -> Result<Box<dyn Stream>, HostError>;
 
+    /// The address that this machine's connections to `address` come from; `None` where it cannot be told.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn source_towards(&self, address: IpAddr) -> Result<Option<IpAddr>, HostError> {
+        match self.run(&["ip", "-o", "route", "get", &address.to_string()], Duration::from_secs(20)) {
+            Ok(output) => Ok(source_of(&String::from_utf8_lossy(&output.stdout))),
+            // There is no iproute2.
+            Err(HostError::Command { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The machine's clock.
     ///
     /// # Errors
@@ -127,7 +140,7 @@ pub trait Host: Send + Sync {
     fn owner(&self, spec: &str) -> Result<crate::files::Owner, HostError>;
 
     /// The address that only this machine reaches: 127.0.0.1, or a rehearsal member's own loopback address.
-    fn loopback(&self) -> std::net::IpAddr;
+    fn loopback(&self) -> IpAddr;
 
     /// Where this tool keeps its lock and pre-images on the machine.
     fn state_dir(&self) -> PathBuf;
@@ -147,6 +160,13 @@ pub trait Host: Send + Sync {
             Err(LockError::File(source)) => Err(HostError::File { host: self.name().to_owned(), source }),
         }
     }
+}
+
+/// The source address in what `ip route get` prints.
+fn source_of(route: &str) -> Option<IpAddr> {
+    let mut words = route.split_ascii_whitespace();
+    words.by_ref().find(|word| *word == "src")?;
+    words.next()?.parse().ok()
 }
 
 /// The unit that runs etcd on a host.
@@ -200,6 +220,14 @@ pub trait Service: Send + Sync {
     /// [`HostError`]
     fn restart(&self) -> Result<(), HostError>;
 
+    /// Why there is no process, as far as whoever starts it can tell; asked when there is none.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn absence(&self) -> Result<Absence, HostError> {
+        Ok(Absence::default())
+    }
+
     /// The log lines since `since`, oldest first.
     ///
     /// # Errors
@@ -232,6 +260,15 @@ pub struct Look {
     /// It runs in Container Linux' container, which sees the directory that `ETCD_SSL_DIR` names, and that one alone, as
     /// `/etc/ssl/certs`.
     pub contained: bool,
+}
+
+/// Why a service has no process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Absence {
+    /// It failed and will not be started again by itself.
+    pub failed: Option<String>,
+    /// What it is at, in words; empty when that cannot be said.
+    pub doing: String,
 }
 
 /// What a process is or would be started with.
@@ -389,4 +426,20 @@ pub enum HostError {
     /// It cannot be had over ssh.
     #[error(transparent)]
     Ssh(#[from] ssh::SshError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_of_a_route() {
+        let route = "172.16.0.102 dev eth0 src 172.16.0.201 uid 0 \\    cache ";
+        assert_eq!(source_of(route), Some("172.16.0.201".parse().unwrap()));
+        assert_eq!(
+            source_of("local 127.1.2.3 dev lo src 127.0.0.1 uid 0"),
+            Some("127.0.0.1".parse().unwrap())
+        );
+        assert_eq!(source_of("blackhole 172.16.0.102 "), None);
+    }
 }

@@ -94,6 +94,10 @@ impl Host for ProcessHost {
         self.local.dial(address, timeout)
     }
 
+    fn source_towards(&self, address: IpAddr) -> Result<Option<IpAddr>, HostError> {
+        self.local.source_towards(address)
+    }
+
     fn clock(&self) -> Result<SystemTime, HostError> {
         self.local.clock()
     }

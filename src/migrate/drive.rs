@@ -16,7 +16,7 @@ use super::journal::Journal;
 use super::node::Node;
 use super::observe::{Observed, Sight, Wishes, clocks, observe};
 use super::place;
-use super::plan::{Action, Goal, Next, Refusal, Step, next, plan};
+use super::plan::{Action, Down, Goal, Next, Refusal, Step, can_spare_one_more, next, plan};
 use super::preflight;
 use super::snapshot;
 use super::speak::Speaker;
@@ -34,6 +34,8 @@ pub struct Options {
     pub cut_clients: bool,
     /// Go on although process and disk disagree.
     pub accept_drift: bool,
+    /// What becomes of members that are down.
+    pub down: Down,
     /// Take a snapshot before the first change.
     pub snapshot: bool,
     /// How long a gate is waited for.
@@ -61,6 +63,8 @@ pub struct Planned {
     pub steps: Vec<Step>,
     /// Who would be cut off by the next roll that cuts anybody.
     pub clients: Option<InTheWay>,
+    /// Why all of it cannot be done now, where it cannot.
+    pub refusal: Option<MigrateError>,
     /// What the operator should know.
     pub notes: Vec<String>,
     /// What stands around the members, where it stands now.
@@ -114,10 +118,8 @@ impl<'a> Migration<'a> {
     pub fn plan(&self) -> Result<Planned, MigrateError> {
         clocks(self.nodes)?;
         let observed = self.observe()?;
-        let (steps, refusal) = plan(&observed.standings(), self.options.goal);
-        if let Some(Refusal::OthersDown(down)) = refusal {
-            return Err(self.others_down(&down));
-        }
+        let (steps, refusal) = plan(&observed.standings(), self.options.goal, self.options.down);
+        let refusal = refusal.map(|refusal| self.refused(refusal));
         let notes = self.preflight(&observed, &steps)?;
         let cutting = steps.iter().map(|step| step.stage).find(|&stage| cuts(self.options.goal, stage));
         let clients = match cutting {
@@ -125,7 +127,7 @@ impl<'a> Migration<'a> {
             None => None,
         };
         let around = if cutting.is_some() { self.around(&observed)? } else { Vec::new() };
-        Ok(Planned { observed, steps, clients, notes, around })
+        Ok(Planned { observed, steps, refusal, clients, notes, around })
     }
 
     /// What would go wrong later; returns what the operator should know.
@@ -156,7 +158,10 @@ impl<'a> Migration<'a> {
         let journal = Journal::open(&self.options.pki_dir, &format!("{:x}", observed.cluster_id))?;
         journal.write(None, "begin", &format!("{:?} by {}", self.options.goal, self.options.operator))?;
         self.announce(&observed);
-        let (foreseen, _) = plan(&observed.standings(), self.options.goal);
+        let (foreseen, refusal) = plan(&observed.standings(), self.options.goal, self.options.down);
+        if let Some(refusal) = refusal.filter(|_| foreseen.is_empty()) {
+            return Err(self.refused(refusal));
+        }
         for what in self.preflight(&observed, &foreseen)? {
             self.report.event(&Event::Note { what });
         }
@@ -188,14 +193,15 @@ impl<'a> Migration<'a> {
         // Every member passes each stage at most once in a run that succeeds.
         let most = self.nodes.len() * Stage::ALL.len() * 2;
         loop {
-            let step = match next(&observed.standings(), goal) {
+            let step = match next(&observed.standings(), goal, self.options.down) {
                 Next::Done if goals.is_empty() => break,
-                Next::Done => {
+                Next::Refused(refusal @ Refusal::OthersDown(_)) => return Err(self.refused(refusal)),
+                Next::Refused(refusal) if goals.is_empty() => return Err(self.refused(refusal)),
+                Next::Done | Next::Refused(_) => {
                     goal = goals.remove(0);
                     self.around_first(goal, &observed, &journal, changed)?;
                     continue;
                 }
-                Next::Refused(Refusal::OthersDown(down)) => return Err(self.others_down(&down)),
                 Next::Step(step) => step,
             };
             self.around_before(goal, &step, &observed, &journal, changed)?;
@@ -286,13 +292,20 @@ impl<'a> Migration<'a> {
         Ok(found)
     }
 
-    fn others_down(&self, down: &[usize]) -> MigrateError {
-        MigrateError::OthersDown { members: down.iter().map(|&i| self.nodes[i].name.clone()).collect() }
+    fn refused(&self, refusal: Refusal) -> MigrateError {
+        let names = |down: &[usize]| down.iter().map(|&i| self.nodes[i].name.clone()).collect();
+        match refusal {
+            Refusal::OthersDown(down) => MigrateError::OthersDown {
+                can_go_on: can_spare_one_more(self.nodes.len(), down.len()),
+                members: names(&down),
+            },
+            Refusal::Left(down) => MigrateError::Left { members: names(&down) },
+        }
     }
 
     fn announce(&self, observed: &Observed) {
         self.report.event(&self.observed_event(observed));
-        let (steps, _) = plan(&observed.standings(), self.options.goal);
+        let (steps, _) = plan(&observed.standings(), self.options.goal, self.options.down);
         self.report.event(&Event::Plan { steps: self.step_lines(&steps) });
         if let [_] | [_, _] = self.nodes {
             let what = "with one or two members the cluster is down while one of them restarts".to_owned();
@@ -343,21 +356,35 @@ impl<'a> Migration<'a> {
         let sight = &observed.members[step.member];
         let stage = step.stage;
         self.report.event(&Event::Step { n, of, member, stage, state: "start", ms: None });
+        let down = (0..self.nodes.len())
+            .filter(|&i| i != step.member && observed.members[i].standing.running.is_none());
+        let away: Vec<usize> = down.filter(|_| self.options.down == Down::Left).collect();
         let gate = Gate {
             nodes: self.nodes,
             wishes: self.options.wishes,
             member: step.member,
             deadline: self.options.step_timeout,
+            away: &away,
+            certified: self.options.goal != Goal::Http,
+            report: self.report,
         };
         let moves = |action: &Action| matches!(action, Action::UpdatePeerUrl | Action::Restart);
         if step.actions.iter().any(moves) {
             let held = gate.before(n == 1)?;
             self.report.event(&Event::Gate { member, when: "before", ms: held.ms, checks: held.checks });
         }
+        // What was looked at before other actions may have changed since.
+        let again = step.actions.iter().position(|&action| action == Action::Restart).filter(|&at| at > 0);
         let last_move = step.actions.iter().rposition(moves);
         let since = SystemTime::now();
         let mut seen = None;
         for (i, &action) in step.actions.iter().enumerate() {
+            if again == Some(i) {
+                gate.before(false)?;
+                if stage >= Stage::Certs {
+                    gate.is_as_placed(step.member)?;
+                }
+            }
             let what = self.describe(sight, stage, action);
             journal.write(Some(member), "intent", &what)?;
             *changed = true;

@@ -42,6 +42,14 @@ pub enum MigrateError {
         /// The file.
         path: String,
     },
+    /// The same, and etcd has been started with it.
+    #[error("{member}: {path} was changed since it was placed, and etcd was started with it")]
+    ChangedInForce {
+        /// The member.
+        member: String,
+        /// The file.
+        path: String,
+    },
     /// A file is in the way that this tool did not place.
     #[error("{member}: {path} is there already and is not what would be placed")]
     InTheWay {
@@ -115,11 +123,19 @@ pub enum MigrateError {
         /// Why.
         why: String,
     },
+    /// Members that were to be left as they are.
+    #[error("{} down and left so; all others are done", list(members))]
+    Left {
+        /// Them.
+        members: Vec<String>,
+    },
     /// Other members are down.
     #[error("{} down; no other member is restarted meanwhile", list(members))]
     OthersDown {
         /// Them.
         members: Vec<String>,
+        /// Whether a quorum stays while one more restarts.
+        can_go_on: bool,
     },
     /// The member runs with other settings than were placed: something overrides them.
     #[error("{member}: it runs with {flag}={actual:?} though {wanted:?} was placed")]
@@ -138,6 +154,18 @@ pub enum MigrateError {
     StillPlain {
         /// Them, as `unit of host`.
         units: Vec<String>,
+    },
+    /// The unit gave up.
+    #[error("{member}: {unit}: {what}{}", log.iter().map(|line| format!("; its log: {line}")).collect::<String>())]
+    UnitFailed {
+        /// The member.
+        member: String,
+        /// The unit.
+        unit: String,
+        /// In systemd's words.
+        what: String,
+        /// What it said last.
+        log: Vec<String>,
     },
     /// A URL in a member's configuration or in the members list is malformed.
     #[error("{member}: {source}")]
@@ -159,13 +187,21 @@ impl MigrateError {
         }
     }
 
+    /// That a file was changed, of a member that has been started since.
+    pub(super) fn and_started(self) -> Self {
+        match self {
+            Self::Changed { member, path } => Self::ChangedInForce { member, path },
+            error => error,
+        }
+    }
+
     /// A stable word for scripts.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Around { .. } => "unit-around",
             Self::Auth { .. } => "auth",
             Self::Certificate { .. } => "certificate-refused",
-            Self::Changed { .. } => "file-changed",
+            Self::Changed { .. } | Self::ChangedInForce { .. } => "file-changed",
             Self::Clock { .. } => "clock-skew",
             Self::Drift { .. } => "drift",
             Self::Etcd { .. } => "etcd",
@@ -178,9 +214,11 @@ impl MigrateError {
             Self::NoAnswer(_) => "no-answer",
             Self::NoPair { .. } => "no-pair",
             Self::NoSnapshot { .. } => "no-snapshot",
+            Self::Left { .. } => "members-left",
             Self::OthersDown { .. } => "members-down",
             Self::Overridden { .. } => "overridden",
             Self::StillPlain { .. } => "loopback-in-use",
+            Self::UnitFailed { .. } => "unit-failed",
             Self::Url { .. } => "malformed-url",
             Self::WrongCluster(_) => "wrong-cluster",
         }
@@ -201,14 +239,31 @@ impl MigrateError {
             Self::Changed { path, .. } => {
                 format!("look at {path}; put back what was there or remove it, then run this again")
             }
+            Self::ChangedInForce { path, .. } => {
+                format!("put back what was placed as {path}, restart etcd there, then run this again")
+            }
             Self::Clock { .. } => "set the clocks right (NTP) first: certificates are dated".into(),
             Self::Drift { .. } => {
                 "bring the file and the process together (restart the member, or undo the edit), or pass --accept-drift"
                     .into()
             }
-            Self::Host(HostError::Ssh(error)) => error.hint(),
+            Self::Host(HostError::Ssh(error)) => {
+                format!("{}; then run the same command again: it carries on from what it finds", error.hint())
+            }
+            Self::Host(HostError::Locked { .. }) => {
+                "wait for it to end; a run whose connection broke off holds it for half a minute".into()
+            }
+            Self::Host(HostError::File { .. }) => {
+                "mend what is named above (room, permissions), then run the same command again: it carries on from what it finds"
+                    .into()
+            }
             Self::Etcd { .. } | Self::Host(_) => "run the same command again: it carries on from what it finds".into(),
             Self::File(_) => "mend the path named above, then run this again".into(),
+            Self::Gate { saw, .. } if saw.iter().any(|what| what.contains("an alarm is raised")) => {
+                "nothing is restarted while an alarm stands: free space (compact, defragment, a larger quota), then `etcdctl \
+                 alarm disarm`, then run this again"
+                    .into()
+            }
             Self::Gate { member, .. } => format!(
                 "the cluster goes on without a further step. Retry: run this again. Go back: `etcd-pki migrate rollback`. \
                  By hand: `etcd-pki migrate members` prints the commands; see the log of {member}, and `etcd-pki explain` on what it \
@@ -221,11 +276,20 @@ impl MigrateError {
             Self::NoAnswer(_) => "start etcd first, or correct the inventory".into(),
             Self::NoPair { .. } => "make it: `etcd-pki issue --from cluster.toml`".into(),
             Self::NoSnapshot { .. } => "mend that, or take a backup of your own and pass --no-snapshot".into(),
-            Self::OthersDown { members } => {
-                format!("start {} first, then run this again", list(members))
+            Self::Left { .. } => "start it, then run this again: it carries on with it".into(),
+            Self::OthersDown { can_go_on: true, .. } => {
+                "start it first, then run this again; or pass --allow-degraded, which leaves it as it is while a quorum stays"
+                    .into()
+            }
+            Self::OthersDown { .. } => {
+                "start it first, then run this again: one more restart would cost the quorum".into()
             }
             Self::Overridden { .. } => "look for a later file that sets it, remove it there, then run this again".into(),
             Self::StillPlain { .. } => "move them to https with `etcd-pki migrate clients`, then run this again".into(),
+            Self::UnitFailed { member, unit, .. } => format!(
+                "the cluster goes on without {member}. See `journalctl -u {unit}` there and mend what it says, then run this \
+                 again: it starts it; or go back: `etcd-pki migrate rollback`"
+            ),
             Self::Url { .. } => "correct the URL in the member's configuration first".into(),
             Self::WrongCluster(_) => "check the inventory's addresses".into(),
         }

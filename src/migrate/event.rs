@@ -63,6 +63,17 @@ pub enum Event<'a> {
         /// What was looked at.
         checks: Vec<String>,
     },
+    /// A gate does not hold yet: told when the wait is long, and again when something else is waited for.
+    Waiting {
+        /// The member whose turn it is.
+        member: &'a str,
+        /// `before` or `after` its restart.
+        when: &'static str,
+        /// How long it has been waited for, in milliseconds.
+        ms: u64,
+        /// What is waited for.
+        saw: Vec<String>,
+    },
     /// Clients stand in the way of the next roll.
     Clients {
         /// What they speak.

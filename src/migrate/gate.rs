@@ -9,13 +9,21 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::etcd::{PeerUrl, Status};
 
 use super::error::MigrateError;
+use super::event::{Event, Report};
 use super::node::Node;
-use super::observe::{Observed, Sight, Wishes, observe, settings};
+use super::observe::{Observed, Sight, Wishes, clocks, observe, settings};
+use super::place::not_as_placed;
 use super::speak::Speaker;
-use super::stage::{Settings, differences};
+use super::stage::{Settings, Stage, differences};
 
 /// A pause between two looks.
 const PAUSE: Duration = Duration::from_millis(150);
+
+/// How long nothing is said about a wait, and between two words about it.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// How far back a failed unit's log is shown.
+const RECENT: Duration = Duration::from_secs(60);
 
 /// What held, or what did not.
 type Looked = Result<Vec<String>, Vec<String>>;
@@ -31,6 +39,12 @@ pub(super) struct Gate<'a> {
     pub(super) member: usize,
     /// How long to wait for it.
     pub(super) deadline: Duration,
+    /// Members that are down and are left so: nothing is asked of them.
+    pub(super) away: &'a [usize],
+    /// The certificates that are in force are those that were issued: so it is on the way there.
+    pub(super) certified: bool,
+    /// Who is told what is waited for.
+    pub(super) report: &'a dyn Report,
 }
 
 /// What the member must have become.
@@ -52,14 +66,19 @@ pub(super) struct Held {
 }
 
 impl Gate<'_> {
-    /// Before a restart: the others are well, so that the cluster can spare this one. The first gate of a run is
-    /// `thorough`: nobody may have waited for the gate after the last restart, so what that one asks of the member
-    /// that was restarted is asked of all the others.
+    /// Before a restart: the others are well and reach each other, so that the cluster can spare this one. The first
+    /// gate of a run is `thorough`: nobody may have waited for the gate after the last restart, so what that one asks of
+    /// the member that was restarted is asked of all the others.
     pub(super) fn before(&self, thorough: bool) -> Result<Held, MigrateError> {
         self.wait("before", None, |gate| {
+            clocks(gate.nodes)?;
             let observed = observe(gate.nodes, gate.wishes)?;
-            let others = |i: usize| i != gate.member;
-            let well = gate.cluster_is_well(&observed, others);
+            let others = |i: usize| i != gate.member && gate.counts(i);
+            for i in (0..gate.nodes.len()).filter(|&i| others(i)) {
+                gate.as_placed(&observed, i)?;
+            }
+            // A cut between two of them is often the reason why one of them is not well.
+            let well = both(gate.cluster_is_well(&observed, others), gate.mesh(&observed, others));
             let well = well.and_then(|mut checks| {
                 for member in (0..gate.nodes.len()).filter(|&i| thorough && others(i)) {
                     let works = Gate { member, ..*gate }.works(&observed, others)?;
@@ -77,7 +96,7 @@ impl Gate<'_> {
         self.wait("after", after.identity.map(|_| after.since), |gate| {
             let node = &gate.nodes[gate.member];
             let Some(process) = node.service.running()? else {
-                return Ok(Err(vec![format!("{} has no etcd process", node.name)]));
+                return gate.absent();
             };
             if after.identity.is_some_and(|identity| identity == process.identity) {
                 return Ok(Err(vec![format!("{} still runs its old process", node.name)]));
@@ -88,13 +107,71 @@ impl Gate<'_> {
                 return Err(MigrateError::Overridden { member, flag, wanted, actual });
             }
             let observed = observe(gate.nodes, gate.wishes)?;
-            let well = gate.cluster_is_well(&observed, |_| true);
-            let well = well.and_then(|mut checks| {
-                checks.extend(gate.works(&observed, |_| true)?);
-                Ok(checks)
-            });
+            gate.as_placed(&observed, gate.member).map_err(MigrateError::and_started)?;
+            let counts = |i: usize| gate.counts(i);
+            let well = gate.cluster_is_well(&observed, counts);
+            let well = match well {
+                Ok(_) => both(well, gate.works(&observed, counts)),
+                Err(_) => both(well, gate.mesh(&observed, counts)),
+            };
             Ok(well.map(|checks| (checks, observed)))
         })
+    }
+
+    fn counts(&self, i: usize) -> bool {
+        !self.away.contains(&i)
+    }
+
+    /// Nobody has put other certificates in the place of a member's since: it reads the pair at each handshake, and all
+    /// of it at its next start.
+    fn as_placed(&self, observed: &Observed, i: usize) -> Result<(), MigrateError> {
+        let standing = &observed.members[i].standing;
+        if standing.installed || standing.running < Some(Stage::Certs) {
+            return Ok(());
+        }
+        self.is_as_placed(i)
+    }
+
+    /// The same of one that is about to be started with them.
+    pub(super) fn is_as_placed(&self, i: usize) -> Result<(), MigrateError> {
+        if !self.certified {
+            return Ok(());
+        }
+        match not_as_placed(&self.nodes[i])? {
+            Some(path) => Err(MigrateError::Changed { member: self.nodes[i].name.clone(), path }),
+            None => Ok(()),
+        }
+    }
+
+    /// The member has no process: that may change, unless its unit has given up.
+    fn absent(&self) -> Result<Passed, MigrateError> {
+        let node = &self.nodes[self.member];
+        let absence = node.service.absence()?;
+        if let Some(what) = absence.failed {
+            let log = last_lines(node);
+            let (member, unit) = (node.name.clone(), node.service.name().to_owned());
+            return Err(MigrateError::UnitFailed { member, unit, what, log });
+        }
+        let doing = if absence.doing.is_empty() { String::new() } else { format!(": {}", absence.doing) };
+        Ok(Err(vec![format!("{} has no etcd process{doing}", node.name)]))
+    }
+
+    /// Tells what is waited for, when that is news and the wait is long.
+    fn tell(
+        &self,
+        when: &'static str,
+        start: Instant,
+        told: &mut (Option<Instant>, Vec<String>),
+        saw: &[String],
+    ) {
+        let (last, what) = &mut *told;
+        let due = last.unwrap_or(start) + QUIET;
+        if Instant::now() >= due && what != saw {
+            let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let member = self.nodes[self.member].name.as_str();
+            self.report.event(&Event::Waiting { member, when, ms, saw: saw.to_vec() });
+            *told = (Some(Instant::now()), saw.to_vec());
+        }
     }
 
     fn wait(
@@ -104,6 +181,7 @@ impl Gate<'_> {
         look: impl Fn(&Self) -> Result<Passed, MigrateError>,
     ) -> Result<Held, MigrateError> {
         let start = Instant::now();
+        let mut told = (None, Vec::new());
         loop {
             let saw = match look(self) {
                 Ok(Ok((checks, observed))) => {
@@ -124,6 +202,7 @@ impl Gate<'_> {
                 let (member, seconds) = (node.name.clone(), self.deadline.as_secs());
                 return Err(MigrateError::Gate { member, when, seconds, saw });
             }
+            self.tell(when, start, &mut told, &saw);
             std::thread::sleep(PAUSE);
         }
     }
@@ -214,13 +293,36 @@ impl Gate<'_> {
                 Err(error) => wrong.push(error.to_string()),
             }
         }
-        let dials: Vec<(&Node, &PeerUrl)> = others
-            .iter()
-            .flat_map(|&i| {
-                let there = observed.members[i].peer_urls.iter().map(move |url| (node, url));
-                there.chain(sight.peer_urls.iter().map(move |url| (&self.nodes[i], url)))
+        let pairs = others.iter().flat_map(|&i| [(self.member, i), (i, self.member)]);
+        match self.dial(observed, pairs) {
+            Ok(dialled) => checks.extend(dialled),
+            Err(trouble) => wrong.extend(trouble),
+        }
+        if wrong.is_empty() { Ok(checks) } else { Err(wrong) }
+    }
+
+    /// The members that `counts` takes reach each other, by new connections over their peer URLs: old ones hide what is
+    /// cut or distrusted.
+    fn mesh(&self, observed: &Observed, counts: impl Fn(usize) -> bool) -> Looked {
+        let counted: Vec<usize> = (0..self.nodes.len()).filter(|&i| counts(i)).collect();
+        let pairs = counted.iter().flat_map(|&from| counted.iter().map(move |&to| (from, to)));
+        self.dial(observed, pairs.filter(|(from, to)| from != to))
+    }
+
+    /// New connections from members' machines to others' peer URLs, with the real pairs. A URL that its member does not
+    /// serve yet, or no more, is left out: the plan sees to that member first.
+    fn dial(&self, observed: &Observed, pairs: impl Iterator<Item = (usize, usize)>) -> Looked {
+        let served = |to: usize| {
+            let standing = &observed.members[to].standing;
+            standing.running.is_none_or(|stage| stage.peer_scheme() == standing.peer_url)
+        };
+        let dials: Vec<(&Node, &PeerUrl)> = pairs
+            .filter(|&(_, to)| served(to))
+            .flat_map(|(from, to)| {
+                observed.members[to].peer_urls.iter().map(move |url| (&self.nodes[from], url))
             })
             .collect();
+        let mut wrong = Vec::new();
         let answers: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> =
                 dials.iter().map(|(from, url)| scope.spawn(move || from.client(url).version())).collect();
@@ -231,10 +333,11 @@ impl Gate<'_> {
                 wrong.push(format!("from {}: {error}", from.name));
             }
         }
-        if !dials.is_empty() {
-            checks.push(format!("{} new peer connections", dials.len()));
+        match (wrong.is_empty(), dials.len()) {
+            (false, _) => Err(wrong),
+            (true, 0) => Ok(Vec::new()),
+            (true, count) => Ok(vec![format!("{count} new peer connections")]),
         }
-        if wrong.is_empty() { Ok(checks) } else { Err(wrong) }
     }
 
     /// A commit goes through the member.
@@ -273,6 +376,15 @@ impl Gate<'_> {
     }
 }
 
+/// Both hold, or all that does not.
+fn both(one: Looked, other: Looked) -> Looked {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok([one, other].concat()),
+        (Err(one), Err(other)) => Err([one, other].concat()),
+        (Err(wrong), Ok(_)) | (Ok(_), Err(wrong)) => Err(wrong),
+    }
+}
+
 fn health(node: &Node, sight: &Sight) -> Result<(), String> {
     match &sight.running {
         None => Err("it is down".to_owned()),
@@ -283,6 +395,13 @@ fn health(node: &Node, sight: &Sight) -> Result<(), String> {
 fn alarms(node: &Node, sight: &Sight) -> Vec<String> {
     let raised = sight.running.as_ref().and_then(|running| Speaker::to(node, running).alarms().ok());
     raised.unwrap_or_default().iter().map(|alarm| format!("an alarm is raised: {alarm:?}")).collect()
+}
+
+/// What the unit said last, for the operator to read.
+fn last_lines(node: &Node) -> Vec<String> {
+    let mut lines = node.service.log_since(SystemTime::now() - RECENT).unwrap_or_default();
+    let from = lines.len().saturating_sub(3);
+    lines.split_off(from)
 }
 
 /// What the member's log says of certificates, for the operator to read.

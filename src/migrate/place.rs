@@ -35,6 +35,20 @@ pub(super) fn certificate_files(node: &Node, owner: Option<Owner>) -> Vec<Planne
     ]
 }
 
+/// The first of the certificate files that is not there as it was issued.
+///
+/// # Errors
+/// [`MigrateError::Host`]
+pub(super) fn not_as_placed(node: &Node) -> Result<Option<String>, MigrateError> {
+    let files = certificate_files(node, None);
+    let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+    let images = node.host.read_many(&paths)?;
+    let other = files.iter().zip(images).find(|(file, image)| {
+        image.as_ref().is_none_or(|image| image.bytes != *file.bytes || image.mode != file.mode)
+    });
+    Ok(other.map(|(file, _)| file.path.display().to_string()))
+}
+
 /// Places the certificates for the user that etcd runs as.
 ///
 /// # Errors

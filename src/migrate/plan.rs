@@ -88,6 +88,14 @@ pub enum Action {
     Restore,
 }
 
+impl Standing {
+    /// One that came further than the roll and lacks only its certificates does not go back for them.
+    fn no_lower(&self, stage: Stage, goal: Goal) -> Stage {
+        let whole = self.running == Some(self.disk) && self.disk.peer_scheme() == self.peer_url;
+        if goal.rises() && whole { stage.max(self.disk.min(goal.stage())) } else { stage }
+    }
+}
+
 /// A step, or none is left, or none is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
@@ -104,29 +112,58 @@ pub enum Next {
 pub enum Refusal {
     /// Other members are down; restarting one more would cost the quorum or leave it hanging on one member.
     OthersDown(Vec<usize>),
+    /// All is done but for these, which are down and were to be left so.
+    Left(Vec<usize>),
+}
+
+/// What becomes of members that are down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Down {
+    /// One that went down on our way is started first; any other must be started by whoever stopped it.
+    Refused,
+    /// They are left as they are, as long as a quorum stays while one of the others restarts.
+    Left,
+}
+
+/// Whether a quorum stays while one member restarts and so many are down.
+pub const fn can_spare_one_more(members: usize, down: usize) -> bool {
+    down + 1 + members / 2 < members
 }
 
 /// The next step towards a goal.
-pub fn next(members: &[Standing], goal: Goal) -> Next {
-    let Some((member, stage)) = choose(members, goal) else {
-        return Next::Done;
+pub fn next(members: &[Standing], goal: Goal, policy: Down) -> Next {
+    let down: Vec<usize> = (0..members.len()).filter(|&i| members[i].running.is_none()).collect();
+    // One that would come back where the others do not look for it went down in the middle of a step. Left so, and
+    // another beside it, they could not reach each other.
+    let between = |&i: &usize| members[i].disk.peer_scheme() != members[i].peer_url;
+    let policy = if down.iter().any(between) { Down::Refused } else { policy };
+    let Some((member, stage)) = choose(members, goal, policy) else {
+        return if policy == Down::Left && !down.is_empty() {
+            Next::Refused(Refusal::Left(down))
+        } else {
+            Next::Done
+        };
     };
-    let down: Vec<usize> =
-        (0..members.len()).filter(|&i| i != member && members[i].running.is_none()).collect();
     let actions = actions(&members[member], stage);
-    if !down.is_empty() && actions.contains(&Action::Restart) {
-        return Next::Refused(Refusal::OthersDown(down));
+    let others: Vec<usize> = down.iter().copied().filter(|&i| i != member).collect();
+    let may_restart = match policy {
+        // A member that was not touched yet did not go down on our way.
+        Down::Refused => others.is_empty() && (down.is_empty() || members[member].traces),
+        Down::Left => others.is_empty() || can_spare_one_more(members.len(), others.len()),
+    };
+    if actions.contains(&Action::Restart) && !may_restart {
+        return Next::Refused(Refusal::OthersDown(if others.is_empty() { down } else { others }));
     }
     Next::Step(Step { member, stage, actions })
 }
 
 /// All steps to a goal, as far as they can be foreseen: each is taken to succeed.
-pub fn plan(members: &[Standing], goal: Goal) -> (Vec<Step>, Option<Refusal>) {
+pub fn plan(members: &[Standing], goal: Goal, policy: Down) -> (Vec<Step>, Option<Refusal>) {
     let mut members = members.to_vec();
     let mut steps = Vec::new();
     // A member passes at most each stage once in each direction.
     for _ in 0..members.len() * Stage::ALL.len() * 2 {
-        match next(&members, goal) {
+        match next(&members, goal, policy) {
             Next::Done => return (steps, None),
             Next::Refused(refusal) => return (steps, Some(refusal)),
             Next::Step(step) => {
@@ -152,10 +189,17 @@ pub fn perform(member: &mut Standing, stage: Stage, action: Action) {
 }
 
 /// The member whose turn it is, and where it goes.
-fn choose(members: &[Standing], goal: Goal) -> Option<(usize, Stage)> {
-    let roll = goal.rolls().iter().copied().find(|&stage| members.iter().any(|m| wants(m, stage, goal)));
+fn choose(members: &[Standing], goal: Goal, policy: Down) -> Option<(usize, Stage)> {
+    let counts = |member: &Standing| policy == Down::Refused || member.running.is_some();
+    let roll = goal
+        .rolls()
+        .iter()
+        .copied()
+        .find(|&stage| members.iter().any(|m| counts(m) && wants(m, stage, goal)));
     // One that is down comes up before another is touched: as the disk has it, unless the roll leads elsewhere.
-    if let Some(i) = members.iter().position(|member| member.running.is_none()) {
+    if policy == Down::Refused
+        && let Some(i) = members.iter().position(|member| member.running.is_none())
+    {
         let disk = members[i].disk;
         let stage = match roll {
             Some(roll) if goal.rises() => disk.max(roll),
@@ -172,8 +216,8 @@ fn choose(members: &[Standing], goal: Goal) -> Option<(usize, Stage)> {
         let fragile = member.disk.peer_scheme() != member.peer_url;
         (!mismatched, !fragile, member.running == Some(member.disk), member.leader)
     };
-    let waiting = (0..members.len()).filter(|&i| wants(&members[i], stage, goal));
-    waiting.min_by_key(|&i| (turn(&members[i]), i)).map(|i| (i, stage))
+    let waiting = (0..members.len()).filter(|&i| counts(&members[i]) && wants(&members[i], stage, goal));
+    waiting.min_by_key(|&i| (turn(&members[i]), i)).map(|i| (i, members[i].no_lower(stage, goal)))
 }
 
 /// Whether a member has still to be brought to a stage on its way to a goal.
@@ -259,7 +303,7 @@ mod tests {
 
     /// Every state that is reached when each action may be the last before the tool is killed, when any member may
     /// lead, when a member may reboot between two actions, and when each run may want something else.
-    fn walk(count: usize) -> BTreeSet<Vec<Standing>> {
+    fn walk(count: usize, policy: Down) -> BTreeSet<Vec<Standing>> {
         let start = vec![PLAIN; count];
         let mut seen = BTreeSet::from([start.clone()]);
         let mut queue = VecDeque::from([start]);
@@ -275,7 +319,7 @@ mod tests {
                 for leader in 0..count {
                     let mut members = state.clone();
                     members[leader].leader = members[leader].running.is_some();
-                    let Next::Step(step) = next(&members, goal) else { continue };
+                    let Next::Step(step) = next(&members, goal, policy) else { continue };
                     for &action in &step.actions {
                         if action == Action::Restart {
                             let mut stopped = members.clone();
@@ -298,6 +342,13 @@ mod tests {
                     }
                 }
             }
+            for down in
+                (0..count).filter(|_| policy == Down::Left && state.iter().all(|m| m.running.is_some()))
+            {
+                let mut members = state.clone();
+                members[down].running = None;
+                visit(members, &mut seen, &mut queue);
+            }
             for rebooted in 0..count {
                 let mut members = state.clone();
                 members[rebooted].running = Some(members[rebooted].disk);
@@ -309,13 +360,15 @@ mod tests {
 
     #[test]
     fn a_quorum_reaches_each_other_in_every_state_that_can_be_reached() {
-        for count in [1, 2, 3, 5] {
-            let states = walk(count);
-            println!("{count} members: {} states", states.len());
+        let walks = [1, 2, 3, 5].map(|count| (count, Down::Refused));
+        for (count, policy) in walks.into_iter().chain([(3, Down::Left), (5, Down::Left)]) {
+            let states = walk(count, policy);
+            println!("{count} members, those that are down {policy:?}: {} states", states.len());
             for state in &states {
                 let down = state.iter().filter(|member| member.running.is_none()).count();
-                assert!(down <= 1, "two members down at once: {state:#?}");
                 let quorum = count / 2 + 1;
+                let spare = if policy == Down::Left { (count - quorum).max(1) } else { 1 };
+                assert!(down <= spare, "{down} members down at once: {state:#?}");
                 let group = largest_group(state);
                 // One or two members have no quorum while one of them restarts; they are told.
                 let possible = quorum.min(count - down);
@@ -327,9 +380,12 @@ mod tests {
     #[test]
     fn every_goal_is_reached_from_every_state() {
         for count in [1, 2, 3, 5] {
-            for state in walk(count) {
+            for mut state in walk(count, Down::Refused) {
+                // Nobody but its operator starts a member that was not touched.
+                let untouched = state.iter_mut().filter(|member| member.running.is_none() && !member.traces);
+                untouched.for_each(|member| member.running = Some(member.disk));
                 for goal in GOALS {
-                    let (steps, refusal) = plan(&state, goal);
+                    let (steps, refusal) = plan(&state, goal, Down::Refused);
                     assert_eq!(refusal, None, "{state:#?} to {goal:?}");
                     let mut members = state.clone();
                     for step in &steps {
@@ -337,7 +393,7 @@ mod tests {
                             perform(&mut members[step.member], step.stage, action);
                         }
                     }
-                    assert_eq!(next(&members, goal), Next::Done, "{state:#?} to {goal:?}");
+                    assert_eq!(next(&members, goal, Down::Refused), Next::Done, "{state:#?} to {goal:?}");
                 }
             }
         }
@@ -347,7 +403,7 @@ mod tests {
     fn the_way_there_is_two_rolls_and_the_leader_is_last() {
         let mut members = vec![PLAIN; 3];
         members[0].leader = true;
-        let (steps, _) = plan(&members, Goal::Https);
+        let (steps, _) = plan(&members, Goal::Https, Down::Refused);
         let order: Vec<_> = steps.iter().map(|step| (step.member, step.stage)).collect();
         let (certs, tls) = (Stage::Certs, Stage::Tls);
         assert_eq!(order, [(1, certs), (2, certs), (0, certs), (1, tls), (2, tls), (0, tls)]);
@@ -365,7 +421,7 @@ mod tests {
             traces: true,
             ..PLAIN
         };
-        let (steps, _) = plan(&[tls.clone(), tls.clone(), tls], Goal::Http);
+        let (steps, _) = plan(&[tls.clone(), tls.clone(), tls], Goal::Http, Down::Refused);
         let stages: Vec<_> = steps.iter().map(|step| step.stage).collect();
         assert_eq!(stages, [[Stage::Certs; 3], [Stage::Plain; 3]].concat());
         assert_eq!(steps[0].actions, [Action::UpdatePeerUrl, Action::Configure, Action::Restart]);
@@ -382,7 +438,7 @@ mod tests {
             ..PLAIN
         };
         let updated = Standing { peer_url: Scheme::Https, leader: true, ..certs };
-        let (steps, _) = plan(&[certs.clone(), certs, updated], Goal::Https);
+        let (steps, _) = plan(&[certs.clone(), certs, updated], Goal::Https, Down::Refused);
         assert_eq!(steps[0].member, 2);
         assert_eq!(steps[0].actions, [Action::Configure, Action::Restart]);
     }
@@ -391,14 +447,54 @@ mod tests {
     fn no_member_is_restarted_while_another_is_down() {
         let down = Standing { running: None, ..PLAIN };
         let both = [down.clone(), down, PLAIN];
-        assert_eq!(next(&both, Goal::Https), Next::Refused(Refusal::OthersDown(vec![1])));
+        assert_eq!(next(&both, Goal::Https, Down::Refused), Next::Refused(Refusal::OthersDown(vec![1])));
+    }
+
+    #[test]
+    fn a_member_that_somebody_stopped_is_not_started_behind_their_back() {
+        let down = Standing { running: None, ..PLAIN };
+        let members = [PLAIN, PLAIN, down, PLAIN, PLAIN];
+        assert_eq!(next(&members, Goal::Https, Down::Refused), Next::Refused(Refusal::OthersDown(vec![2])));
+        // One that went down on our way is.
+        let mut ours = members;
+        (ours[2].traces, ours[2].installed) = (true, true);
+        let Next::Step(step) = next(&ours, Goal::Https, Down::Refused) else { panic!("it is refused") };
+        assert_eq!((step.member, step.actions.last()), (2, Some(&Action::Restart)));
+    }
+
+    #[test]
+    fn members_that_are_down_are_left_while_a_quorum_stays() {
+        let down = Standing { running: None, ..PLAIN };
+        let (steps, refusal) = plan(&[PLAIN, PLAIN, down.clone(), PLAIN, PLAIN], Goal::Https, Down::Left);
+        assert_eq!(refusal, Some(Refusal::Left(vec![2])));
+        assert_eq!(steps.len(), 8);
+        assert!(steps.iter().all(|step| step.member != 2));
+        // Two of five, or one of three: the next restart would cost the quorum.
+        for members in [vec![PLAIN, down.clone(), down.clone(), PLAIN, PLAIN], vec![PLAIN, down, PLAIN]] {
+            let (steps, refusal) = plan(&members, Goal::Https, Down::Left);
+            assert!(steps.is_empty() && matches!(refusal, Some(Refusal::OthersDown(_))), "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn new_certificates_do_not_lead_a_member_back() {
+        let tls = Standing {
+            running: Some(Stage::Tls),
+            disk: Stage::Tls,
+            peer_url: Scheme::Https,
+            traces: true,
+            ..PLAIN
+        };
+        let (steps, refusal) = plan(&[tls.clone(), tls.clone(), tls], Goal::Https, Down::Refused);
+        assert_eq!((steps.len(), refusal), (3, None));
+        assert!(steps.iter().all(|step| step.actions == [Action::Install]));
     }
 
     #[test]
     fn peer_urls_that_were_all_updated_by_hand_are_put_right_first() {
         // The documents' order: every peer URL is https already, nobody has certificates.
         let ahead = Standing { peer_url: Scheme::Https, ..PLAIN };
-        let (steps, refusal) = plan(&[ahead.clone(), ahead.clone(), ahead], Goal::Https);
+        let (steps, refusal) = plan(&[ahead.clone(), ahead.clone(), ahead], Goal::Https, Down::Refused);
         assert_eq!(refusal, None);
         assert_eq!(steps[0].actions[..2], [Action::Install, Action::UpdatePeerUrl]);
     }

@@ -31,7 +31,8 @@ pub(super) fn check(
         steps.iter().filter(|step| step.actions.contains(&Action::Install)).map(|step| step.member).collect();
     in_parallel(nodes, |i, node| {
         if climbing.contains(&i) {
-            certificate(node, &observed.members[i], wishes)?;
+            let others = (0..nodes.len()).filter(|&other| other != i).map(|other| &observed.members[other]);
+            certificate(node, &observed.members[i], &others.collect::<Vec<_>>(), wishes)?;
         }
         if installed.contains(&i) {
             files(node, &observed.members[i], wishes)?;
@@ -42,8 +43,8 @@ pub(super) fn check(
 }
 
 /// A member's pair is judged as etcd will judge it: dialled at every URL it advertises and at its loopback address,
-/// and dialling from the address of its peer URL.
-fn certificate(node: &Node, sight: &Sight, wishes: Wishes) -> Result<(), MigrateError> {
+/// and dialling the others from the addresses that its machine has towards them.
+fn certificate(node: &Node, sight: &Sight, others: &[&Sight], wishes: Wishes) -> Result<(), MigrateError> {
     let Some(pair) = &node.pair else {
         return Err(MigrateError::NoPair {
             member: node.name.clone(),
@@ -63,9 +64,26 @@ fn certificate(node: &Node, sight: &Sight, wishes: Wishes) -> Result<(), Migrate
         ..Request::new(&pair.cert_pem, &pair.ca_pem, role)
     };
     let peer_hosts = hosts(&sight.peer_urls);
-    let source_ip = peer_hosts.iter().find_map(|host| host.parse::<IpAddr>().ok());
     refused(node, &judge(&Request { hosts: &client_hosts, ..request(Role::Server) }))?;
-    refused(node, &judge(&Request { hosts: &peer_hosts, source_ip, ..request(Role::Peer) }))
+    for source_ip in sources(node, sight, others)? {
+        refused(node, &judge(&Request { hosts: &peer_hosts, source_ip, ..request(Role::Peer) }))?;
+    }
+    Ok(())
+}
+
+/// The addresses that a member's machine dials the others from: its own word, or where it cannot tell, the address of
+/// its peer URL.
+fn sources(node: &Node, sight: &Sight, others: &[&Sight]) -> Result<BTreeSet<Option<IpAddr>>, MigrateError> {
+    let towards: BTreeSet<IpAddr> =
+        others.iter().flat_map(|other| &other.peer_urls).filter_map(|url| url.at().ip()).collect();
+    let mut sources = BTreeSet::new();
+    for address in towards {
+        sources.extend(node.host.source_towards(address)?.map(Some));
+    }
+    if sources.is_empty() {
+        sources.insert(sight.peer_urls.iter().find_map(|url| url.at().ip()));
+    }
+    Ok(sources)
 }
 
 fn refused(node: &Node, judgement: &Judgement) -> Result<(), MigrateError> {

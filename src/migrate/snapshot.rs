@@ -24,7 +24,9 @@ pub(super) struct Taken {
 pub(super) fn is_first_change(observed: &Observed) -> bool {
     observed.members.iter().all(|sight| {
         let standing = &sight.standing;
-        !standing.traces && standing.running == Some(Stage::Plain) && standing.disk == Stage::Plain
+        !standing.traces
+            && standing.running.is_none_or(|stage| stage == Stage::Plain)
+            && standing.disk == Stage::Plain
     })
 }
 
@@ -35,7 +37,7 @@ pub(super) fn is_first_change(observed: &Observed) -> bool {
 pub(super) fn take(nodes: &[Node], observed: &Observed, dir: &Path) -> Result<Taken, MigrateError> {
     let refuse = |why: String| MigrateError::NoSnapshot { why };
     let mut members: Vec<_> = nodes.iter().zip(&observed.members).collect();
-    members.sort_by_key(|(_, sight)| sight.standing.leader);
+    members.sort_by_key(|(_, sight)| (sight.running.is_none(), sight.standing.leader));
     let (node, sight) = members.first().ok_or_else(|| refuse("there is no member".to_owned()))?;
     let size = sight.status.as_ref().and_then(|status| status.db_size).unwrap_or_default();
     let free = files::free_space(dir)?;

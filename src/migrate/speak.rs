@@ -82,7 +82,10 @@ impl<'a> Speaker<'a> {
         for url in &self.urls {
             match self.node.client(url).health() {
                 Ok(health) if health.healthy => return Ok(()),
-                Ok(health) => why = health.reason.unwrap_or(health.body),
+                Ok(health) => {
+                    let what = health.reason.unwrap_or(health.body);
+                    why = format!("it says that it is not healthy: {}", what.trim());
+                }
                 Err(error) => why = error.to_string(),
             }
         }

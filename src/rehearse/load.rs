@@ -137,6 +137,11 @@ impl Load {
         self.shared.record().figures()
     }
 
+    /// As [`Self::so_far`]; the longest gap and the slowest write are measured anew from here on.
+    pub fn lap(&self) -> Figures {
+        self.shared.record().lap()
+    }
+
     /// Stops the writers, lets the watcher catch up, and holds what is there (`found` of each member) against what
     /// was acknowledged.
     pub fn finish(mut self, found: impl FnOnce() -> Vec<Vec<KeyValue>>) -> Figures {

@@ -14,7 +14,9 @@ use super::show::{self, Shown};
 use super::unit::{Fragment, SEARCH_PATH, UnitError, dropin_dirs, merge_dropins};
 use super::words::Specifiers;
 use crate::files::{FileMode, Meta};
-use crate::host::{Host, HostError, Launch, Layer, LayerFile, Look, RunOutput, RunningProcess, Service};
+use crate::host::{
+    Absence, Host, HostError, Launch, Layer, LayerFile, Look, RunOutput, RunningProcess, Service,
+};
 
 /// The units that etcd is known to run as, in the order they are looked for.
 pub const KNOWN_UNITS: [&str; 3] = ["etcd.service", "etcd2.service", "etcd-member.service"];
@@ -263,6 +265,11 @@ impl Service for SystemdService {
         self.host.run(&["systemctl", "reset-failed", &self.id], PATIENCE)?;
         // Type=notify and an isolated member: a restart that waits may wait for ever.
         self.systemctl(&["restart", "--no-block", &self.id]).map(drop)
+    }
+
+    fn absence(&self) -> Result<Absence, HostError> {
+        let shown = self.see_process()?.shown;
+        Ok(Absence { failed: shown.failure(), doing: shown.doing() })
     }
 
     fn log_since(&self, since: SystemTime) -> Result<Vec<String>, HostError> {

@@ -2,7 +2,7 @@
 
 /// The properties that are asked for.
 pub(super) const PROPERTIES: &str =
-    "Id,Names,LoadState,ActiveState,FragmentPath,MainPID,InvocationID,ControlGroup";
+    "Id,Names,LoadState,ActiveState,SubState,Result,FragmentPath,MainPID,InvocationID,ControlGroup";
 
 /// A unit as systemd has it loaded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(super) struct Shown {
     pub(super) names: Vec<String>,
     load_state: String,
     active_state: String,
+    sub_state: String,
+    result: String,
     pub(super) fragment_path: Option<String>,
     pub(super) main_pid: u32,
     pub(super) invocation_id: String,
@@ -27,6 +29,8 @@ impl Shown {
                 "Names" => shown.names = value.split_ascii_whitespace().map(str::to_owned).collect(),
                 "LoadState" => shown.load_state = value,
                 "ActiveState" => shown.active_state = value,
+                "SubState" => shown.sub_state = value,
+                "Result" => shown.result = value,
                 "FragmentPath" => shown.fragment_path = Some(value).filter(|path| !path.is_empty()),
                 "MainPID" => shown.main_pid = value.parse().unwrap_or(0),
                 "InvocationID" => shown.invocation_id = value,
@@ -45,6 +49,16 @@ impl Shown {
 
     pub(super) fn is_active(&self) -> bool {
         matches!(self.active_state.as_str(), "active" | "activating" | "reloading")
+    }
+
+    /// That it will not start by itself, in words.
+    pub(super) fn failure(&self) -> Option<String> {
+        (self.active_state == "failed").then(|| format!("it failed to start ({})", self.result))
+    }
+
+    /// What it is at, in systemd's words.
+    pub(super) fn doing(&self) -> String {
+        format!("{} ({})", self.active_state, self.sub_state)
     }
 
     pub(super) fn has_processes(&self) -> bool {

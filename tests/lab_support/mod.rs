@@ -23,6 +23,8 @@ use etcd_pki::etcd::{PeerUrl, Scheme, Tls};
 use etcd_pki::rehearse::Figures;
 use etcd_pki::rehearse::load::{Load, PREFIX};
 
+pub mod faults;
+
 use crate::support::skipped;
 
 /// This program, as `cargo test` built it.

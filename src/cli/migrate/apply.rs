@@ -10,7 +10,7 @@ use super::super::{Context, Exit, Failure, Outcome, Output};
 use super::look::{planned, show_plan};
 use super::narrate::Narrator;
 use super::{ClusterArgs, inventory, options};
-use crate::migrate::plan::Goal;
+use crate::migrate::plan::{Down, Goal};
 use crate::migrate::{Ending, Migration, Stopped};
 
 #[derive(Debug, Args)]
@@ -29,6 +29,9 @@ pub(super) struct ApplyArgs {
     /// Go on although clients would be cut off.
     #[arg(long, visible_alias = "cut-clients")]
     cut_plaintext: bool,
+    /// Go on although members are down, as long as a quorum stays while another restarts: they are left as they are.
+    #[arg(long)]
+    allow_degraded: bool,
     /// Take no snapshot of the data before the first change.
     #[arg(long)]
     no_snapshot: bool,
@@ -43,6 +46,9 @@ pub(super) fn run(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
     let around = inventory::surroundings(context, &args.cluster, &nodes)?;
     let mut options = options(context, &args.cluster, &nodes, goal)?;
     options.cut_clients = args.cut_plaintext;
+    if args.allow_degraded {
+        options.down = Down::Left;
+    }
     options.snapshot = !args.no_snapshot;
     options.step_timeout = Duration::from_secs(args.step_timeout);
     if args.step && !args.dry_run && !std::io::stdin().is_terminal() {

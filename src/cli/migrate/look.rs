@@ -7,7 +7,7 @@ use super::narrate::Narrator;
 use super::{ClusterArgs, inventory, options};
 use crate::migrate::around::Surroundings;
 use crate::migrate::plan::Goal;
-use crate::migrate::{Migration, Node, Options, Planned};
+use crate::migrate::{MigrateError, Migration, Node, Options, Planned};
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
@@ -38,9 +38,28 @@ pub(super) fn planned(
     options: &Options,
     around: &Surroundings,
 ) -> Result<Planned, Failure> {
+    let mut planned = looked(context, nodes, options, around)?;
+    match planned.refusal.take() {
+        Some(error) if planned.steps.is_empty() => return Err(failure(&error)),
+        Some(error) => planned.notes.push(error.to_string()),
+        None => {}
+    }
+    Ok(planned)
+}
+
+/// Looks and plans, as far as that can be done now.
+fn looked(
+    context: &Context,
+    nodes: &[Node],
+    options: &Options,
+    around: &Surroundings,
+) -> Result<Planned, Failure> {
     let narrator = Narrator::new(context);
-    let planned = Migration::new(nodes, options, &narrator).among(around).plan();
-    planned.map_err(|error| Failure::no(error.code(), error.to_string()).hint(error.hint()))
+    Migration::new(nodes, options, &narrator).among(around).plan().map_err(|error| failure(&error))
+}
+
+fn failure(error: &MigrateError) -> Failure {
+    Failure::no(error.code(), error.to_string()).hint(error.hint())
 }
 
 /// Runs `plan`.
@@ -102,7 +121,7 @@ pub(super) fn status(context: &Context, cluster: &ClusterArgs) -> Outcome {
     let nodes = inventory::nodes(context, cluster)?;
     let mut options = options(context, cluster, &nodes, Goal::Https)?;
     options.accept_drift = true;
-    let planned = planned(context, &nodes, &options, &Surroundings::default())?;
+    let planned = looked(context, &nodes, &options, &Surroundings::default())?;
     let narrator = Narrator::new(context);
     let migration = Migration::new(&nodes, &options, &narrator);
     let event = migration.observed_event(&planned.observed);

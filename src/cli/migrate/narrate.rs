@@ -142,6 +142,13 @@ impl Report for Narrator {
                 station.describe(),
                 if station.restarted { ", restarted" } else { "" }
             )),
+            Event::Waiting { when, ms, saw, .. } => {
+                self.out.note(format_args!(
+                    "      waiting for the gate {when}, {} s: {}",
+                    ms / 1000,
+                    saw.join("; ")
+                ));
+            }
             Event::Snapshot { path, bytes } => {
                 self.out.note(format_args!("snapshot: {bytes} bytes in {path}"));
             }

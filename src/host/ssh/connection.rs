@@ -154,6 +154,12 @@ impl Connection {
             .join("\n")
     }
 
+    /// What the connection itself said last.
+    fn last_words(&self) -> String {
+        let said = lock(&self.said);
+        telling(said.back().map_or("", |(_, line)| line.as_str()))
+    }
+
     /// An ssh command that runs these words there as root. What they print begins with a line that [`after_mark`] takes
     /// away.
     pub(super) fn command(&self, words: &[&str]) -> Command {
@@ -185,11 +191,12 @@ impl Connection {
         match after_mark(&output.stdout) {
             Some(stdout) if output.status != Some(255) => Ok(RunOutput { stdout: stdout.to_vec(), ..output }),
             _ => {
-                let stderr = String::from_utf8_lossy(&output.stderr);
-                let said = match telling(&stderr) {
-                    said if said.is_empty() => "the connection has gone".to_owned(),
-                    said => said,
-                };
+                let said = telling(&String::from_utf8_lossy(&output.stderr));
+                // ssh's own words when the connection it was to share has gone: they name a stand-in.
+                if said.is_empty() || said.contains("UNKNOWN port") || !self.stands() {
+                    let said = self.last_words();
+                    return Err(self.route.error(SshTrouble::Broken, said));
+                }
                 Err(self.route.error(SshTrouble::Other, said))
             }
         }

@@ -18,6 +18,9 @@ pub struct SshError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SshTrouble {
+    /// It stood, and broke off.
+    #[error("its ssh connection broke off")]
+    Broken,
     /// Its key is another than the one on record.
     #[error("its host key is not the one on record")]
     ChangedHostKey,
@@ -49,6 +52,7 @@ impl SshError {
     pub fn hint(&self) -> String {
         let to = &self.destination;
         match self.kind {
+            SshTrouble::Broken => format!("see whether the host is up and lets you in: `ssh {to}`"),
             SshTrouble::ChangedHostKey => {
                 "find out why before anything else; if the host was installed anew: ssh-keygen -R, then ssh there once".into()
             }
@@ -69,6 +73,7 @@ impl SshError {
     /// A stable word for scripts.
     pub const fn code(&self) -> &'static str {
         match self.kind {
+            SshTrouble::Broken => "ssh-broken",
             SshTrouble::ChangedHostKey => "host-key-changed",
             SshTrouble::Denied => "ssh-denied",
             SshTrouble::NoSudo => "no-sudo",
@@ -108,11 +113,15 @@ impl SshError {
     }
 }
 
-/// The last line that says something: ssh's banners come first, decoration is left out.
+/// The last line that says something: ssh's banners come first, decoration is left out. A line in parentheses says what
+/// the one before it is about.
 pub(super) fn telling(stderr: &str) -> String {
     let lines = stderr.lines().map(str::trim);
     let mut telling = lines.filter(|line| !line.is_empty() && !line.starts_with('@'));
-    telling.next_back().map(printable).unwrap_or_default()
+    match (telling.next_back(), telling.next_back()) {
+        (Some(about), Some(what)) if about.starts_with('(') => printable(&format!("{what} {about}")),
+        (last, _) => last.map(printable).unwrap_or_default(),
+    }
 }
 
 /// A host's words, without what a terminal would take for a command.
@@ -146,5 +155,15 @@ mod tests {
         let error =
             SshError::from_stderr("a", "root@a", "Banner\n\x1b[2Jroot@a: Permission denied (publickey).\r\n");
         assert_eq!(error.to_string(), "a: ssh is not let in:  [2Jroot@a: Permission denied (publickey).");
+    }
+
+    #[test]
+    fn what_a_line_in_parentheses_is_about_is_said() {
+        let stderr = "head: error writing 'standard output': No space left on device\n(/etc/a.conf)\n";
+        assert_eq!(
+            telling(stderr),
+            "head: error writing 'standard output': No space left on device (/etc/a.conf)"
+        );
+        assert_eq!(telling("(alone)\n"), "(alone)");
     }
 }

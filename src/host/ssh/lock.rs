@@ -13,8 +13,9 @@ use crate::host::command::Reaped;
 /// How often the holder hears from us; it gives up after [`scripts::LOCK_SILENCE`] seconds.
 const BEAT: Duration = Duration::from_secs(5);
 
-/// How long the answer may take: a lock whose holder died a moment ago is waited for.
-const ANSWER: Duration = Duration::from_secs(20);
+/// How long the answer may take: a lock whose holder died a moment ago is waited for, and our own over a connection that
+/// broke, until its holder gives up.
+const ANSWER: Duration = Duration::from_secs(50);
 
 /// A held lock.
 pub(super) struct Held {

@@ -137,7 +137,8 @@ if [ -n "$2" ]; then (getent group "$2" || grep -e "^$2:" /etc/group) 2>/dev/nul
 exit 0
 "#;
 
-/// DIRECTORY WHO SILENCE: says `held`, or `by HOLDER`, or `no …`; holds on until it has not heard from us for so long.
+/// DIRECTORY WHO SILENCE: one that we hold ourselves, over a connection that broke, is waited for until it has not been
+/// heard of for so long. Says `held`, or `by HOLDER`, or `no …`; holds on until it has not heard from us for so long.
 pub(super) const LOCK: &str = r#"
 umask 077
 command -v flock >/dev/null 2>&1 || { echo 'no flock there: util-linux is missing'; exit 1; }
@@ -145,8 +146,10 @@ if [ ! -d "$1" ]; then mkdir -p -m 700 -- "$1" || { echo 'no directory can be ma
 exec 9>>"$1/lock" || { echo 'no file can be made for it'; exit 1; }
 if ! flock -w 4 9; then
     IFS= read -r holder <"$1/lock"
-    echo "by $holder"
-    exit 1
+    if [ "$holder" != "$2" ] || ! flock -w "$(($3 + 5))" 9; then
+        echo "by $holder"
+        exit 1
+    fi
 fi
 printf '%s\n' "$2" >"$1/lock"
 echo "held here"

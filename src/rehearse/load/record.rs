@@ -50,6 +50,14 @@ impl Record {
         }
     }
 
+    /// What it was so far; the gap and the slowest write are measured anew from here on.
+    pub(super) fn lap(&mut self) -> Figures {
+        self.longest_gap = self.longest_gap.max(self.last.elapsed());
+        let figures = self.figures();
+        (self.longest_gap, self.slowest) = (Duration::ZERO, Duration::ZERO);
+        figures
+    }
+
     pub(super) fn figures(&self) -> Figures {
         Figures {
             writes: self.writes,

@@ -400,7 +400,7 @@ fn alarms(node: &Node, sight: &Sight) -> Vec<String> {
 /// What the unit said last, for the operator to read.
 fn last_lines(node: &Node) -> Vec<String> {
     let mut lines = node.service.log_since(SystemTime::now() - RECENT).unwrap_or_default();
-    let from = lines.len().saturating_sub(3);
+    let from = lines.len().saturating_sub(5);
     lines.split_off(from)
 }
 

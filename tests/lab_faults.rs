@@ -271,9 +271,9 @@ fn assert_served(figures: &etcd_pki::rehearse::Figures) {
 fn refused_before(lab: &Lab, before: &Trees) {
     for (fault, code, words) in [
         (SECOND_ADDRESS, "certificate-refused", "dials from 172.16.0.202"),
-        (CLOCK, "clock-skew", "server2: its clock is 6"),
+        (CLOCK, "clock-skew", "server2: its clock is"),
         (EXPIRED, "certificate-refused", "expired"),
-        (OTHERS_PAIR, "no-pair", "server2"),
+        (OTHERS_PAIR, "certificate-refused", "did not sign it"),
         (ALARM, "gate", "an alarm is raised: NoSpace"),
         (OTHERS_CUT, "gate", "from server"),
         (STUCK, "gate", "server3"),
@@ -339,19 +339,23 @@ fn a_cluster_of_three_survives_every_fault() {
 fn members_that_are_down_stop_it_unless_they_may_be_left_and_a_quorum_stays() {
     let Some(lab) = Lab::with("3.4.23", "debian", &["--hosts", "5"]) else { return };
     let before = trees(&lab);
-    let etcd = |what: &str, host: u8| drop(root_on(&lab, host, &format!("systemctl {what} etcd")));
+    let etcd = |what: &str, host: u8| {
+        println!("server{host}: {what}");
+        root_on(&lab, host, &format!("systemctl {what} etcd"));
+    };
     lab.inside(|| {
         let load = start(&lab);
         load.move_to(Speak::Both, Some(lab.client_tls())).unwrap();
         etcd("stop", 5);
         for way in [There, Back] {
             let words = ["migrate", way.command(), "--yes", "--cut-plaintext"];
-            let (exit, code, message, hint) = lab.refused(&words);
-            assert_eq!((exit, code.as_str()), (1, "members-down"), "{message}");
-            assert!(
-                message.contains("server5 is down") && hint.contains("--allow-degraded"),
-                "{message} {hint}"
-            );
+            // One that the migration has not touched yet was stopped by somebody: it is not started behind their back.
+            if way == There {
+                let (exit, code, message, hint) = lab.refused(&words);
+                assert_eq!((exit, code.as_str()), (1, "members-down"), "{message}");
+                assert!(message.contains("server5 is down"), "{message}");
+                assert!(hint.contains("--allow-degraded"), "{hint}");
+            }
 
             // Two of five: the next restart would cost the quorum.
             etcd("stop", 4);

@@ -394,7 +394,11 @@ fn health(node: &Node, sight: &Sight) -> Result<(), String> {
 
 fn alarms(node: &Node, sight: &Sight) -> Vec<String> {
     let raised = sight.running.as_ref().and_then(|running| Speaker::to(node, running).alarms().ok());
-    raised.unwrap_or_default().iter().map(|alarm| format!("an alarm is raised: {alarm:?}")).collect()
+    raised
+        .unwrap_or_default()
+        .iter()
+        .map(|alarm| format!("an alarm is raised: {} of member {}", alarm.kind, alarm.member))
+        .collect()
 }
 
 /// What the unit said last, for the operator to read.

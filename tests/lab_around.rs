@@ -174,7 +174,7 @@ fn everything_around_the_members_follows_them_there_and_back() {
 
 #[test]
 fn a_host_named_as_proxy_gets_one_and_its_programs_are_shown_the_way() {
-    let Some(lab) = Lab::bare("3.4.23", "debian", &["--hosts", "1", "--spare", "1"]) else { return };
+    let Some(lab) = Lab::bare("3.4.23", "debian", &["--hosts", "2", "--spare", "1"]) else { return };
     let inventory = std::fs::read_to_string(lab.dir.join("cluster.toml")).unwrap()
         + "\n[[proxy]]\nname = \"proxy1\"\nips = [\"172.16.0.151\"]\nssh = \"root@172.16.0.151\"\nkind = \"v2\"\n";
     std::fs::write(lab.home.path().join("cluster.toml"), inventory).unwrap();
@@ -184,7 +184,8 @@ fn a_host_named_as_proxy_gets_one_and_its_programs_are_shown_the_way() {
         lab.on("spare1", "find /etc -newer /etc/hostname -type f | sort; systemctl is-enabled etcd || :");
 
     // A program there goes straight to a member, in plain text.
-    lab.on("spare1", "(sleep 1000 | nc 172.16.0.101 2379) >/dev/null 2>&1 & sleep 0.5; true");
+    let program = "mkfifo /run/open; exec 3<>/run/open; while :; do timeout 2 nc 172.16.0.101 2379 <&3 >/dev/null; done";
+    lab.on("spare1", &format!("systemd-run -q --unit=program sh -c '{program}'"));
     let (exit, code, message, _) = lab.refused(&["migrate", "apply", "--yes"]);
     assert_eq!((exit, code.as_str()), (1, "plaintext-clients"), "{message}");
     assert!(message.contains("nc of proxy1 (give it http://127.0.0.1:2379"), "{message}");
@@ -192,7 +193,7 @@ fn a_host_named_as_proxy_gets_one_and_its_programs_are_shown_the_way() {
     // The proxy is there already, and answers; once the program has moved, the way is free.
     let ask = "curl -fsS -X PUT http://127.0.0.1:2379/v2/keys/by-proxy -d value=1 && curl -fsS http://127.0.0.1:4001/v2/keys/by-proxy";
     assert!(lab.on("spare1", ask).contains("\"value\":\"1\""));
-    lab.on("spare1", "pkill -x nc");
+    lab.on("spare1", "systemctl stop program");
     lab.done(&["migrate", "apply", "--yes"]);
     assert!(lab.on("spare1", ask).contains("\"value\":\"1\""));
     assert_eq!(lab.on("spare1", "stat -c %a /etc/ssl/etcd/proxy1-key.pem").trim(), "600");

@@ -48,7 +48,9 @@ pub(super) fn answers(place: &Place, unit: &Definition, kind: Kind) -> Result<()
 
 /// The programs on a proxy's machine that go past it, to members' plain-text listeners: they should go to it.
 pub(super) fn past(place: &Place, plain: &[String]) -> Result<Vec<String>, MigrateError> {
-    let output = place.host.run(&["ss", "-Htnp", "state", "established"], REQUEST)?;
+    // Several looks: short connections are easily missed.
+    const LOOKS: &str = "for look in 1 2 3 4; do ss -Htnp state established; sleep 0.2; done";
+    let output = place.host.run(&["sh", "-c", LOOKS], REQUEST)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut found = std::collections::BTreeSet::new();
     for line in text.lines() {

@@ -91,7 +91,9 @@ impl Station<'_> {
         // Gone before the restart, forgotten after it: a run that is killed in between finds the traces, and restarts.
         traces.undo(&stale)?;
         if stops {
-            self.systemctl(&["disable", "--now"])?;
+            let enabled_by_us = stale.iter().any(|path| *path == self.mark());
+            let words: &[&str] = if enabled_by_us { &["disable", "--now"] } else { &["stop"] };
+            self.systemctl(words)?;
         } else if starts {
             self.systemctl(&["enable"])?;
             self.service.restart()?;
@@ -105,6 +107,19 @@ impl Station<'_> {
         }
         traces.put_back(&stale)?;
         Ok(true)
+    }
+
+    /// The file that says that we enabled the unit: who did not, does not disable it.
+    fn mark(&self) -> PathBuf {
+        format!("{}/{}/enabled", layers::OWN_FILES, self.unit()).into()
+    }
+
+    /// Whether the unit starts at boot by somebody else's will.
+    fn is_enabled(&self) -> Result<bool, MigrateError> {
+        let host = &self.place.host;
+        let output =
+            host.run(&["systemctl", "is-enabled", "-q", "--", self.unit()], Duration::from_secs(20))?;
+        Ok(output.status == Some(0) && host.stat(&self.mark())?.is_none())
     }
 
     fn systemctl(&self, words: &[&str]) -> Result<(), MigrateError> {
@@ -198,6 +213,10 @@ impl Station<'_> {
                 settings.insert("initial-cluster".to_owned(), ways.cluster.clone());
             }
             plan.files = self.service.layer_files(&[Layer { name: "30-certs", settings }])?;
+            if self.new && !self.is_enabled()? {
+                let content = "Written by etcd-pki: `systemctl enable` was its doing.\n".to_owned();
+                plan.files.push(LayerFile { path: self.mark(), content, meta: Meta::mode(FileMode::PUBLIC) });
+            }
             return Ok(plan);
         }
         let target = self.target(ways, secure);

@@ -24,7 +24,7 @@ test-all: install-deps ## The long forms of the tests too
 	@ETCDPKI_TEST_ALL=1 .ci/test
 
 reliability: install-deps ## Every fault at every kind of moment of a migration of real hosts, as a table (root; 40 minutes)
-	@ETCDPKI_TEST_ALL=1 $(CARGO) test --locked --test lab_faults -- --nocapture --test-threads 1
+	@ETCDPKI_TEST_ALL=1 $(CARGO) test --locked --test real_hosts faults:: -- --nocapture --test-threads 1
 
 lint: ## Format, clippy, docs, licences and sources of the dependencies
 	$(CARGO) fmt --check

@@ -1,11 +1,8 @@
 //! What operators ask of a migration, on real hosts: authentication on, v2 data, clients without certificates.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
 use std::os::unix::fs::PermissionsExt;
 
-mod lab_support;
-mod support;
-use lab_support::{Lab, differences};
+use crate::lab_support::{Lab, differences};
 
 #[test]
 fn with_authentication_on_the_password_is_on_no_host() {

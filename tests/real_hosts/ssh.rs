@@ -1,5 +1,4 @@
 //! Hosts reached by ssh: what is done there, as whom, over what, and what is refused.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -10,9 +9,7 @@ use etcd_pki::files::{FileKind, FileMode, Meta, Owner};
 use etcd_pki::host::ssh::{Ssh, SshOptions, SshTrouble};
 use etcd_pki::host::{Host, HostError, Placement};
 
-mod lab_support;
-mod support;
-use lab_support::{Lab, differences};
+use crate::lab_support::{Lab, differences};
 
 const SOON: Duration = Duration::from_secs(20);
 

@@ -1,11 +1,8 @@
 //! A migration that is told of one host alone: the other members are found through their own members list.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
 use etcd_pki::etcd::Scheme;
 
-mod lab_support;
-mod support;
-use lab_support::{Lab, answers};
+use crate::lab_support::{Lab, answers};
 
 #[test]
 fn one_host_is_enough_there_and_back() {
@@ -101,12 +98,12 @@ fn pairs_that_were_made_elsewhere_are_judged_first() {
     let (exit, code, message, hint) = lab.refused(&apply);
     assert_eq!((exit, code.as_str()), (2, "no-pair"), "{message}");
     assert!(hint.contains("server1.crt and server1.key"), "{hint}");
-    assert_eq!(lab_support::differences(&before, &lab.tree(1)), Vec::<std::path::PathBuf>::new());
+    assert_eq!(crate::lab_support::differences(&before, &lab.tree(1)), Vec::<std::path::PathBuf>::new());
 
     make("serverAuth,clientAuth", "IP:172.16.0.101,IP:127.0.0.1");
     lab.done(&apply);
     lab.done(&["migrate", "status", "root@172.16.0.101", "--certs", "certs"]);
     lab.on("server1", "openssl x509 -in /etc/ssl/etcd/server1.pem -noout -issuer | grep -q house");
     lab.done(&["migrate", "rollback", "root@172.16.0.101", "--certs", "certs", "--yes"]);
-    assert_eq!(lab_support::differences(&before, &lab.tree(1)), Vec::<std::path::PathBuf>::new());
+    assert_eq!(crate::lab_support::differences(&before, &lab.tree(1)), Vec::<std::path::PathBuf>::new());
 }

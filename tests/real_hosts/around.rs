@@ -1,10 +1,7 @@
 //! What stands around the members on real hosts: proxies, flannel and fleet, units that call etcdctl. Nothing of it stops
 //! working while the cluster goes to https and back; their own request logs say so.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
-mod lab_support;
-mod support;
-use lab_support::{Lab, differences};
+use crate::lab_support::{Lab, differences};
 
 /// A program that reads and writes through the endpoints it is given, one after the other, by the v2 API, and writes down
 /// how each request went. It takes its settings as flannel and fleet do; a request may be tried for five seconds, as a

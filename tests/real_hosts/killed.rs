@@ -1,5 +1,4 @@
 //! kill -9 of the tool at every planned step of a migration of real hosts, forward and back: the next run carries on.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -8,9 +7,7 @@ use std::process::Stdio;
 use etcd_pki::etcd::Scheme;
 use etcd_pki::rehearse::load::Speak;
 
-mod lab_support;
-mod support;
-use lab_support::{Lab, differences, finish, start};
+use crate::lab_support::{Lab, differences, finish, start};
 
 /// Runs the tool again and again, each run killed as soon as it tells of a moment that no run before it has told of: the
 /// beginning and the end of every action and step, and every gate. Returns the moments; the last run was let go on.

@@ -1,13 +1,10 @@
 //! The lab itself: it stands in seconds, two of them side by side, and nothing of it is left however it ends.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-mod lab_support;
-mod support;
-use lab_support::Lab;
+use crate::lab_support::Lab;
 
 /// What is there of a lab: namespaces, mounts, cgroups, processes.
 fn traces(name: &str) -> Vec<String> {

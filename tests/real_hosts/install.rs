@@ -1,11 +1,8 @@
 //! `install` on other machines: by ssh, for one or for a whole cluster, and into the system's trust store.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
 use serde_json::Value;
 
-mod lab_support;
-mod support;
-use lab_support::Lab;
+use crate::lab_support::Lab;
 
 /// What `/etc/ssl/etcd` holds on a host: mode, owner and name of each file.
 fn placed(lab: &Lab, host: &str) -> String {

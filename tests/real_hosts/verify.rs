@@ -1,5 +1,4 @@
 //! `verify --node` and `--cluster` on real hosts: who dials from where, who may read what, and what DNS has to say.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -7,9 +6,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-mod lab_support;
-mod support;
-use lab_support::Lab;
+use crate::lab_support::Lab;
 
 fn judged(lab: &Lab, words: &[&str]) -> (i32, Value) {
     let output = lab.tool(&[&["verify", "--json"], words].concat());

@@ -1,13 +1,10 @@
 //! The live migration on real hosts: reached by ssh, run by systemd, configured as etcd is in the field.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
 use etcd_pki::etcd::Scheme;
 use etcd_pki::rehearse::Figures;
 use etcd_pki::rehearse::load::Speak;
 
-mod lab_support;
-mod support;
-use lab_support::{Lab, all, answers, differences, finish, start};
+use crate::lab_support::{Lab, all, answers, differences, finish, start};
 
 /// What a bare restart of each member in turn costs, for comparison.
 fn bare_restart(lab: &Lab, unit: &str) -> Figures {
@@ -103,7 +100,7 @@ fn more(version: &str, layout: &str, unit: &str) {
     if all() {
         cell(version, layout, unit, false);
     } else {
-        support::not_run(&format!("etcd {version} configured as {layout}, in the lab"));
+        crate::support::not_run(&format!("etcd {version} configured as {layout}, in the lab"));
     }
 }
 

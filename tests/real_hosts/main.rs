@@ -1,0 +1,17 @@
+//! Real hosts: systemd, sshd and etcd in a lab of their own, reached as an operator reaches them. In one program, so that
+//! labs stand side by side: most of their time is spent waiting.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
+
+mod around;
+mod discover;
+mod faults;
+mod hosts;
+mod install;
+mod killed;
+mod lab_support;
+mod migrate;
+mod options;
+mod ssh;
+#[path = "../support/mod.rs"]
+mod support;
+mod verify;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::etcd::{Config, Fault, Member, MemberId, MemberList, PeerUrl, Scheme, Status};
 use crate::files::FileImage;
 use crate::host::{Launch, RunningProcess};
+use crate::systemd::layers::OWN_FILES;
 
 use super::discover::config_by;
 use super::error::MigrateError;
@@ -115,7 +116,7 @@ struct Disk {
 /// [`MigrateError`] when a host cannot be looked at, when no member answers, or when the cluster that answers is not
 /// the inventory's.
 pub fn observe(nodes: &[Node], wishes: Wishes) -> Result<Observed, MigrateError> {
-    let disks = in_parallel(nodes, |_, node| look(node))?;
+    let disks = in_parallel(nodes, |_, node| look(node, wishes))?;
     let (list, asked) = member_list(nodes, &disks)?;
     let cluster_id = list.cluster_id.unwrap_or_default();
     if list.members.len() != nodes.len() {
@@ -188,7 +189,7 @@ pub(super) fn clocks(nodes: &[Node]) -> Result<(), MigrateError> {
     Ok(())
 }
 
-fn look(node: &Node) -> Result<Disk, MigrateError> {
+fn look(node: &Node, wishes: Wishes) -> Result<Disk, MigrateError> {
     let look = node.service.look()?;
     // Everything else that is on the disk, in one go: over ssh each question costs more than its answer.
     let launches = [look.running.as_ref().map(|process| &process.launch), Some(&look.next), Some(&look.base)];
@@ -203,8 +204,15 @@ fn look(node: &Node) -> Result<Disk, MigrateError> {
     let image = |path: &Path| images.get(&path.to_owned()).and_then(Option::as_ref);
     let settings = |launch: &Launch| settings_by(node, launch, |path| Ok(image(path).cloned()));
 
-    let running = look.running.as_ref().map(|process| settings(&process.launch)).transpose()?;
     let (next, base) = (settings(&look.next)?, settings(&look.base)?);
+    let in_force = |process: &RunningProcess| match taken_away(node, &process.launch, &image) {
+        // Between the change of the files and the restart: it runs with what it read when it started.
+        Some(stage) => recipe(&base, look.contained, node, "", wishes)
+            .settings(stage)
+            .map_err(|source| MigrateError::Url { member: node.name.clone(), source }),
+        None => settings(&process.launch),
+    };
+    let running = look.running.as_ref().map(in_force).transpose()?;
     let placed = |file: &Planned<'_>| {
         image(&file.path).is_some_and(|image| image.bytes == *file.bytes && image.mode == file.mode)
     };
@@ -225,6 +233,25 @@ fn look(node: &Node) -> Result<Disk, MigrateError> {
 /// The settings that the stages are about, as a launch has them.
 pub(super) fn settings(node: &Node, launch: &Launch) -> Result<Settings, MigrateError> {
     settings_by(node, launch, |path| Ok(node.host.read(path)?))
+}
+
+/// The stage of a configuration file of ours that a process was started with and that has been taken away since.
+fn taken_away<'a>(
+    node: &Node,
+    launch: &Launch,
+    image: &impl Fn(&Path) -> Option<&'a FileImage>,
+) -> Option<Stage> {
+    let path = config_file(launch)?;
+    let ours = Path::new(OWN_FILES).join(node.service.name());
+    if path.parent() != Some(&ours) || image(&path).is_some() {
+        return None;
+    }
+    match path.file_stem()?.to_str()? {
+        "25-insecure_localhost" => Some(Stage::Loopback),
+        "30-certs" => Some(Stage::Certs),
+        "40-tls" => Some(Stage::Tls),
+        _ => None,
+    }
 }
 
 /// The file that a launch takes its settings from, if it takes them from one.

@@ -294,6 +294,9 @@ fn refused_before(lab: &Lab, before: &Trees) {
 
 #[test]
 fn what_is_wrong_from_the_start_is_refused_before_any_change() {
+    if !all() {
+        return crate::support::not_run("what is wrong from the start");
+    }
     let Some(lab) = Lab::up("3.4.23", "debian") else { return };
     let before = trees(&lab);
     lab.inside(|| refused_before(&lab, &before));

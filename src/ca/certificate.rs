@@ -7,6 +7,7 @@ use x509_parser::prelude::*;
 
 use super::constraints::Constraints;
 use super::encode::{Serial, key_id};
+use super::key::kind_of;
 use super::profile::Usage;
 use super::{CaError, KeyType, PrivateKey};
 
@@ -138,7 +139,8 @@ impl CaCertificate {
 
     /// The kind of its key, where it is one of those that are made here.
     pub fn key_type(&self) -> Option<KeyType> {
-        super::inspect::certificate(&self.path, &self.der).ok()?.key_type.parse().ok()
+        let (_, parsed) = X509Certificate::from_der(&self.der).ok()?;
+        kind_of(parsed.public_key()).parse().ok()
     }
 
     /// The file it was read from.

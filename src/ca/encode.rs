@@ -1,7 +1,7 @@
 //! From our types to rcgen's: serials, key identifiers, subjects, names, usages.
 
 use rcgen::{DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyUsagePurpose, SanType};
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 
 use super::key::random;
 use super::profile::{KeyUsage, Profile, Usage};
@@ -46,6 +46,11 @@ impl std::fmt::Display for Serial {
 /// orders candidates; nothing rests on SHA-1's strength.
 pub(super) fn key_id(public_bits: &[u8]) -> Vec<u8> {
     digest(&SHA1_FOR_LEGACY_USE_ONLY, public_bits).as_ref().to_vec()
+}
+
+/// SHA-256 of a certificate's DER in hexadecimal.
+pub fn fingerprint(der: &[u8]) -> String {
+    digest(&SHA256, der).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn crypto(action: &'static str) -> impl Fn(rcgen::Error) -> CaError {

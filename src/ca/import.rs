@@ -7,8 +7,9 @@ use zeroize::Zeroizing;
 
 use super::authority::Authority;
 use super::certificate::CaCertificate;
-use super::init::{MadeCa, begin, describe, finish, recovered};
+use super::init::begin;
 use super::ledger::Event;
+use super::made::{MadeCa, finish, recovered};
 use super::pending::NewFile;
 use super::store::{
     CA_FILE, CA_KEY_FILE, ISSUING_CA_FILE, ISSUING_CA_KEY_FILE, Store, Writer, certificates, read_key,
@@ -73,11 +74,11 @@ pub fn import(
     let is_root = intermediates.is_empty();
     let key_file = if is_root { CA_KEY_FILE } else { ISSUING_CA_KEY_FILE };
     let mut new_files = vec![NewFile::secret(key_file, Zeroizing::new(key_text.as_bytes().to_vec()))];
-    let mut made = vec![describe(CA_FILE, name_of(root)?, root)];
+    let mut made = vec![MadeCa::of(CA_FILE, name_of(root)?, root)];
     if !is_root {
         let ders: Vec<&[u8]> = intermediates.iter().map(|certificate| certificate.der()).collect();
         new_files.push(NewFile::certificates(ISSUING_CA_FILE, &ders));
-        made.push(describe(ISSUING_CA_FILE, name_of(&issuing)?, &issuing));
+        made.push(MadeCa::of(ISSUING_CA_FILE, name_of(&issuing)?, &issuing));
     }
     new_files.push(NewFile::certificates(CA_FILE, &[root.der()]));
     finish(&mut writer, new_files, &made, Event::Import, key_type, now)?;

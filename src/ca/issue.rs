@@ -2,13 +2,13 @@
 
 use ::time::OffsetDateTime;
 use rayon::prelude::*;
-use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::authority::{Authority, Leaf, Validity};
-use super::encode::Serial;
+use super::encode::{Serial, fingerprint};
+use super::key::kind_of;
 use super::ledger::{Entry, Event};
 use super::name::without_repeats;
 use super::pending::{Change, NewFile};
@@ -54,7 +54,7 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// From a SubjectPublicKeyInfo; `kind` is how [`super::inspect`] calls it.
+    /// From a SubjectPublicKeyInfo; `kind` is what [`kind_of`] calls it.
     ///
     /// # Errors
     /// [`CaError::Crypto`] when it is of a kind that is not certified here.
@@ -74,10 +74,9 @@ impl PublicKey {
     /// # Errors
     /// [`CaError::Unreadable`], [`CaError::UnusableKey`].
     pub fn of_certificate(path: &std::path::Path, der: &[u8]) -> Result<Self, CaError> {
-        let kind = super::inspect::certificate(path, der)?.key_type;
         let (_, parsed) = X509Certificate::from_der(der)
             .map_err(|error| CaError::Unreadable { path: path.to_owned(), what: error.to_string() })?;
-        Self::from_der(parsed.public_key().raw, &kind)
+        Self::from_der(parsed.public_key().raw, &kind_of(parsed.public_key()))
     }
 
     pub(super) const fn info(&self) -> &rcgen::SubjectPublicKeyInfo {
@@ -144,11 +143,6 @@ pub struct Issued {
     pub capped: bool,
     /// Whether an interrupted run had made it already.
     pub finished_earlier: bool,
-}
-
-/// SHA-256 of a certificate's DER in hexadecimal.
-pub fn fingerprint(der: &[u8]) -> String {
-    digest(&SHA256, der).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Works out what a request comes to, and refuses it before anything is made where the CA may not certify it.

@@ -7,8 +7,9 @@ use zeroize::Zeroizing;
 use super::authority::{Authority, BACKDATE};
 use super::certificate::CaCertificate;
 use super::encode::dn_value;
-use super::init::{CaOptions, MadeCa, ca_params, describe, record};
 use super::ledger::Event;
+use super::made::{MadeCa, record};
+use super::options::{CaOptions, ca_params};
 use super::pending::{Change, NewFile};
 use super::store::{ISSUING_CA_FILE, ISSUING_CA_KEY_FILE, Store, Writer, read_key};
 use super::{CaError, KeyType, Passphrase, PrivateKey};
@@ -38,7 +39,7 @@ impl IssuingCa {
         params.name_constraints = constraints;
         let der = above.sign(params, key.pair())?;
         let certificate = CaCertificate::from_der(&store.path(ISSUING_CA_FILE), &der)?;
-        let made = describe(ISSUING_CA_FILE, common_name, &certificate);
+        let made = MadeCa::of(ISSUING_CA_FILE, common_name, &certificate);
         Ok(Self { key, certificate, made })
     }
 

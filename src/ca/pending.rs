@@ -21,9 +21,10 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
-use super::CaError;
 use super::ledger::Ledger;
+use super::{CaError, Passphrase, PrivateKey, pem};
 use crate::files::{self, FileMode, Meta};
 
 const DIR: &str = ".pending";
@@ -34,9 +35,33 @@ pub(super) struct NewFile {
     /// Its name in the PKI directory.
     pub(super) name: String,
     /// Its content.
-    pub(super) bytes: zeroize::Zeroizing<Vec<u8>>,
+    pub(super) bytes: Zeroizing<Vec<u8>>,
     /// Its mode.
     pub(super) mode: FileMode,
+}
+
+impl NewFile {
+    /// A private key, encrypted where there is a passphrase.
+    pub(super) fn key(
+        name: &str,
+        key: &PrivateKey,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<Self, CaError> {
+        let text = key.to_pem_with(passphrase)?;
+        Ok(Self::secret(name, Zeroizing::new(text.as_bytes().to_vec())))
+    }
+
+    /// A file that only its owner reads.
+    pub(super) fn secret(name: &str, bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self { name: name.into(), bytes, mode: FileMode::SECRET }
+    }
+
+    /// Certificates.
+    pub(super) fn certificates(name: &str, certificates: &[&[u8]]) -> Self {
+        let text: String =
+            certificates.iter().map(|der| pem::encode("CERTIFICATE", der).to_string()).collect();
+        Self { name: name.into(), bytes: Zeroizing::new(text.into_bytes()), mode: FileMode::PUBLIC }
+    }
 }
 
 /// A certificate that is to appear, with its files in order: keys before certificates.

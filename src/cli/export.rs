@@ -11,9 +11,10 @@ use super::output::Style;
 use super::passphrase::PassphraseArgs;
 use super::pki::store;
 use super::{Context, Exit, Failure, Outcome};
+use crate::ca::CertName;
+use crate::ca::encode::fingerprint;
 use crate::ca::export::{k8s_secret, p12, pem_bundle};
 use crate::ca::store::first_certificate_of;
-use crate::ca::{CertName, issue};
 use crate::files::{self, FileError, FileMode, Meta};
 
 /// The forms.
@@ -70,7 +71,7 @@ pub fn run(context: &Context, args: &ExportArgs) -> Outcome {
     let (bytes, suffix) = match args.format {
         Form::Fingerprint => {
             let path = store.path(&name.cert_file());
-            let fingerprint = issue::fingerprint(&first_certificate_of(&path)?);
+            let fingerprint = fingerprint(&first_certificate_of(&path)?);
             context.out.line(&fingerprint);
             if context.global.json {
                 context.out.json(&json!({"name": name.as_str(), "fingerprint": fingerprint}));

@@ -11,8 +11,10 @@ use super::passphrase::{PassphraseArgs, ask_new};
 use super::pki::{expiry, key_type_parser, parse_time, rfc3339, store};
 use super::{Context, Exit, Outcome};
 use crate::ca::constraints::Cidr;
-use crate::ca::init::{CaOptions, MadeCa, init};
+use crate::ca::init::init;
 use crate::ca::issuing::{IssuingOptions, renew_issuing};
+use crate::ca::made::MadeCa;
+use crate::ca::options::CaOptions;
 use crate::ca::{CaError, KeyType, Store};
 
 /// Make a certificate authority in the PKI directory.

@@ -10,12 +10,11 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::*;
 
 use super::constraints::Constraints;
-use super::encode::{Serial, key_id};
-use super::issue::fingerprint;
-use super::key::KeyError;
+use super::encode::{Serial, fingerprint, key_id};
+use super::key::{KeyError, kind_of};
 use super::pem::{self, Block};
 use super::{CaError, PrivateKey};
-use words::{hex, key_type, key_usages, printable, sans, signature, usages};
+use words::{hex, key_usages, printable, sans, signature, usages};
 
 /// One thing in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -214,7 +213,7 @@ pub fn certificate(path: &Path, der: &[u8]) -> Result<Certificate, CaError> {
         not_before: parsed.validity().not_before.to_datetime(),
         not_after: parsed.validity().not_after.to_datetime(),
         sans: sans(parsed.subject_alternative_name().ok().flatten().map(|found| found.value)),
-        key_type: key_type(parsed.public_key()),
+        key_type: kind_of(parsed.public_key()),
         signature: signature(&parsed.signature_algorithm.algorithm.to_id_string()),
         key_usages: parsed.key_usage().ok().flatten().map_or_else(Vec::new, |found| key_usages(found.value)),
         usages: parsed.extended_key_usage().ok().flatten().map_or_else(Vec::new, |found| usages(found.value)),
@@ -289,7 +288,7 @@ pub(super) fn request(der: &[u8]) -> Option<Request> {
     Some(Request {
         subject: printable(&info.subject.to_string()),
         sans: sans(names),
-        key_type: key_type(&info.subject_pki),
+        key_type: kind_of(&info.subject_pki),
         signature_holds: parsed.verify_signature().is_ok(),
         public_key_id: hex(&key_id(&info.subject_pki.subject_public_key.data)),
     })

@@ -1,6 +1,7 @@
 //! Private keys: made, read in every form that other tools write, written as PKCS#8.
 
 mod generate_rsa;
+mod kind;
 mod legacy_pem;
 mod read;
 
@@ -16,6 +17,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{CaError, pem};
 use generate_rsa::generate_rsa;
+pub use kind::kind_of;
 pub use read::KeyError;
 
 /// The kinds of key that are made. Go, OpenSSL and ring know them all.

@@ -183,6 +183,11 @@ pub fn join(urls: &[PeerUrl]) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(pub u64);
 
+impl MemberId {
+    /// No member's: what stands for one while nobody is up who could tell it (raft's `None`).
+    pub const UNKNOWN: Self = Self(0);
+}
+
 impl fmt::Display for MemberId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}", self.0)

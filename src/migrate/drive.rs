@@ -153,7 +153,7 @@ impl<'a> Migration<'a> {
         let _locks = self.locks()?;
         clocks(self.nodes)?;
         let mut observed = self.observe()?;
-        let journal = Journal::open(&self.options.pki_dir, &format!("{:x}", observed.cluster_id))?;
+        let journal = Journal::open(&self.options.pki_dir, &observed.cluster())?;
         journal.write(None, "begin", &format!("{:?} by {}", self.options.goal, self.options.operator))?;
         self.announce(&observed);
         let (foreseen, refusal) = plan(&observed.standings(), self.options.goal, self.options.down);

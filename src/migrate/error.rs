@@ -166,6 +166,8 @@ pub enum MigrateError {
         what: String,
         /// What it said last.
         log: Vec<String>,
+        /// Whether the others have a quorum without it.
+        serves_on: bool,
     },
     /// A URL in a member's configuration or in the members list is malformed.
     #[error("{member}: {source}")]
@@ -286,10 +288,13 @@ impl MigrateError {
             }
             Self::Overridden { .. } => "look for a later file that sets it, remove it there, then run this again".into(),
             Self::StillPlain { .. } => "move them to https with `etcd-pki migrate clients`, then run this again".into(),
-            Self::UnitFailed { member, unit, .. } => format!(
-                "the cluster goes on without {member}. See `journalctl -u {unit}` there and mend what it says, then run this \
-                 again: it starts it; or go back: `etcd-pki migrate rollback`"
-            ),
+            Self::UnitFailed { member, unit, serves_on, .. } => {
+                let meanwhile = if *serves_on { "goes on without" } else { "is down without" };
+                format!(
+                    "the cluster {meanwhile} {member}. See `journalctl -u {unit}` there and mend what it says, then run this \
+                     again: it starts it; or go back: `etcd-pki migrate rollback`"
+                )
+            }
             Self::Url { .. } => "correct the URL in the member's configuration first".into(),
             Self::WrongCluster(_) => "check the inventory's addresses".into(),
         }

@@ -13,6 +13,7 @@ use super::event::{Event, Report};
 use super::node::Node;
 use super::observe::{Observed, Wishes, clocks, observe, settings};
 use super::place::not_as_placed;
+use super::plan::has_quorum;
 use super::stage::{Settings, Stage, differences};
 
 /// A pause between two looks.
@@ -73,6 +74,9 @@ impl Gate<'_> {
             clocks(gate.nodes)?;
             let observed = observe(gate.nodes, gate.wishes)?;
             let others = |i: usize| i != gate.member && gate.counts(i);
+            if gate.is_missed(&observed) {
+                return Ok(Ok((vec!["there is no quorum without it".to_owned()], observed)));
+            }
             for i in (0..gate.nodes.len()).filter(|&i| others(i)) {
                 gate.as_placed(&observed, i)?;
             }
@@ -117,6 +121,13 @@ impl Gate<'_> {
         })
     }
 
+    /// The member is down, and the others have no quorum without it: nothing can be well before it is up.
+    fn is_missed(&self, observed: &Observed) -> bool {
+        let is_down = |i: &usize| observed.members[*i].standing.running.is_none();
+        let down = (0..self.nodes.len()).filter(is_down).count();
+        is_down(&self.member) && !has_quorum(self.nodes.len(), down)
+    }
+
     fn counts(&self, i: usize) -> bool {
         !self.away.contains(&i)
     }
@@ -149,7 +160,8 @@ impl Gate<'_> {
         if let Some(what) = absence.failed {
             let log = last_lines(node);
             let (member, unit) = (node.name.clone(), node.service.name().to_owned());
-            return Err(MigrateError::UnitFailed { member, unit, what, log });
+            let serves_on = self.nodes.len() > 2;
+            return Err(MigrateError::UnitFailed { member, unit, what, log, serves_on });
         }
         let doing = if absence.doing.is_empty() { String::new() } else { format!(": {}", absence.doing) };
         Ok(Err(vec![format!("{} has no etcd process{doing}", node.name)]))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::etcd::config::default_of;
 use crate::etcd::{Config, Fault, Member, MemberId, MemberList, PeerUrl, Scheme, Status};
 use crate::files::FileImage;
 use crate::host::{Launch, RunningProcess};
@@ -24,7 +25,7 @@ const CLOCK_LIMIT: Duration = Duration::from_secs(240);
 /// The cluster as it is.
 #[derive(Debug)]
 pub struct Observed {
-    /// Its identifier.
+    /// Its identifier; 0 when nobody is up who could tell it.
     pub cluster_id: u64,
     /// Its members, in the inventory's order.
     pub members: Vec<Sight>,
@@ -67,6 +68,11 @@ pub struct Wishes {
 }
 
 impl Observed {
+    /// Its identifier in hexadecimal, as etcd writes it.
+    pub fn cluster(&self) -> String {
+        if self.cluster_id == 0 { "unknown".to_owned() } else { format!("{:x}", self.cluster_id) }
+    }
+
     /// What the planner needs to know.
     pub fn standings(&self) -> Vec<Standing> {
         self.members.iter().map(|member| member.standing.clone()).collect()
@@ -271,10 +277,9 @@ fn settings_by(
             settings.insert(flag.to_owned(), value.to_owned());
         }
     }
-    // What etcd does when they are not given.
-    for (flag, default) in
-        [("listen-client-urls", "http://localhost:2379"), ("listen-peer-urls", "http://localhost:2380")]
-    {
+    // What etcd does when they are not given. It advertises its default only where it listens there as well.
+    for flag in ["advertise-client-urls", "listen-client-urls", "listen-peer-urls"] {
+        let default = default_of(flag).expect("etcd has a default for it");
         settings.entry(flag.to_owned()).or_insert_with(|| default.to_owned());
     }
     Ok(settings)
@@ -366,6 +371,12 @@ fn find<'a>(list: &'a MemberList, node: &Node, disk: &Disk) -> Option<&'a Member
 }
 
 fn member_list(nodes: &[Node], disks: &[Disk]) -> Result<(MemberList, String), MigrateError> {
+    if let ([node], [disk]) = (nodes, disks)
+        && disk.process.is_none()
+        && disk.traces
+    {
+        return Ok((alone(node, disk)?, node.name.clone()));
+    }
     let mut refused = Vec::new();
     for (node, disk) in nodes.iter().zip(disks) {
         let Some(running) = &disk.running else {
@@ -381,6 +392,26 @@ fn member_list(nodes: &[Node], disks: &[Disk]) -> Result<(MemberList, String), M
         }
     }
     Err(MigrateError::NoAnswer(refused.join("; ")))
+}
+
+/// The only member of a cluster went down on our way: nobody is left to ask, and it has to be started all the same, or to
+/// be led back. Its peer URL is taken to be what the disk would listen with; nobody else looks for it there, and the next
+/// look, once it runs, says what it really is.
+fn alone(node: &Node, disk: &Disk) -> Result<MemberList, MigrateError> {
+    let config = config_by(&node.name, &disk.launch, |path| Ok(node.host.read(path)?))?;
+    let urls = config.urls("initial-advertise-peer-urls");
+    let urls = urls.map_err(|source| MigrateError::Url { member: node.name.clone(), source })?;
+    let listens = PeerUrl::list(disk.next.get("listen-peer-urls").map_or("", String::as_str));
+    let listens = listens.map_err(|source| MigrateError::Url { member: node.name.clone(), source })?;
+    let scheme = listens.first().map_or(Scheme::Http, PeerUrl::scheme);
+    let member = Member {
+        id: MemberId::UNKNOWN,
+        name: node.name.clone(),
+        peer_urls: urls.iter().map(|url| url.with_scheme(scheme).to_string()).collect(),
+        client_urls: Vec::new(),
+        learner: false,
+    };
+    Ok(MemberList { cluster_id: None, answered_by: None, members: vec![member] })
 }
 
 /// What `etcd --version` says there; empty when it cannot be asked.

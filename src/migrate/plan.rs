@@ -130,6 +130,11 @@ pub const fn can_spare_one_more(members: usize, down: usize) -> bool {
     down + 1 + members / 2 < members
 }
 
+/// Whether those that are up have a quorum.
+pub const fn has_quorum(members: usize, down: usize) -> bool {
+    (members - down) * 2 > members
+}
+
 /// The next step towards a goal.
 pub fn next(members: &[Standing], goal: Goal, policy: Down) -> Next {
     let down: Vec<usize> = (0..members.len()).filter(|&i| members[i].running.is_none()).collect();
@@ -144,7 +149,11 @@ pub fn next(members: &[Standing], goal: Goal, policy: Down) -> Next {
             Next::Done
         };
     };
-    let actions = actions(&members[member], stage);
+    let mut actions = actions(&members[member], stage);
+    if members[member].running.is_none() && !has_quorum(members.len(), down.len()) {
+        // Nobody could commit a new URL before it is up.
+        actions.retain(|&action| action != Action::UpdatePeerUrl);
+    }
     let others: Vec<usize> = down.iter().copied().filter(|&i| i != member).collect();
     let may_restart = match policy {
         // A member that was not touched yet did not go down on our way.

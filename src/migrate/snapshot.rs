@@ -49,7 +49,7 @@ pub(super) fn take(nodes: &[Node], observed: &Observed, dir: &Path) -> Result<Ta
     }
     let running = sight.running.as_ref().ok_or_else(|| refuse(format!("{} is down", node.name)))?;
     let at = super::now().replace([':', '-'], "");
-    let path = dir.join(format!("{:x}-{at}.db", observed.cluster_id));
+    let path = dir.join(format!("{}-{at}.db", observed.cluster()));
     let bytes = files::create_new_with(&path, Meta::mode(FileMode::SECRET), |file| {
         let saved = Speaker::to(node, running).snapshot(file);
         saved.map_err(|error| refuse(format!("{}: {error}", node.name)))

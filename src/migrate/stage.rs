@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
+use crate::etcd::config::default_of;
 use crate::etcd::types::join;
 use crate::etcd::{PeerUrl, Scheme, UrlError};
 
@@ -18,6 +19,9 @@ pub const SECOND_PORT: u16 = 2378;
 
 /// Where etcd sees its certificates in Container Linux' container.
 const CONTAINED_SSL_DIR: &str = "/etc/ssl/certs";
+
+/// The flag with the client URLs that others are told.
+const ADVERTISED: &str = "advertise-client-urls";
 
 /// How far a member has come, from plain HTTP to HTTPS only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -124,8 +128,12 @@ impl Recipe<'_> {
         let mut layers = Vec::new();
         let plain = self.plain_client_urls()?;
         if stage >= Stage::Loopback {
-            layers
-                .push(("25-insecure_localhost", one("listen-client-urls", &self.with_legacy(plain.clone()))));
+            let mut loopback = one("listen-client-urls", &self.with_legacy(plain.clone()));
+            // etcd refuses listeners without an advertised URL, though it has a default for both.
+            if self.base.get(ADVERTISED).map(String::as_str) == default_of(ADVERTISED) {
+                loopback.extend(one(ADVERTISED, &self.urls(ADVERTISED)?));
+            }
+            layers.push(("25-insecure_localhost", loopback));
         }
         if stage >= Stage::Certs {
             let mut certs = self.certificates();
@@ -139,7 +147,7 @@ impl Recipe<'_> {
             let listen = if stage == Stage::Sealed { https } else { self.with_legacy(https) };
             let mut tls = one("listen-client-urls", &listen);
             tls.extend(one("listen-peer-urls", &secured(&self.urls("listen-peer-urls")?)));
-            for flag in ["advertise-client-urls", "initial-advertise-peer-urls"] {
+            for flag in [ADVERTISED, "initial-advertise-peer-urls"] {
                 if self.base.contains_key(flag) {
                     tls.extend(one(flag, &secured(&without_legacy(self.urls(flag)?))));
                 }
@@ -305,6 +313,18 @@ mod tests {
         assert_eq!(tls["peer-key-file"], "/etc/ssl/etcd/server1-key.pem");
         let sealed = recipe(&base, false).settings(Stage::Sealed).unwrap();
         assert_eq!(sealed["listen-client-urls"], "https://0.0.0.0:2379");
+    }
+
+    #[test]
+    fn one_with_nothing_but_defaults_is_told_what_to_advertise() {
+        let base =
+            [("listen-client-urls", 2379), ("advertise-client-urls", 2379), ("listen-peer-urls", 2380)];
+        let base = base.map(|(flag, port)| (flag.to_owned(), format!("http://localhost:{port}"))).into();
+        let recipe = recipe(&base, false);
+        let first = &recipe.layers(Stage::Loopback).unwrap()[0].1;
+        assert_eq!(first["listen-client-urls"], "http://localhost:2379,http://127.0.0.1:4001");
+        assert_eq!(first["advertise-client-urls"], "http://localhost:2379");
+        assert_eq!(recipe.settings(Stage::Tls).unwrap()["advertise-client-urls"], "https://localhost:2379");
     }
 
     #[test]

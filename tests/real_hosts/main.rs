@@ -11,6 +11,7 @@ mod killed;
 mod lab_support;
 mod migrate;
 mod options;
+mod small;
 mod ssh;
 #[path = "../support/mod.rs"]
 mod support;

@@ -118,7 +118,7 @@ impl Migration<'_> {
             });
         }
         let _locks = self.locks()?;
-        let journal = Journal::open(&self.options.pki_dir, &format!("{:x}", observed.cluster_id))?;
+        let journal = Journal::open(&self.options.pki_dir, &observed.cluster())?;
         let ways = Ways::of(self.nodes, &observed);
         let mut moved = 0;
         let mut tell = |station: Moved| self.tell(&station, &journal);

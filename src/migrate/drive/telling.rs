@@ -30,7 +30,7 @@ impl Migration<'_> {
             leader: sight.standing.leader,
         };
         Event::Observed {
-            cluster: format!("{:x}", observed.cluster_id),
+            cluster: observed.cluster(),
             members: self.nodes.iter().zip(&observed.members).map(line).collect(),
         }
     }

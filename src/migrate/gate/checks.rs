@@ -117,12 +117,8 @@ impl Gate<'_> {
     /// New connections from members' machines to others' peer URLs, with the real pairs. A URL that its member does not
     /// serve yet, or no more, is left out: the plan sees to that member first.
     fn dial(&self, observed: &Observed, pairs: impl Iterator<Item = (usize, usize)>) -> Looked {
-        let served = |to: usize| {
-            let standing = &observed.members[to].standing;
-            standing.running.is_none_or(|stage| stage.peer_scheme() == standing.peer_url)
-        };
         let dials: Vec<(&Node, &PeerUrl)> = pairs
-            .filter(|&(_, to)| served(to))
+            .filter(|&(_, to)| serves_its_url(&observed.members[to]))
             .flat_map(|(from, to)| {
                 observed.members[to].peer_urls.iter().map(move |url| (&self.nodes[from], url))
             })
@@ -157,6 +153,10 @@ impl Gate<'_> {
 
     /// The others hold streams with it, where they tell.
     fn seen_by_peers(&self, observed: &Observed, others: &[usize]) -> Looked {
+        if !serves_its_url(&observed.members[self.member]) {
+            // Only it can dial, until its URL follows; that commits go through is asked elsewhere.
+            return Ok(Vec::new());
+        }
         let id = observed.members[self.member].id;
         let mut wrong = Vec::new();
         let mut told = 0;
@@ -179,6 +179,12 @@ impl Gate<'_> {
             (true, told) => Ok(vec![format!("active for {told} peers")]),
         }
     }
+}
+
+/// Whether a member listens as its peer URL says; one that is down is taken to.
+fn serves_its_url(sight: &Sight) -> bool {
+    let standing = &sight.standing;
+    standing.running.is_none_or(|stage| stage.peer_scheme() == standing.peer_url)
 }
 
 fn health(node: &Node, sight: &Sight) -> Result<(), String> {

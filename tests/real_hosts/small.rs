@@ -1,0 +1,79 @@
+//! Clusters of one and two members, which have nobody to spare: as the package leaves them, and when a member does not
+//! come back.
+
+use etcd_pki::etcd::Scheme;
+
+use crate::lab_support::faults::{Hosts, Run, UNIT_FAILS};
+use crate::lab_support::{Lab, differences};
+
+#[test]
+fn a_member_as_the_package_leaves_it_goes_there_and_back() {
+    let Some(lab) = Lab::with("3.4.23", "debian", &["--hosts", "1"]) else { return };
+    // Nothing is set: etcd listens on localhost, and advertises that without being told.
+    lab.on(
+        "server1",
+        "systemctl stop etcd; rm -rf /var/lib/etcd/*; : >/etc/default/etcd; systemctl start etcd",
+    );
+    lab.on("server1", "ETCDCTL_API=3 etcdctl put kept yes");
+    let before = lab.tree(1);
+    let ask = |rest: &str| {
+        let get = format!("ETCDCTL_API=3 etcdctl {rest} get kept --print-value-only");
+        lab.on("server1", &get).trim().to_owned()
+    };
+    lab.done(&["migrate", "apply", "--yes"]);
+    lab.done(&["migrate", "status"]);
+    let tls =
+        "--cacert /etc/ssl/etcd/ca.pem --cert /etc/ssl/etcd/server1.pem --key /etc/ssl/etcd/server1-key.pem";
+    assert_eq!(ask(&format!("--endpoints https://localhost:2379 {tls}")), "yes");
+    assert_eq!(ask("--endpoints http://127.0.0.1:4001"), "yes");
+    lab.done(&["migrate", "rollback", "--yes"]);
+    assert_eq!(ask(""), "yes");
+    let left = differences(&before, &lab.tree(1));
+    assert!(left.is_empty(), "it is not as it was: {left:?}");
+}
+
+/// A member of so few that there is no quorum without it fails to start when it should come back, on the way there; what
+/// was wrong with it is mended, and the cluster is led back, or on, from where it lies.
+fn one_does_not_come_back(hosts: u8) {
+    let Some(lab) = Lab::with("3.4.23", "debian", &["--hosts", &hosts.to_string()]) else { return };
+    let before: Vec<_> = (1..=hosts).map(|host| lab.tree(host)).collect();
+    lab.inside(|| {
+        for (stage, turn) in [("certs", 0), ("tls", 0), ("tls", usize::from(hosts) - 1)] {
+            let words = ["migrate", "apply", "--yes", "--step-timeout", "20"];
+            let run = Run::until(&lab, &words, |event| {
+                (event.stage.as_str(), event.what.as_str(), event.state.as_str(), event.turn)
+                    == (stage, "restart", "start", turn)
+            });
+            let (run, own) = run.expect("the moment comes");
+            let at = Hosts::of(&lab, own);
+            run.stopped(|| (UNIT_FAILS.strike)(&lab, at));
+            let end = run.end();
+            println!("{hosts} members, {stage}, turn {turn}: {end:?}");
+            assert_eq!((end.exit, end.code.as_str()), (3, "unit-failed"), "{end:?}");
+            assert!(end.hint.contains("the cluster is down without"), "{end:?}");
+            (UNIT_FAILS.heal)(&lab, at);
+            if turn > 0 || hosts == 1 && stage == "tls" {
+                lab.done(&["migrate", "apply", "--yes"]);
+                lab.done(&["migrate", "status"]);
+            }
+            lab.done(&["migrate", "rollback", "--yes"]);
+            for (host, before) in (1..=hosts).zip(&before) {
+                let left = differences(before, &lab.tree(host));
+                assert!(left.is_empty(), "server{host} is not as it was: {left:?}");
+            }
+            for at in lab.addresses() {
+                crate::lab_support::answers(at, Scheme::Http, 2379, None).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_lone_member_that_does_not_come_back_is_led_back_or_on() {
+    one_does_not_come_back(1);
+}
+
+#[test]
+fn one_of_two_that_does_not_come_back_is_led_back_or_on() {
+    one_does_not_come_back(2);
+}

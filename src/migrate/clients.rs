@@ -1,7 +1,7 @@
 //! Who is connected to listeners that are about to go: they must move first.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::etcd::{PeerUrl, Scheme};
@@ -41,21 +41,38 @@ pub(super) fn in_the_way(
     Ok((!clients.is_empty()).then_some(InTheWay { speak, clients }))
 }
 
-/// The ports that a stage closes to those who use them now. A port that http and https share cannot tell who speaks
+/// A listener that a stage closes to those who use it now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Doomed {
+    port: u16,
+    /// To others only: it stays open on the loopback address.
+    stays_local: bool,
+}
+
+impl Doomed {
+    /// Whether it cuts a connection to this address of the member's.
+    fn cuts(self, local: SocketAddr) -> bool {
+        self.port == local.port() && !(self.stays_local && local.ip().to_canonical().is_loopback())
+    }
+}
+
+/// The listeners that a stage closes to those who use them now. A port that http and https share cannot tell who speaks
 /// which: all of its clients count.
-fn doomed(running: &Settings, to: Stage) -> Vec<u16> {
+fn doomed(running: &Settings, to: Stage) -> Vec<Doomed> {
     let urls =
         PeerUrl::list(running.get("listen-client-urls").map_or("", String::as_str)).unwrap_or_default();
     let of = |scheme| urls.iter().filter(move |url| url.scheme() == scheme).map(|url| url.at().port());
-    let mut ports: Vec<u16> = match to {
+    let ports: Vec<u16> = match to {
         Stage::Plain => of(Scheme::Https).filter(|port| of(Scheme::Http).all(|http| http != *port)).collect(),
         Stage::Loopback | Stage::Certs => Vec::new(),
-        Stage::Tls => of(Scheme::Http).filter(|&port| port != LEGACY_PORT).collect(),
-        Stage::Sealed => of(Scheme::Http).collect(),
+        Stage::Tls | Stage::Sealed => of(Scheme::Http).collect(),
     };
-    ports.sort_unstable();
-    ports.dedup();
-    ports
+    let stays_local = |port| to == Stage::Tls && port == LEGACY_PORT;
+    let mut doomed: Vec<Doomed> =
+        ports.into_iter().map(|port| Doomed { port, stays_local: stays_local(port) }).collect();
+    doomed.sort_unstable();
+    doomed.dedup();
+    doomed
 }
 
 fn look(node: &Node, to: Stage, followers: &BTreeSet<IpAddr>) -> Result<Vec<String>, MigrateError> {
@@ -65,10 +82,11 @@ fn look(node: &Node, to: Stage, followers: &BTreeSet<IpAddr>) -> Result<Vec<Stri
         if look > 0 {
             std::thread::sleep(BETWEEN);
         }
-        let ports = match &before {
+        let doomed = match &before {
             Some(process) => doomed(&settings(node, &process.launch)?, to),
             None => Vec::new(),
         };
+        let ports: Vec<u16> = doomed.iter().map(|listener| listener.port).collect();
         let connections = if ports.is_empty() { Vec::new() } else { node.host.connections(&ports)? };
         // A restart that an earlier run asked for may still be under way: a look counts only if etcd was the same
         // process before and after it.
@@ -81,8 +99,11 @@ fn look(node: &Node, to: Stage, followers: &BTreeSet<IpAddr>) -> Result<Vec<Stri
             let itself = |client: &ClientProcess| client.pid == process.pid;
             let follows =
                 |c: &Connection| c.process.is_none() && followers.contains(&c.remote.ip().to_canonical());
-            for connection in
-                connections.iter().filter(|c| !c.process.as_ref().is_some_and(itself) && !follows(c))
+            let cut = |c: &&Connection| doomed.iter().any(|listener| listener.cuts(c.local));
+            for connection in connections
+                .iter()
+                .filter(cut)
+                .filter(|c| !c.process.as_ref().is_some_and(itself) && !follows(c))
             {
                 *now.entry((who(connection), connection.local.port())).or_default() += 1;
             }
@@ -120,8 +141,15 @@ mod tests {
             "listen-client-urls".to_owned(),
             "http://0.0.0.0:2379,https://0.0.0.0:2378,http://127.0.0.1:4001".to_owned(),
         )]);
-        assert_eq!(doomed(&running, Stage::Plain), [2378]);
-        assert_eq!(doomed(&running, Stage::Tls), [2379]);
-        assert_eq!(doomed(&running, Stage::Sealed), [2379, 4001]);
+        let ports = |to| doomed(&running, to).iter().map(|listener| listener.port).collect::<Vec<_>>();
+        assert_eq!(ports(Stage::Plain), [2378]);
+        assert_eq!(ports(Stage::Tls), [2379, 4001]);
+        assert_eq!(ports(Stage::Sealed), [2379, 4001]);
+        // The legacy port stays for those on its host.
+        let cut = |to, local: &str| {
+            doomed(&running, to).iter().any(|listener| listener.cuts(local.parse().unwrap()))
+        };
+        assert!(cut(Stage::Tls, "172.16.0.101:4001") && !cut(Stage::Tls, "127.0.0.1:4001"));
+        assert!(cut(Stage::Tls, "127.0.0.1:2379") && cut(Stage::Sealed, "127.0.0.1:4001"));
     }
 }

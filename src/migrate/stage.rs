@@ -127,8 +127,9 @@ impl Recipe<'_> {
     pub fn layers(&self, stage: Stage) -> Result<Vec<(&'static str, Settings)>, UrlError> {
         let mut layers = Vec::new();
         let plain = self.plain_client_urls()?;
+        let legacy = self.legacy_as_before()?;
         if stage >= Stage::Loopback {
-            let mut loopback = one("listen-client-urls", &self.with_legacy(plain.clone()));
+            let mut loopback = one("listen-client-urls", &dedup([plain.clone(), legacy.clone()].concat()));
             // etcd refuses listeners without an advertised URL, though it has a default for both.
             if self.base.get(ADVERTISED).map(String::as_str) == default_of(ADVERTISED) {
                 loopback.extend(one(ADVERTISED, &self.urls(ADVERTISED)?));
@@ -137,14 +138,13 @@ impl Recipe<'_> {
         }
         if stage >= Stage::Certs {
             let mut certs = self.certificates();
-            let mut both = plain.clone();
-            both.extend(self.https_beside(&plain));
-            certs.insert("listen-client-urls".into(), join(&self.with_legacy(both)));
+            let beside = dedup([plain.clone(), self.https_beside(&plain), legacy].concat());
+            certs.insert("listen-client-urls".into(), join(&beside));
             layers.push(("30-certs", certs));
         }
         if stage >= Stage::Tls {
             let https = secured(&plain);
-            let listen = if stage == Stage::Sealed { https } else { self.with_legacy(https) };
+            let listen = if stage == Stage::Sealed { https } else { [https, vec![self.loopback()]].concat() };
             let mut tls = one("listen-client-urls", &listen);
             tls.extend(one("listen-peer-urls", &secured(&self.urls("listen-peer-urls")?)));
             for flag in [ADVERTISED, "initial-advertise-peer-urls"] {
@@ -169,9 +169,19 @@ impl Recipe<'_> {
         Ok(without_legacy(self.urls("listen-client-urls")?))
     }
 
-    fn with_legacy(&self, mut urls: Vec<PeerUrl>) -> Vec<PeerUrl> {
-        urls.push(PeerUrl::new(Scheme::Http, std::net::SocketAddr::new(self.loopback, LEGACY_PORT).into()));
-        dedup(urls)
+    /// Who listens on the legacy port while HTTP is served: the loopback address, and whoever did before. Where it is open
+    /// to others they keep it until their turn comes, in the second roll.
+    fn legacy_as_before(&self) -> Result<Vec<PeerUrl>, UrlError> {
+        let mut urls = self.urls("listen-client-urls")?;
+        urls.retain(|url| url.at().port() == LEGACY_PORT);
+        if !urls.iter().any(|url| url.at().ip().is_some_and(|ip| ip.is_unspecified())) {
+            urls.push(self.loopback());
+        }
+        Ok(urls)
+    }
+
+    fn loopback(&self) -> PeerUrl {
+        PeerUrl::new(Scheme::Http, std::net::SocketAddr::new(self.loopback, LEGACY_PORT).into())
     }
 
     fn https_beside(&self, plain: &[PeerUrl]) -> Vec<PeerUrl> {
@@ -251,7 +261,10 @@ fn dedup(urls: Vec<PeerUrl>) -> Vec<PeerUrl> {
 pub fn recognise(recipe: &Recipe<'_>, actual: &Settings) -> Result<Option<Stage>, UrlError> {
     for stage in Stage::ALL.into_iter().rev() {
         if differences(&recipe.settings(stage)?, actual).is_empty() {
-            return Ok(Some(stage));
+            // One that served the loopback port before has nothing between plain HTTP and certificates.
+            let nothing =
+                stage == Stage::Loopback && differences(&recipe.settings(Stage::Plain)?, actual).is_empty();
+            return Ok(Some(if nothing { Stage::Plain } else { stage }));
         }
     }
     Ok(None)
@@ -342,6 +355,22 @@ mod tests {
             |shared| recipe(&base, shared).settings(Stage::Certs).unwrap()["listen-client-urls"].clone();
         assert_eq!(listen(true), "http://0.0.0.0:2379,https://0.0.0.0:2379,http://127.0.0.1:4001");
         assert_eq!(listen(false), "http://0.0.0.0:2379,https://0.0.0.0:2378,http://127.0.0.1:4001");
+    }
+
+    #[test]
+    fn an_open_legacy_port_closes_to_others_when_http_does() {
+        let base = base("http://0.0.0.0:2379,http://0.0.0.0:4001");
+        let recipe = recipe(&base, false);
+        let listen = |stage| recipe.settings(stage).unwrap()["listen-client-urls"].clone();
+        assert_eq!(listen(Stage::Certs), "http://0.0.0.0:2379,https://0.0.0.0:2378,http://0.0.0.0:4001");
+        assert_eq!(listen(Stage::Tls), "https://0.0.0.0:2379,http://127.0.0.1:4001");
+    }
+
+    #[test]
+    fn one_that_served_the_loopback_port_before_is_plain() {
+        let base = base("http://0.0.0.0:2379,http://127.0.0.1:4001");
+        let recipe = recipe(&base, false);
+        assert_eq!(recognise(&recipe, &base).unwrap(), Some(Stage::Plain));
     }
 
     #[test]

@@ -1,10 +1,14 @@
-//! Clusters of one and two members, which have nobody to spare: as the package leaves them, and when a member does not
-//! come back.
+//! Clusters of one and two members, which have nobody to spare: as the package leaves them, with the legacy port in use,
+//! and when a member does not come back.
+
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use etcd_pki::etcd::Scheme;
 
 use crate::lab_support::faults::{Hosts, Run, UNIT_FAILS};
-use crate::lab_support::{Lab, differences};
+use crate::lab_support::{Lab, answers, differences};
 
 #[test]
 fn a_member_as_the_package_leaves_it_goes_there_and_back() {
@@ -30,6 +34,59 @@ fn a_member_as_the_package_leaves_it_goes_there_and_back() {
     assert_eq!(ask(""), "yes");
     let left = differences(&before, &lab.tree(1));
     assert!(left.is_empty(), "it is not as it was: {left:?}");
+}
+
+/// The legacy port that a member served before, on this address, and who used it from elsewhere.
+fn legacy_port_on(address: &str, others_used_it: bool) {
+    let Some(lab) = Lab::with("3.4.23", "debian", &["--hosts", "1"]) else { return };
+    lab.on(
+        "server1",
+        &format!(
+            "sed -i 's#^ETCD_LISTEN_CLIENT_URLS=.*#&,http://{address}:4001#' /etc/default/etcd && systemctl restart etcd"
+        ),
+    );
+    let before = lab.tree(1);
+    lab.inside(|| {
+        let member = lab.address(1);
+        let open = || answers(member, Scheme::Http, 4001, None).is_ok();
+        assert_eq!(open(), others_used_it);
+        if others_used_it {
+            // It connects again and again, as a client does.
+            let stop = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let connected = TcpStream::connect((member, 4001));
+                        std::thread::sleep(Duration::from_millis(300));
+                        drop(connected);
+                    }
+                });
+                let (exit, code, message, _) = lab.refused(&["migrate", "apply", "--yes"]);
+                stop.store(true, Ordering::Relaxed);
+                assert_eq!((exit, code.as_str()), (1, "plaintext-clients"), "{message}");
+                assert!(message.contains("172.16.0.1 on port 4001 of server1"), "{message}");
+            });
+            assert!(open(), "it was closed before its clients had moved");
+        }
+        lab.done(&["migrate", "apply", "--yes"]);
+        lab.done(&["migrate", "status"]);
+        assert!(!open());
+        lab.on("server1", "curl -fsS http://127.0.0.1:4001/health");
+        lab.done(&["migrate", "rollback", "--yes"]);
+        assert_eq!(open(), others_used_it);
+    });
+    let left = differences(&before, &lab.tree(1));
+    assert!(left.is_empty(), "it is not as it was: {left:?}");
+}
+
+#[test]
+fn a_legacy_port_open_to_all_closes_to_others_once_they_have_moved() {
+    legacy_port_on("0.0.0.0", true);
+}
+
+#[test]
+fn a_legacy_port_that_somebody_opened_by_hand_is_left_as_it_was() {
+    legacy_port_on("127.0.0.1", false);
 }
 
 /// A member of so few that there is no quorum without it fails to start when it should come back, on the way there; what
@@ -62,7 +119,7 @@ fn one_does_not_come_back(hosts: u8) {
                 assert!(left.is_empty(), "server{host} is not as it was: {left:?}");
             }
             for at in lab.addresses() {
-                crate::lab_support::answers(at, Scheme::Http, 2379, None).unwrap();
+                answers(at, Scheme::Http, 2379, None).unwrap();
             }
         }
     });

@@ -14,7 +14,7 @@ use super::error::MigrateError;
 use super::event::{Event, Report};
 use super::journal::Journal;
 use super::node::Node;
-use super::observe::{Observed, Wishes, clocks, observe};
+use super::observe::{Observed, Wishes, clocks, is_plain_by_itself, observe};
 use super::plan::{Down, Goal, Next, Refusal, Step, can_spare_one_more, next, plan};
 use super::preflight;
 use super::snapshot;
@@ -116,6 +116,7 @@ impl<'a> Migration<'a> {
     pub fn plan(&self) -> Result<Planned, MigrateError> {
         clocks(self.nodes)?;
         let observed = self.observe()?;
+        self.has_a_way_back(&observed)?;
         let (steps, refusal) = plan(&observed.standings(), self.options.goal, self.options.down);
         let refusal = refusal.map(|refusal| self.refused(refusal));
         let notes = self.preflight(&observed, &steps)?;
@@ -153,6 +154,7 @@ impl<'a> Migration<'a> {
         let _locks = self.locks()?;
         clocks(self.nodes)?;
         let mut observed = self.observe()?;
+        self.has_a_way_back(&observed)?;
         let journal = Journal::open(&self.options.pki_dir, &observed.cluster())?;
         journal.write(None, "begin", &format!("{:?} by {}", self.options.goal, self.options.operator))?;
         self.announce(&observed);
@@ -247,6 +249,15 @@ impl<'a> Migration<'a> {
         }
         self.report.event(&Event::Done { steps, ms: ms(start) });
         Ok(Ending::Done { steps })
+    }
+
+    /// Plain HTTP is what every member would speak by itself, where it is to go there.
+    fn has_a_way_back(&self, observed: &Observed) -> Result<(), MigrateError> {
+        if self.options.goal != Goal::Http {
+            return Ok(());
+        }
+        let mut members = self.nodes.iter().zip(&observed.members);
+        members.try_for_each(|(node, sight)| is_plain_by_itself(node, &sight.base))
     }
 
     fn state_dir(&self) -> PathBuf {

@@ -129,6 +129,16 @@ pub enum MigrateError {
         /// Them.
         members: Vec<String>,
     },
+    /// A member speaks TLS by settings that this tool did not place.
+    #[error("{member}: its own settings speak TLS already ({flag}={value}); this tool did not place them")]
+    OwnTls {
+        /// The member.
+        member: String,
+        /// The flag, without dashes.
+        flag: String,
+        /// Its value.
+        value: String,
+    },
     /// Other members are down.
     #[error("{} down; no other member is restarted meanwhile", list(members))]
     OthersDown {
@@ -218,6 +228,7 @@ impl MigrateError {
             Self::NoSnapshot { .. } => "no-snapshot",
             Self::Left { .. } => "members-left",
             Self::OthersDown { .. } => "members-down",
+            Self::OwnTls { .. } => "own-tls",
             Self::Overridden { .. } => "overridden",
             Self::StillPlain { .. } => "loopback-in-use",
             Self::UnitFailed { .. } => "unit-failed",
@@ -285,6 +296,11 @@ impl MigrateError {
             }
             Self::OthersDown { .. } => {
                 "start it first, then run this again: one more restart would cost the quorum".into()
+            }
+            Self::OwnTls { .. } => {
+                "migrate takes members from plain HTTP and back to it: there is nothing for it to do here. Judge what is in force \
+                 with `etcd-pki verify --node`"
+                    .into()
             }
             Self::Overridden { .. } => "look for a later file that sets it, remove it there, then run this again".into(),
             Self::StillPlain { .. } => "move them to https with `etcd-pki migrate clients`, then run this again".into(),

@@ -16,7 +16,7 @@ use super::node::Node;
 use super::place::{Planned, certificate_files};
 use super::plan::Standing;
 use super::speak::Speaker;
-use super::stage::{RELEVANT, Recipe, Settings, Stage, can_share_port, differences, recognise};
+use super::stage::{RELEVANT, Recipe, Settings, Stage, can_share_port, differences, own_tls, recognise};
 use super::traces::Traces;
 
 /// Clocks further apart than this make a fresh certificate invalid: it is backdated by five minutes.
@@ -319,6 +319,9 @@ fn sight(
         Some(stage) => stage,
         None => unknown("the next start would run with", &disk.next)?,
     };
+    if on_disk.min(running.unwrap_or(on_disk)) < Stage::Tls {
+        is_plain_by_itself(node, &disk.base)?;
+    }
     // A process that does not answer yet is there, but not up.
     let standing = Standing {
         running,
@@ -340,6 +343,17 @@ fn sight(
         version,
         status,
         drift,
+    })
+}
+
+/// Makes sure that a member would speak plain HTTP without this tool's settings.
+///
+/// # Errors
+/// [`MigrateError::OwnTls`]
+pub(super) fn is_plain_by_itself(node: &Node, base: &Settings) -> Result<(), MigrateError> {
+    own_tls(base).map_or(Ok(()), |(flag, value)| {
+        let (member, flag, value) = (node.name.clone(), flag.to_owned(), value.to_owned());
+        Err(MigrateError::OwnTls { member, flag, value })
     })
 }
 

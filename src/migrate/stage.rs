@@ -254,6 +254,14 @@ fn dedup(urls: Vec<PeerUrl>) -> Vec<PeerUrl> {
     seen
 }
 
+/// The listener with which a member speaks TLS by settings of its own, and its flag; none where it is plain HTTP.
+pub fn own_tls(base: &Settings) -> Option<(&str, &str)> {
+    ["listen-peer-urls", "listen-client-urls"].into_iter().find_map(|flag| {
+        let urls = base.get(flag)?;
+        urls.split(',').any(|url| url.trim().starts_with("https:")).then_some((flag, urls.as_str()))
+    })
+}
+
 /// The highest stage whose settings a process runs with; none when it runs with something else.
 ///
 /// # Errors

@@ -89,6 +89,29 @@ fn a_legacy_port_that_somebody_opened_by_hand_is_left_as_it_was() {
     legacy_port_on("127.0.0.1", false);
 }
 
+#[test]
+fn a_member_that_speaks_tls_by_its_own_settings_is_left_alone() {
+    let Some(lab) = Lab::with("3.4.23", "debian", &["--hosts", "1"]) else { return };
+    lab.done(&["install", "server1", "--host", "root@172.16.0.101", "--to", "/etc/etcd/tls"]);
+    let settings = "sed -i s,http:,https:,g /etc/default/etcd; for p in '' PEER_; do printf 'ETCD_%sCERT_FILE=/etc/etcd/tls/server1.pem\n\
+        ETCD_%sKEY_FILE=/etc/etcd/tls/server1-key.pem\nETCD_%sTRUSTED_CA_FILE=/etc/etcd/tls/ca.pem\nETCD_%sCLIENT_CERT_AUTH=true\n' \
+        $p $p $p $p >>/etc/default/etcd; done";
+    lab.on(
+        "server1",
+        &format!("systemctl stop etcd; rm -rf /var/lib/etcd/*; {settings}; systemctl start etcd"),
+    );
+    let before = lab.tree(1);
+    for words in [&["plan"][..], &["apply", "--yes"], &["seal", "--yes"], &["rollback", "--yes"], &["status"]]
+    {
+        let (exit, code, message, hint) = lab.refused(&[&["migrate"], words].concat());
+        assert_eq!((exit, code.as_str()), (1, "own-tls"), "{words:?}: {message}");
+        assert!(message.contains("server1") && message.contains("listen-peer-urls=https://"), "{message}");
+        assert!(hint.contains("verify --node"), "{hint}");
+    }
+    assert_eq!(differences(&before, &lab.tree(1)), Vec::<std::path::PathBuf>::new());
+    lab.inside(|| answers(lab.address(1), Scheme::Https, 2379, Some(&lab.client_tls())).unwrap());
+}
+
 /// A member of so few that there is no quorum without it fails to start when it should come back, on the way there; what
 /// was wrong with it is mended, and the cluster is led back, or on, from where it lies.
 fn one_does_not_come_back(hosts: u8) {

@@ -49,7 +49,7 @@ fn doomed(running: &Settings, to: Stage) -> Vec<u16> {
     let of = |scheme| urls.iter().filter(move |url| url.scheme() == scheme).map(|url| url.at().port());
     let mut ports: Vec<u16> = match to {
         Stage::Plain => of(Scheme::Https).filter(|port| of(Scheme::Http).all(|http| http != *port)).collect(),
-        Stage::Loopback | Stage::Certs => Vec::new(),
+        Stage::Loopback | Stage::Certs | Stage::Beside | Stage::Bridge => Vec::new(),
         Stage::Tls => of(Scheme::Http).filter(|&port| port != LEGACY_PORT).collect(),
         Stage::Sealed => of(Scheme::Http).collect(),
     };

@@ -8,6 +8,8 @@ mod checks;
 
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::etcd::PeerUrl;
+
 use super::error::MigrateError;
 use super::event::{Event, Report};
 use super::node::Node;
@@ -54,6 +56,8 @@ pub(super) struct After<'a> {
     pub(super) settings: &'a Settings,
     /// When the restart was asked for.
     pub(super) since: SystemTime,
+    /// Where it must be reached by the others too, beside its peer URLs.
+    pub(super) beside: &'a [PeerUrl],
 }
 
 /// A gate that held.
@@ -113,7 +117,16 @@ impl Gate<'_> {
                 Ok(_) => both(well, gate.works(&observed, counts)),
                 Err(_) => both(well, gate.mesh(&observed, counts)),
             };
+            let well = both(well, gate.reached(after.beside));
             Ok(well.map(|checks| (checks, observed)))
+        })
+    }
+
+    /// Before its peer URL is changed to where it is served already: the others reach it there.
+    pub(super) fn served(&self, urls: &[PeerUrl]) -> Result<Held, MigrateError> {
+        self.wait("before", None, |gate| {
+            let observed = observe(gate.nodes, gate.wishes)?;
+            Ok(gate.reached(urls).map(|checks| (checks, observed)))
         })
     }
 

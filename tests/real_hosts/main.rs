@@ -10,8 +10,11 @@ mod install;
 mod killed;
 mod lab_support;
 mod migrate;
+#[path = "../support/moments.rs"]
+mod moments;
 mod options;
 mod ssh;
+mod strict;
 #[path = "../support/mod.rs"]
 mod support;
 mod verify;

@@ -37,6 +37,9 @@ fn a_member_tells_who_it_is_in_v3_and_v2() {
         let v2 = etcd.client(None).with_api(Api::V2);
         let (list, v2_list) = (client.members().unwrap(), v2.members().unwrap());
         assert_eq!(list.members, v2_list.members);
+        let peer_url = list.members[0].peer_urls[0].parse().unwrap();
+        let peer = Client::new(etcd_pki::etcd::Endpoint::direct(peer_url, None));
+        assert_eq!(peer.peer_members().unwrap(), v2_list);
         assert_eq!(list.cluster_id, v2_list.cluster_id);
         let own = list.members[0].clone();
         assert_eq!(list.answered_by, Some(own.id));

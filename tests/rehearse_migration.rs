@@ -44,6 +44,16 @@ fn three_members_forward_and_back() {
 }
 
 #[test]
+fn strictly_three_rolls_each_way_and_every_peer_url_is_served_all_the_while() {
+    let events = good(&["--strict", "--rollback"]);
+    assert_eq!(count(&events, "step", "state", "done"), 18, "three rolls there, three back");
+    assert_eq!(count(&events, "gate", "when", "served"), 12, "two peer URLs a member, each way");
+    let proved =
+        |event: &&Value| event["what"].as_str().is_some_and(|what| what.contains("looks at peer URLs"));
+    println!("{}", events.iter().find(proved).unwrap()["what"]);
+}
+
+#[test]
 fn a_single_member_is_down_while_it_restarts_and_comes_back() {
     let base = own_base().to_string();
     let output = Command::new(EXE).args(["rehearse", "--base", &base, "--members", "1"]).output().unwrap();

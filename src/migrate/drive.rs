@@ -15,7 +15,7 @@ use super::event::{Event, Report};
 use super::journal::Journal;
 use super::node::Node;
 use super::observe::{Observed, Wishes, clocks, is_plain_by_itself, observe};
-use super::plan::{Down, Goal, Next, Refusal, Step, can_spare_one_more, next, plan};
+use super::plan::{Goal, Next, Refusal, Step, Way, can_spare_one_more, next, plan};
 use super::preflight;
 use super::snapshot;
 use super::stage::Stage;
@@ -32,8 +32,8 @@ pub struct Options {
     pub cut_clients: bool,
     /// Go on although process and disk disagree.
     pub accept_drift: bool,
-    /// What becomes of members that are down.
-    pub down: Down,
+    /// How it is gone about.
+    pub way: Way,
     /// Take a snapshot before the first change.
     pub snapshot: bool,
     /// How long a gate is waited for.
@@ -117,7 +117,7 @@ impl<'a> Migration<'a> {
         clocks(self.nodes)?;
         let observed = self.observe()?;
         self.has_a_way_back(&observed)?;
-        let (steps, refusal) = plan(&observed.standings(), self.options.goal, self.options.down);
+        let (steps, refusal) = plan(&observed.standings(), self.options.goal, self.options.way);
         let refusal = refusal.map(|refusal| self.refused(refusal));
         let notes = self.preflight(&observed, &steps)?;
         let cutting = steps.iter().map(|step| step.stage).find(|&stage| cuts(self.options.goal, stage));
@@ -158,7 +158,7 @@ impl<'a> Migration<'a> {
         let journal = Journal::open(&self.options.pki_dir, &observed.cluster())?;
         journal.write(None, "begin", &format!("{:?} by {}", self.options.goal, self.options.operator))?;
         self.announce(&observed);
-        let (foreseen, refusal) = plan(&observed.standings(), self.options.goal, self.options.down);
+        let (foreseen, refusal) = plan(&observed.standings(), self.options.goal, self.options.way);
         if let Some(refusal) = refusal.filter(|_| foreseen.is_empty()) {
             return Err(self.refused(refusal));
         }
@@ -193,7 +193,7 @@ impl<'a> Migration<'a> {
         // Every member passes each stage at most once in a run that succeeds.
         let most = self.nodes.len() * Stage::ALL.len() * 2;
         loop {
-            let step = match next(&observed.standings(), goal, self.options.down) {
+            let step = match next(&observed.standings(), goal, self.options.way) {
                 Next::Done if goals.is_empty() => break,
                 Next::Refused(refusal @ Refusal::OthersDown(_)) => return Err(self.refused(refusal)),
                 Next::Refused(refusal) if goals.is_empty() => return Err(self.refused(refusal)),

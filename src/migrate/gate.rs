@@ -8,6 +8,8 @@ mod checks;
 
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::etcd::PeerUrl;
+
 use super::error::MigrateError;
 use super::event::{Event, Report};
 use super::node::Node;
@@ -55,6 +57,8 @@ pub(super) struct After<'a> {
     pub(super) settings: &'a Settings,
     /// When the restart was asked for.
     pub(super) since: SystemTime,
+    /// Where it must be reached by the others too, beside its peer URLs.
+    pub(super) beside: &'a [PeerUrl],
 }
 
 /// A gate that held.
@@ -117,6 +121,7 @@ impl Gate<'_> {
                 Ok(_) => both(well, gate.works(&observed, counts)),
                 Err(_) => both(well, gate.mesh(&observed, counts)),
             };
+            let well = both(well, gate.reached(after.beside));
             Ok(well.map(|checks| (checks, observed)))
         })
     }
@@ -126,6 +131,14 @@ impl Gate<'_> {
         let is_down = |i: &usize| observed.members[*i].standing.running.is_none();
         let down = (0..self.nodes.len()).filter(is_down).count();
         is_down(&self.member) && !has_quorum(self.nodes.len(), down)
+    }
+
+    /// Before its peer URL is changed to where it is served already: the others reach it there.
+    pub(super) fn served(&self, urls: &[PeerUrl]) -> Result<Held, MigrateError> {
+        self.wait("before", None, |gate| {
+            let observed = observe(gate.nodes, gate.wishes)?;
+            Ok(gate.reached(urls).map(|checks| (checks, observed)))
+        })
     }
 
     fn counts(&self, i: usize) -> bool {

@@ -38,6 +38,8 @@ pub struct Mover {
     pub id: String,
     /// The peer URLs it is to have.
     pub peer_urls: Vec<PeerUrl>,
+    /// What its peer listeners must be when it is restarted.
+    pub listen: String,
     /// Where the plain-text loopback listener is.
     pub endpoint: PeerUrl,
     /// Its unit.
@@ -51,6 +53,8 @@ pub struct Mover {
 pub struct Commands {
     /// The member.
     pub member: String,
+    /// What its peer listeners must be when it is restarted.
+    pub listen: String,
     /// Tells the cluster its new peer URL.
     pub update: String,
     /// Starts it with the https listeners.
@@ -91,6 +95,7 @@ pub fn commands(mover: &Mover, style: Style) -> Commands {
     };
     Commands {
         member: name.clone(),
+        listen: mover.listen.clone(),
         update,
         restart: format!("systemctl daemon-reload && systemctl restart {unit}"),
         check,
@@ -106,6 +111,7 @@ mod tests {
             name: "server1".into(),
             id: "2428639343c1baab".into(),
             peer_urls: vec!["https://172.16.0.102:2380".parse().unwrap()],
+            listen: "https://0.0.0.0:2380".into(),
             endpoint: "http://127.0.0.1:4001".parse().unwrap(),
             unit: "etcd2.service".into(),
             ssl_dir: "/etc/ssl/etcd".into(),

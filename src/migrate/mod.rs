@@ -16,6 +16,7 @@ mod journal;
 pub mod members;
 mod node;
 mod observe;
+pub mod peers;
 mod place;
 pub mod plan;
 mod preflight;

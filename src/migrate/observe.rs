@@ -13,6 +13,7 @@ use crate::systemd::layers::OWN_FILES;
 use super::discover::config_by;
 use super::error::MigrateError;
 use super::node::Node;
+use super::peers::{PeerAt, PeerPorts};
 use super::place::{Planned, certificate_files};
 use super::plan::Standing;
 use super::speak::Speaker;
@@ -80,6 +81,11 @@ impl Observed {
 }
 
 impl Sight {
+    /// Its peer URLs as they are to be said.
+    pub fn peer_urls_at(&self, at: PeerAt) -> Vec<PeerUrl> {
+        PeerPorts::of(&self.base).urls(&self.peer_urls, at)
+    }
+
     /// What this member's stages are made from.
     pub fn recipe<'a>(&'a self, node: &'a Node, wishes: Wishes) -> Recipe<'a> {
         recipe(&self.base, self.contained, node, &self.version, wishes)
@@ -255,6 +261,8 @@ fn taken_away<'a>(
     match path.file_stem()?.to_str()? {
         "25-insecure_localhost" => Some(Stage::Loopback),
         "30-certs" => Some(Stage::Certs),
+        "32-second_peer_port" => Some(Stage::Beside),
+        "34-peer_tls" => Some(Stage::Bridge),
         "40-tls" => Some(Stage::Tls),
         _ => None,
     }
@@ -300,7 +308,6 @@ fn sight(
         .map(|url| url.parse())
         .collect::<Result<Vec<PeerUrl>, _>>()
         .map_err(malformed)?;
-    let all_https = peer_urls.iter().all(|url| url.scheme() == Scheme::Https);
     let recipe = recipe(&disk.base, disk.contained, node, &version, wishes);
     let stage_of = |settings: &Settings| recognise(&recipe, settings).map_err(malformed);
     let on_disk = stage_of(&disk.next)?;
@@ -326,7 +333,7 @@ fn sight(
     let standing = Standing {
         running,
         disk: on_disk,
-        peer_url: if all_https { Scheme::Https } else { Scheme::Http },
+        peer_url: PeerPorts::of(&disk.base).at(&peer_urls),
         leader: false,
         installed: disk.installed,
         traces: disk.traces,
@@ -374,9 +381,10 @@ fn nearest(recipe: &Recipe<'_>, actual: &Settings) -> Result<(Stage, String), cr
 fn find<'a>(list: &'a MemberList, node: &Node, disk: &Disk) -> Option<&'a Member> {
     let own = disk.base.get("initial-advertise-peer-urls").map_or("", String::as_str);
     let own = PeerUrl::list(own).unwrap_or_default();
+    let ports = PeerPorts::of(&disk.base);
     let same_place = |member: &&Member| {
-        let urls = member.peer_urls.iter().filter_map(|url| url.parse::<PeerUrl>().ok());
-        urls.into_iter().any(|url| own.iter().any(|own| own.at() == url.at()))
+        let urls: Vec<_> = member.peer_urls.iter().filter_map(|url| url.parse::<PeerUrl>().ok()).collect();
+        ports.urls(&urls, PeerAt::Plain).iter().any(|url| own.iter().any(|own| own.at() == url.at()))
     };
     list.members
         .iter()

@@ -9,6 +9,8 @@ use crate::etcd::config::default_of;
 use crate::etcd::types::join;
 use crate::etcd::{PeerUrl, Scheme, UrlError};
 
+use super::peers::{PeerAt, PeerPorts};
+
 /// Settings by flag name, without dashes.
 pub type Settings = BTreeMap<String, String>;
 
@@ -33,6 +35,10 @@ pub enum Stage {
     Loopback,
     /// Certificates in force; HTTP still served everywhere, https for clients beside it.
     Certs,
+    /// The same, and HTTP for peers on their second port too: only with `--strict`.
+    Beside,
+    /// https for peers, HTTP on their second port; for clients as before. Only with `--strict`.
+    Bridge,
     /// https for clients and peers; http on the loopback port only.
     Tls,
     /// https alone.
@@ -41,14 +47,37 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 5] = [Self::Plain, Self::Loopback, Self::Certs, Self::Tls, Self::Sealed];
+    pub const ALL: [Self; 7] =
+        [Self::Plain, Self::Loopback, Self::Certs, Self::Beside, Self::Bridge, Self::Tls, Self::Sealed];
 
-    /// What its peer listener and its peer URL speak.
-    pub const fn peer_scheme(self) -> Scheme {
+    /// What its peer URL says once the stage is reached.
+    pub const fn peer_at(self) -> PeerAt {
         match self {
-            Self::Plain | Self::Loopback | Self::Certs => Scheme::Http,
-            Self::Tls | Self::Sealed => Scheme::Https,
+            Self::Plain | Self::Loopback | Self::Certs | Self::Beside => PeerAt::Plain,
+            Self::Bridge | Self::Tls | Self::Sealed => PeerAt::Https,
         }
+    }
+
+    /// Whether its peer listeners serve what a peer URL says.
+    pub const fn serves(self, at: PeerAt) -> bool {
+        match at {
+            PeerAt::Plain => matches!(self.peer_at(), PeerAt::Plain),
+            PeerAt::Second => self.is_strict(),
+            PeerAt::Https => matches!(self.peer_at(), PeerAt::Https),
+        }
+    }
+
+    /// What the client URLs speak that it advertises.
+    pub const fn client_scheme(self) -> Scheme {
+        match self {
+            Self::Tls | Self::Sealed => Scheme::Https,
+            _ => Scheme::Http,
+        }
+    }
+
+    /// Whether only a migration with `--strict` comes by here.
+    pub const fn is_strict(self) -> bool {
+        matches!(self, Self::Beside | Self::Bridge)
     }
 
     /// In words.
@@ -57,6 +86,8 @@ impl Stage {
             Self::Plain => "plain HTTP",
             Self::Loopback => "plain HTTP, on the loopback port too",
             Self::Certs => "certificates in force, HTTP still served",
+            Self::Beside => "certificates in force, HTTP still served, for peers on their second port too",
+            Self::Bridge => "HTTPS for peers, HTTP on their second port; for clients HTTP still served",
             Self::Tls => "HTTPS, plain HTTP on the loopback port only",
             Self::Sealed => "HTTPS only",
         }
@@ -142,6 +173,12 @@ impl Recipe<'_> {
             certs.insert("listen-client-urls".into(), join(&beside));
             layers.push(("30-certs", certs));
         }
+        if stage.is_strict() {
+            layers.push(("32-second_peer_port", one("listen-peer-urls", &self.peers(PeerAt::Plain)?)));
+        }
+        if stage == Stage::Bridge {
+            layers.push(("34-peer_tls", one("listen-peer-urls", &self.peers(PeerAt::Https)?)));
+        }
         if stage >= Stage::Tls {
             let https = secured(&plain);
             let listen = if stage == Stage::Sealed { https } else { [https, vec![self.loopback()]].concat() };
@@ -162,6 +199,12 @@ impl Recipe<'_> {
 
     fn urls(&self, flag: &str) -> Result<Vec<PeerUrl>, UrlError> {
         PeerUrl::list(self.base.get(flag).map_or("", String::as_str))
+    }
+
+    /// The peer listeners, and beside them those in plain text on the second port.
+    fn peers(&self, at: PeerAt) -> Result<Vec<PeerUrl>, UrlError> {
+        let (ports, own) = (PeerPorts::of(self.base), self.urls("listen-peer-urls")?);
+        Ok(dedup([ports.urls(&own, at), ports.urls(&own, PeerAt::Second)].concat()))
     }
 
     /// The base's client listeners without the legacy port.
@@ -392,6 +435,16 @@ mod tests {
         let mut other = recipe.settings(Stage::Tls).unwrap();
         other.insert("client-cert-auth".into(), "false".into());
         assert_eq!(recognise(&recipe, &other).unwrap(), None);
+    }
+
+    #[test]
+    fn a_second_peer_port_stands_beside_the_first_until_https_does() {
+        let base = base("http://0.0.0.0:2379");
+        let of = |stage| recipe(&base, false).settings(stage).unwrap();
+        assert_eq!(of(Stage::Beside)["listen-peer-urls"], "http://0.0.0.0:2380,http://0.0.0.0:2382");
+        assert_eq!(of(Stage::Bridge)["listen-peer-urls"], "https://0.0.0.0:2380,http://0.0.0.0:2382");
+        assert_eq!(of(Stage::Bridge)["listen-client-urls"], of(Stage::Certs)["listen-client-urls"]);
+        assert_eq!(of(Stage::Tls)["listen-peer-urls"], "https://0.0.0.0:2380");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod load;
+mod peer_watch;
 pub mod proof;
 mod run;
 mod tool;
@@ -12,6 +13,7 @@ mod tool;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub use peer_watch::{PeerFigures, PeerWatch};
 pub use run::{Kept, Rehearsal, Settings, stop};
 
 /// The figures of a load.

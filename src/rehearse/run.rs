@@ -10,7 +10,7 @@ use super::cluster::{self, Binary, CLIENT_PORT, Cluster};
 use super::load::{Load, Speak};
 use super::proof::{self, Before, Clients};
 use super::tool::{End, Tool};
-use super::{Figures, RehearseError, Timeline};
+use super::{Figures, PeerWatch, RehearseError, Timeline};
 use crate::etcd::Scheme;
 use crate::etcd::client::{Api, Client, Endpoint};
 use crate::etcd::tls::Tls;
@@ -40,6 +40,8 @@ pub struct Settings {
     pub v2: bool,
     /// Go back to HTTP afterwards.
     pub rollback: bool,
+    /// Keep every peer URL served at every moment.
+    pub strict: bool,
     /// Kill the migration so often, each time at a random moment.
     pub interrupt: u32,
     /// What the random moments come from.
@@ -137,7 +139,16 @@ impl Rehearsal {
         tool.run(&["issue", "--from", inventory, "--pki-dir", pki], None)?.expect(&[0])?;
         let clients = self.read_clients()?;
 
-        let apply = ["migrate", "apply", "--inventory", inventory, "--pki-dir", pki, "--yes"];
+        let peers = self
+            .settings
+            .strict
+            .then(|| PeerWatch::start(&self.settings.addresses, Arc::clone(&clients.with_pair)));
+        let words = |way: &'static str| {
+            let words = ["migrate", way, "--inventory", inventory, "--pki-dir", pki, "--yes"];
+            let strict = self.settings.strict.then_some("--strict");
+            words.into_iter().chain(strict).collect::<Vec<_>>()
+        };
+        let (apply, back) = (words("apply"), words("rollback"));
         let https = (Speak::Https, Some(Arc::clone(&clients.with_pair)));
         self.two_rolls(&tool, &apply, "plaintext-clients", https, timeline)?;
         self.is_tls = true;
@@ -147,12 +158,21 @@ impl Rehearsal {
             .phase("proved: https everywhere, no certificate and plain HTTP refused, loopback 4001 answers");
 
         if self.settings.rollback {
-            let back = ["migrate", "rollback", "--inventory", inventory, "--pki-dir", pki, "--yes"];
             self.two_rolls(&tool, &back, "tls-clients", (Speak::Http, None), timeline)?;
             self.is_tls = false;
             pause(BREATH, stop)?;
             proved(proof::of_http(&self.cluster, &clients, self.api, &self.before))?;
             timeline.phase("proved: plain HTTP as before, every file as it was");
+        }
+        if let Some(peers) = peers {
+            let seen = peers.finish();
+            let (looks, restarting) = (seen.looks, seen.restarting);
+            proved(
+                seen.first.map(|url| format!("{url} was not served while it was told")).into_iter().collect(),
+            )?;
+            timeline.phase(format!(
+                "proved: of {looks} looks at peer URLs, {restarting} while a member restarted, none found one that was not served"
+            ));
         }
         self.finish(&clients)
     }

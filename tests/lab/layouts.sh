@@ -169,6 +169,13 @@ END
     chmod 640 "$1/etc/etcd.env"
 }
 
+# What the YAML of layout config-file says. Configured by a file, 3.4 serves the v3 gateway and v2 only where the file says
+# so; 3.3 knows no such key and serves both.
+config_file_flags() {
+    flags "$1"
+    echo --enable-grpc-gateway=true
+}
+
 layout_config_file() {
     no_debian_unit "$1"
     cat >"$1/lib/systemd/system/etcd.service" <<'END'
@@ -190,10 +197,16 @@ END
     mkdir -p "$1/etc/etcd"
     {
         echo '# This is the configuration file for the etcd server.'
-        flags "$2" | sed 's/^--//; s/=/: /; s/: \(http.*\)$/: "\1"/; s/: \(server.*=.*\)$/: "\1"/'
+        config_file_flags "$2" | sed 's/^--//; s/=/: /; s/: \(http.*\)$/: "\1"/; s/: \(server.*=.*\)$/: "\1"/'
     } >"$1/etc/etcd/etcd.conf.yml"
     chroot "$1" chown root:etcd /etc/etcd/etcd.conf.yml
     chmod 640 "$1/etc/etcd/etcd.conf.yml"
+}
+
+# The same without a word of either: on 3.4 gRPC is all that is served then.
+layout_config_file_grpc() {
+    config_file_flags() { flags "$1" | grep -v '^--enable-v2='; }
+    layout_config_file "$@"
 }
 
 # RHEL 7 and CentOS 7: /etc/etcd/etcd.conf and a shell around etcd that repeats some of it as flags, which only

@@ -10,9 +10,12 @@ mod install;
 mod killed;
 mod lab_support;
 mod migrate;
+#[path = "../support/moments.rs"]
+mod moments;
 mod options;
 mod small;
 mod ssh;
+mod strict;
 #[path = "../support/mod.rs"]
 mod support;
 mod verify;

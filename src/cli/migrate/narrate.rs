@@ -108,6 +108,7 @@ impl Narrator {
 const fn word(action: Action) -> &'static str {
     match action {
         Action::Install => "place certificates",
+        Action::DetourPeerUrl => "peer URL to the second port",
         Action::UpdatePeerUrl => "update peer URL",
         Action::Configure => "settings",
         Action::Restart => "restart",
@@ -131,6 +132,9 @@ impl Report for Narrator {
                 self.out.note(format_args!("      {} in {ms} ms", self.out.err("done", Style::Green)));
             }
             Event::Action { what, state: "start", .. } => self.out.note(format_args!("      {what}")),
+            Event::Gate { when: "served", checks, .. } => {
+                self.out.note(format_args!("      {}", checks.join(", ")));
+            }
             Event::Gate { when, ms, checks, .. } => {
                 self.out.note(format_args!("      gate {when}: {} ({ms} ms)", checks.join(", ")));
             }

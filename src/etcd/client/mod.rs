@@ -167,6 +167,14 @@ impl Client {
         }
     }
 
+    /// The members as a peer port tells them, where this client's URL is a peer URL.
+    ///
+    /// # Errors
+    /// [`EtcdError`]
+    pub fn peer_members(&self) -> Result<MemberList> {
+        v2::peer_members(&self.http)
+    }
+
     /// Gives a member other peer URLs; needs a quorum. Without one it ends in [`Fault::Timeout`] (v3) or status 500
     /// (v2) and may still be applied later: read the members again.
     ///

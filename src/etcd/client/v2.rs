@@ -37,6 +37,35 @@ pub(super) fn members(http: &Http) -> Result<MemberList> {
     Ok(MemberList { cluster_id: reply.header("X-Etcd-Cluster-Id", 16), answered_by: None, members })
 }
 
+/// `GET /members` of a peer port, which proxies and joining members ask: identifiers as numbers.
+pub(super) fn peer_members(http: &Http) -> Result<MemberList> {
+    let reply = http.get("/members")?.ok()?;
+    let wire: Vec<PeerMemberWire> = reply.json()?;
+    let members = wire.into_iter().map(|member| Member {
+        id: MemberId(member.id),
+        name: member.name,
+        peer_urls: member.peer_urls,
+        client_urls: member.client_urls,
+        learner: member.learner,
+    });
+    let members = members.collect();
+    Ok(MemberList { cluster_id: reply.header("X-Etcd-Cluster-Id", 16), answered_by: None, members })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PeerMemberWire {
+    id: u64,
+    #[serde(default)]
+    name: String,
+    #[serde(default, rename = "peerURLs")]
+    peer_urls: Vec<String>,
+    #[serde(default, rename = "clientURLs")]
+    client_urls: Vec<String>,
+    #[serde(default, rename = "isLearner")]
+    learner: bool,
+}
+
 /// `PUT /v2/members/<hex>`: 204; 400 for a bad URL, 404 no such member, 409 the URL exists, 500 no quorum.
 pub(super) fn update_peer_urls(http: &Http, id: MemberId, urls: &[PeerUrl]) -> Result<()> {
     let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();

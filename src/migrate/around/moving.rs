@@ -92,8 +92,8 @@ impl Migration<'_> {
         observed: &Observed,
     ) -> Result<(), MigrateError> {
         let Some(around) = self.around else { return Ok(()) };
-        let scheme = step.stage.peer_scheme();
-        let not_yet = |stage: Option<Stage>| stage.is_none_or(|stage| stage.peer_scheme() != scheme);
+        let scheme = step.stage.client_scheme();
+        let not_yet = |stage: Option<Stage>| stage.is_none_or(|stage| stage.client_scheme() != scheme);
         let waiting = observed.members.iter().filter(|sight| not_yet(sight.standing.running)).count();
         let member = &observed.members[step.member];
         if self.nodes.len() < 2 || waiting != 1 || !not_yet(member.standing.running) {

@@ -2,15 +2,16 @@
 
 use std::time::{Instant, SystemTime};
 
+use crate::etcd::EtcdError;
 use crate::etcd::types::join;
-use crate::etcd::{EtcdError, PeerUrl};
 
 use super::super::error::MigrateError;
 use super::super::event::Event;
-use super::super::gate::{After, Gate};
+use super::super::gate::{After, Gate, Held};
 use super::super::journal::Journal;
 use super::super::node::Node;
 use super::super::observe::{Observed, Sight};
+use super::super::peers::PeerAt;
 use super::super::plan::{Action, Down, Goal, Step};
 use super::super::speak::Speaker;
 use super::super::stage::Stage;
@@ -35,7 +36,7 @@ impl Migration<'_> {
         self.report.event(&Event::Step { n, of, member, stage, state: "start", ms: None });
         let down = (0..self.nodes.len())
             .filter(|&i| i != step.member && observed.members[i].standing.running.is_none());
-        let away: Vec<usize> = down.filter(|_| self.options.down == Down::Left).collect();
+        let away: Vec<usize> = down.filter(|_| self.options.way.down == Down::Left).collect();
         let gate = Gate {
             nodes: self.nodes,
             wishes: self.options.wishes,
@@ -45,22 +46,36 @@ impl Migration<'_> {
             certified: self.options.goal != Goal::Http,
             report: self.report,
         };
-        let moves = |action: &Action| matches!(action, Action::UpdatePeerUrl | Action::Restart);
+        let told = |when, held: Held| {
+            self.report.event(&Event::Gate { member, when, ms: held.ms, checks: held.checks });
+            held.observed
+        };
+        let moves = |action: &Action| moves_to(stage, *action).is_some() || *action == Action::Restart;
         if step.actions.iter().any(moves) {
-            let held = gate.before(n == 1)?;
-            self.report.event(&Event::Gate { member, when: "before", ms: held.ms, checks: held.checks });
+            told("before", gate.before(n == 1)?);
         }
-        // What was looked at before other actions may have changed since.
-        let again = step.actions.iter().position(|&action| action == Action::Restart).filter(|&at| at > 0);
+        let settings = sight
+            .recipe(node, self.options.wishes)
+            .settings(stage)
+            .map_err(|source| MigrateError::Url { member: member.to_owned(), source })?;
+        let restart = step.actions.iter().position(|&action| action == Action::Restart);
         let last_move = step.actions.iter().rposition(moves);
+        let identity = sight.process.as_ref().filter(|_| restart.is_some());
+        let identity = identity.map(|process| process.identity.as_str());
         let since = SystemTime::now();
         let mut seen = None;
         for (i, &action) in step.actions.iter().enumerate() {
-            if again == Some(i) {
+            // What was looked at before other actions may have changed since.
+            if restart == Some(i) && i > 0 {
                 gate.before(false)?;
                 if stage >= Stage::Certs {
                     gate.is_as_placed(step.member)?;
                 }
+            }
+            let running = if restart < Some(i) { Some(stage) } else { sight.standing.running };
+            if let Some(at) = moves_to(stage, action).filter(|&at| running.is_some_and(|now| now.serves(at)))
+            {
+                told("served", gate.served(&sight.peer_urls_at(at))?);
             }
             let what = self.describe(sight, stage, action);
             journal.write(Some(member), "intent", &what)?;
@@ -70,18 +85,13 @@ impl Migration<'_> {
             seen = None;
             journal.write(Some(member), "done", &what)?;
             self.report.event(&Event::Action { member, action, what, state: "done" });
-            if Some(i) == last_move {
-                let settings = sight
-                    .recipe(node, self.options.wishes)
-                    .settings(stage)
-                    .map_err(|source| MigrateError::Url { member: member.to_owned(), source })?;
-                let restarted = step.actions.contains(&Action::Restart);
-                let identity =
-                    sight.process.as_ref().filter(|_| restarted).map(|process| process.identity.as_str());
-                let held = gate.after(&After { identity, settings: &settings, since })?;
+            if restart == Some(i) || last_move == Some(i) {
+                // A firewall between the members is better seen at the first of them than in the next roll.
+                let beside =
+                    if stage == Stage::Beside { sight.peer_urls_at(PeerAt::Second) } else { Vec::new() };
+                let held = gate.after(&After { identity, settings: &settings, since, beside: &beside })?;
                 journal.write(Some(member), "gate", &held.checks.join(", "))?;
-                self.report.event(&Event::Gate { member, when: "after", ms: held.ms, checks: held.checks });
-                seen = Some(held.observed);
+                seen = Some(told("after", held));
             }
         }
         self.report.event(&Event::Step { n, of, member, stage, state: "done", ms: Some(ms(start)) });
@@ -91,8 +101,9 @@ impl Migration<'_> {
     fn describe(&self, sight: &Sight, stage: Stage, action: Action) -> String {
         match action {
             Action::Install => "place the certificates".to_owned(),
-            Action::UpdatePeerUrl => {
-                format!("member update {} {}", sight.id, join(&peer_urls(sight, stage)))
+            Action::UpdatePeerUrl | Action::DetourPeerUrl => {
+                let at = moves_to(stage, action).unwrap_or(stage.peer_at());
+                format!("member update {} {}", sight.id, join(&sight.peer_urls_at(at)))
             }
             Action::Configure => format!("settings: {}", stage.describe()),
             Action::Restart => "restart etcd".to_owned(),
@@ -118,14 +129,15 @@ impl Migration<'_> {
             }
             Action::Restart => node.service.restart()?,
             Action::Restore => place::restore(node)?,
-            Action::UpdatePeerUrl => self.update_peer_url(observed, sight, stage)?,
+            Action::UpdatePeerUrl => self.update_peer_url(observed, sight, stage.peer_at())?,
+            Action::DetourPeerUrl => self.update_peer_url(observed, sight, PeerAt::Second)?,
         }
         Ok(())
     }
 
     /// Asks each member in turn to change a peer URL, until one has done it.
-    fn update_peer_url(&self, observed: &Observed, sight: &Sight, stage: Stage) -> Result<(), MigrateError> {
-        let urls = peer_urls(sight, stage);
+    fn update_peer_url(&self, observed: &Observed, sight: &Sight, at: PeerAt) -> Result<(), MigrateError> {
+        let urls = sight.peer_urls_at(at);
         let mut last: Option<(String, EtcdError)> = None;
         for (node, other) in self.nodes.iter().zip(&observed.members) {
             let Some(running) = &other.running else { continue };
@@ -141,7 +153,11 @@ impl Migration<'_> {
     }
 }
 
-/// A member's peer URLs as a stage has them.
-fn peer_urls(sight: &Sight, stage: Stage) -> Vec<PeerUrl> {
-    sight.peer_urls.iter().map(|url| url.with_scheme(stage.peer_scheme())).collect()
+/// Where an action takes the peer URL, if it does.
+const fn moves_to(stage: Stage, action: Action) -> Option<PeerAt> {
+    match action {
+        Action::UpdatePeerUrl => Some(stage.peer_at()),
+        Action::DetourPeerUrl => Some(PeerAt::Second),
+        _ => None,
+    }
 }

@@ -1,5 +1,6 @@
 //! What a gate looks at: health, leader, logs and alarms; new connections, a commit, the peers' own word.
 
+use crate::etcd::types::join;
 use crate::etcd::{PeerUrl, Status};
 
 use super::super::node::Node;
@@ -123,21 +124,20 @@ impl Gate<'_> {
                 observed.members[to].peer_urls.iter().map(move |url| (&self.nodes[from], url))
             })
             .collect();
-        let mut wrong = Vec::new();
-        let answers: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                dials.iter().map(|(from, url)| scope.spawn(move || from.client(url).version())).collect();
-            threads.into_iter().map(|thread| thread.join().expect("a dial does not panic")).collect()
-        });
-        for ((from, _), answer) in dials.iter().zip(answers) {
-            if let Err(error) = answer {
-                wrong.push(format!("from {}: {error}", from.name));
-            }
+        match dialled(&dials)? {
+            0 => Ok(Vec::new()),
+            count => Ok(vec![format!("{count} new peer connections")]),
         }
-        match (wrong.is_empty(), dials.len()) {
-            (false, _) => Err(wrong),
-            (true, 0) => Ok(Vec::new()),
-            (true, count) => Ok(vec![format!("{count} new peer connections")]),
+    }
+
+    /// The others reach the member at these URLs.
+    pub(super) fn reached(&self, urls: &[PeerUrl]) -> Looked {
+        let others = (0..self.nodes.len()).filter(|&i| i != self.member && self.counts(i));
+        let dials: Vec<(&Node, &PeerUrl)> =
+            others.flat_map(|from| urls.iter().map(move |url| (&self.nodes[from], url))).collect();
+        match dialled(&dials)? {
+            0 => Ok(Vec::new()),
+            _ => Ok(vec![format!("{} reached by the others", join(urls))]),
         }
     }
 
@@ -184,7 +184,7 @@ impl Gate<'_> {
 /// Whether a member listens as its peer URL says; one that is down is taken to.
 fn serves_its_url(sight: &Sight) -> bool {
     let standing = &sight.standing;
-    standing.running.is_none_or(|stage| stage.peer_scheme() == standing.peer_url)
+    standing.running.is_none_or(|stage| stage.serves(standing.peer_url))
 }
 
 fn health(node: &Node, sight: &Sight) -> Result<(), String> {
@@ -201,4 +201,18 @@ fn alarms(node: &Node, sight: &Sight) -> Vec<String> {
         .iter()
         .map(|alarm| format!("an alarm is raised: {} of member {}", alarm.kind, alarm.member))
         .collect()
+}
+
+/// Dials peer URLs from members' machines, all at once, each by a new connection; returns how many there were.
+fn dialled(dials: &[(&Node, &PeerUrl)]) -> Result<usize, Vec<String>> {
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            dials.iter().map(|(from, url)| scope.spawn(move || from.client(url).version())).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a dial does not panic")).collect()
+    });
+    let refused = dials.iter().zip(answers);
+    let wrong: Vec<String> = refused
+        .filter_map(|((from, _), answer)| Some(format!("from {}: {}", from.name, answer.err()?)))
+        .collect();
+    if wrong.is_empty() { Ok(dials.len()) } else { Err(wrong) }
 }

@@ -7,11 +7,15 @@ use super::*;
 pub(super) const PLAIN: Standing = Standing {
     running: Some(Stage::Plain),
     disk: Stage::Plain,
-    peer_url: Scheme::Http,
+    peer_url: PeerAt::Plain,
     leader: false,
     installed: false,
     traces: false,
 };
+pub(super) const LOOSE: Way = Way { down: Down::Refused, strict: false };
+pub(super) const LEAVING: Way = Way { down: Down::Left, strict: false };
+pub(super) const STRICT: Way = Way { down: Down::Refused, strict: true };
+const STRICT_LEAVING: Way = Way { down: Down::Left, strict: true };
 const GOALS: [Goal; 3] = [Goal::Http, Goal::Https, Goal::Sealed];
 
 /// Whether one member can open a connection to the other: the URL it knows must speak what listens there, and
@@ -19,7 +23,7 @@ const GOALS: [Goal; 3] = [Goal::Http, Goal::Https, Goal::Sealed];
 fn dials(from: &Standing, to: &Standing) -> bool {
     let (Some(mine), Some(theirs)) = (from.running, to.running) else { return false };
     let certified = mine >= Stage::Certs && from.installed;
-    to.peer_url == theirs.peer_scheme() && (theirs.peer_scheme() == Scheme::Http || certified)
+    theirs.serves(to.peer_url) && (to.peer_url != PeerAt::Https || certified)
 }
 
 /// The size of the largest set of members that all talk to each other; a pair talks if either can dial.
@@ -37,9 +41,45 @@ fn largest_group(members: &[Standing]) -> usize {
         .unwrap_or(0) as usize
 }
 
+/// What the disk would give, while the files of one stage are placed in their order and those of no use then taken away
+/// from the last to the first.
+fn on_the_way(from: Stage, to: Stage) -> Vec<Stage> {
+    let files = |stage: Stage| -> Vec<Stage> {
+        use Stage::{Beside, Bridge, Certs, Loopback, Plain, Sealed, Tls};
+        match stage {
+            Plain => vec![],
+            Loopback => vec![Loopback],
+            Certs => vec![Loopback, Certs],
+            Beside => vec![Loopback, Certs, Beside],
+            Bridge => vec![Loopback, Certs, Beside, Bridge],
+            Tls => vec![Loopback, Certs, Tls],
+            Sealed => vec![Loopback, Certs, Sealed],
+        }
+    };
+    let (mut disk, wanted) = (files(from), files(to));
+    let stage = |disk: &[Stage]| disk.iter().copied().max().unwrap_or(Stage::Plain);
+    let mut seen = Vec::new();
+    for &file in &wanted {
+        // The last two are one file, with other words.
+        if file >= Stage::Tls {
+            disk.retain(|&other| other < Stage::Tls);
+        }
+        if !disk.contains(&file) {
+            disk.push(file);
+        }
+        seen.push(stage(&disk));
+    }
+    while let Some(last) = disk.iter().copied().filter(|file| !wanted.contains(file)).max() {
+        disk.retain(|&file| file != last);
+        seen.push(stage(&disk));
+    }
+    seen
+}
+
 /// Every state that is reached when each action may be the last before the tool is killed, when any member may
-/// lead, when a member may reboot between two actions, and when each run may want something else.
-fn walk(count: usize, policy: Down) -> BTreeSet<Vec<Standing>> {
+/// lead, when a member may reboot between two actions, and when each run may want something else, in any of these
+/// ways.
+fn walk(count: usize, ways: &[Way]) -> BTreeSet<Vec<Standing>> {
     let start = vec![PLAIN; count];
     let mut seen = BTreeSet::from([start.clone()]);
     let mut queue = VecDeque::from([start]);
@@ -50,35 +90,33 @@ fn walk(count: usize, policy: Down) -> BTreeSet<Vec<Standing>> {
             queue.push_back(state);
         }
     };
+    let leaves = ways.iter().any(|way| way.down == Down::Left);
     while let Some(state) = queue.pop_front() {
-        for goal in GOALS {
+        for (goal, &way) in GOALS.iter().flat_map(|&goal| ways.iter().map(move |way| (goal, way))) {
             for leader in 0..count {
                 let mut members = state.clone();
                 members[leader].leader = members[leader].running.is_some();
-                let Next::Step(step) = next(&members, goal, policy) else { continue };
+                let Next::Step(step) = next(&members, goal, way) else { continue };
                 for &action in &step.actions {
                     if action == Action::Restart {
                         let mut stopped = members.clone();
                         stopped[step.member].running = None;
                         visit(stopped, &mut seen, &mut queue);
                     }
-                    let half = match (action, members[step.member].disk, step.stage) {
-                        (Action::Configure, Stage::Plain, Stage::Certs) => Some(Stage::Loopback),
-                        (Action::Configure, Stage::Certs, Stage::Plain) => Some(Stage::Loopback),
-                        _ => None,
-                    };
-                    if let Some(disk) = half {
-                        // Killed between the first file and the second.
-                        let mut killed = members.clone();
-                        (killed[step.member].disk, killed[step.member].traces) = (disk, true);
-                        visit(killed, &mut seen, &mut queue);
+                    if action == Action::Configure {
+                        // Killed between two files.
+                        for disk in on_the_way(members[step.member].disk, step.stage) {
+                            let mut killed = members.clone();
+                            (killed[step.member].disk, killed[step.member].traces) = (disk, true);
+                            visit(killed, &mut seen, &mut queue);
+                        }
                     }
                     perform(&mut members[step.member], step.stage, action);
                     visit(members.clone(), &mut seen, &mut queue);
                 }
             }
         }
-        for down in (0..count).filter(|_| policy == Down::Left && state.iter().all(|m| m.running.is_some())) {
+        for down in (0..count).filter(|_| leaves && state.iter().all(|m| m.running.is_some())) {
             let mut members = state.clone();
             members[down].running = None;
             visit(members, &mut seen, &mut queue);
@@ -94,14 +132,24 @@ fn walk(count: usize, policy: Down) -> BTreeSet<Vec<Standing>> {
 
 #[test]
 fn a_quorum_reaches_each_other_in_every_state_that_can_be_reached() {
-    let walks = [1, 2, 3, 5].map(|count| (count, Down::Refused));
-    for (count, policy) in walks.into_iter().chain([(3, Down::Left), (5, Down::Left)]) {
-        let states = walk(count, policy);
-        println!("{count} members, those that are down {policy:?}: {} states", states.len());
+    let alone = [1, 2, 3, 5].map(|count| (count, vec![LOOSE]));
+    let more = [
+        (3, vec![LEAVING]),
+        (5, vec![LEAVING]),
+        // Each run may be strict or not.
+        (1, vec![LOOSE, STRICT]),
+        (2, vec![LOOSE, STRICT]),
+        (3, vec![LOOSE, STRICT]),
+        (3, vec![LEAVING, STRICT_LEAVING]),
+    ];
+    for (count, ways) in alone.into_iter().chain(more) {
+        let states = walk(count, &ways);
+        println!("{count} members, {ways:?}: {} states", states.len());
+        let leaves = ways.iter().any(|way| way.down == Down::Left);
         for state in &states {
             let down = state.iter().filter(|member| member.running.is_none()).count();
             let quorum = count / 2 + 1;
-            let spare = if policy == Down::Left { (count - quorum).max(1) } else { 1 };
+            let spare = if leaves { (count - quorum).max(1) } else { 1 };
             assert!(down <= spare, "{down} members down at once: {state:#?}");
             let group = largest_group(state);
             // One or two members have no quorum while one of them restarts; they are told.
@@ -112,14 +160,38 @@ fn a_quorum_reaches_each_other_in_every_state_that_can_be_reached() {
 }
 
 #[test]
+fn strictly_every_peer_url_is_served_in_every_state_that_can_be_reached() {
+    // Nobody dials a lone member.
+    let ways = [2, 3, 5].map(|count| (count, STRICT));
+    for (count, way) in ways.into_iter().chain([(3, STRICT_LEAVING), (5, STRICT_LEAVING)]) {
+        let states = walk(count, &[way]);
+        println!("{count} members, {way:?}: {} states", states.len());
+        for state in &states {
+            for member in state {
+                // By its process, and by what its next start would bring, whenever that comes.
+                let served = member.running.is_none_or(|running| running.serves(member.peer_url));
+                assert!(served && member.disk.serves(member.peer_url), "{state:#?}");
+            }
+            if way.down == Down::Refused {
+                let up = || state.iter().filter(|member| member.running.is_some());
+                let all = up().all(|from| up().all(|to| dials(from, to)));
+                assert!(all, "two members cannot dial each other: {state:#?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_goal_is_reached_from_every_state() {
-    for count in [1, 2, 3, 5] {
-        for mut state in walk(count, Down::Refused) {
+    let loose = [1, 2, 3, 5].map(|count| (count, vec![LOOSE]));
+    let mixed = [1, 2, 3].map(|count| (count, vec![LOOSE, STRICT]));
+    for (count, ways) in loose.into_iter().chain(mixed) {
+        for mut state in walk(count, &ways) {
             // Nobody but its operator starts a member that was not touched.
             let untouched = state.iter_mut().filter(|member| member.running.is_none() && !member.traces);
             untouched.for_each(|member| member.running = Some(member.disk));
-            for goal in GOALS {
-                let (steps, refusal) = plan(&state, goal, Down::Refused);
+            for (goal, &way) in GOALS.iter().flat_map(|&goal| ways.iter().map(move |way| (goal, way))) {
+                let (steps, refusal) = plan(&state, goal, way);
                 assert_eq!(refusal, None, "{state:#?} to {goal:?}");
                 let mut members = state.clone();
                 for step in &steps {
@@ -127,7 +199,8 @@ fn every_goal_is_reached_from_every_state() {
                         perform(&mut members[step.member], step.stage, action);
                     }
                 }
-                assert_eq!(next(&members, goal, Down::Refused), Next::Done, "{state:#?} to {goal:?}");
+                assert_eq!(next(&members, goal, way), Next::Done, "{state:#?} to {goal:?}");
+                assert!(members.iter().all(|member| member.running == Some(goal.stage())), "{members:#?}");
             }
         }
     }

@@ -1,25 +1,23 @@
 //! The loop: observe, plan, one step, gate, observe again.
 
+mod step;
+mod telling;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::etcd::types::join;
-use crate::etcd::{EtcdError, PeerUrl};
 use crate::files::{self, DirLock, FileMode, Meta};
 
 use super::around::{Moved, Surroundings};
 use super::clients::{InTheWay, in_the_way};
 use super::error::MigrateError;
-use super::event::{Event, MemberLine, Report, StepLine};
-use super::gate::{After, Gate};
+use super::event::{Event, Report};
 use super::journal::Journal;
 use super::node::Node;
-use super::observe::{Observed, Sight, Wishes, clocks, observe};
-use super::place;
-use super::plan::{Action, Down, Goal, Next, Refusal, Step, can_spare_one_more, next, plan};
+use super::observe::{Observed, Wishes, clocks, observe};
+use super::plan::{Down, Goal, Next, Refusal, Step, can_spare_one_more, next, plan};
 use super::preflight;
 use super::snapshot;
-use super::speak::Speaker;
 use super::stage::Stage;
 use super::{auth, closing, v2_backup};
 
@@ -302,166 +300,6 @@ impl<'a> Migration<'a> {
             Refusal::Left(down) => MigrateError::Left { members: names(&down) },
         }
     }
-
-    fn announce(&self, observed: &Observed) {
-        self.report.event(&self.observed_event(observed));
-        let (steps, _) = plan(&observed.standings(), self.options.goal, self.options.down);
-        self.report.event(&Event::Plan { steps: self.step_lines(&steps) });
-        if let [_] | [_, _] = self.nodes {
-            let what = "with one or two members the cluster is down while one of them restarts".to_owned();
-            self.report.event(&Event::Note { what });
-        }
-    }
-
-    /// Where the cluster stands, as an event.
-    pub fn observed_event(&self, observed: &Observed) -> Event<'static> {
-        let line = |(node, sight): (&Node, &Sight)| MemberLine {
-            name: node.name.clone(),
-            id: sight.id.to_string(),
-            stage: sight.standing.running,
-            disk: sight.standing.disk,
-            peer_urls: sight.peer_urls.iter().map(ToString::to_string).collect(),
-            client_urls: sight.client_urls.clone(),
-            version: sight.version.clone(),
-            leader: sight.standing.leader,
-        };
-        Event::Observed {
-            cluster: format!("{:x}", observed.cluster_id),
-            members: self.nodes.iter().zip(&observed.members).map(line).collect(),
-        }
-    }
-
-    /// Steps with their members' names.
-    pub fn step_lines(&self, steps: &[Step]) -> Vec<StepLine> {
-        let line = |step: &Step| StepLine {
-            member: self.nodes[step.member].name.clone(),
-            stage: step.stage,
-            actions: step.actions.clone(),
-        };
-        steps.iter().map(line).collect()
-    }
-
-    /// Returns the cluster as the step left it, if the step looked at it when all was done.
-    fn step(
-        &self,
-        observed: &Observed,
-        step: &Step,
-        (n, of): (usize, usize),
-        journal: &Journal,
-        changed: &mut bool,
-    ) -> Result<Option<Observed>, MigrateError> {
-        let start = Instant::now();
-        let node = &self.nodes[step.member];
-        let member = node.name.as_str();
-        let sight = &observed.members[step.member];
-        let stage = step.stage;
-        self.report.event(&Event::Step { n, of, member, stage, state: "start", ms: None });
-        let down = (0..self.nodes.len())
-            .filter(|&i| i != step.member && observed.members[i].standing.running.is_none());
-        let away: Vec<usize> = down.filter(|_| self.options.down == Down::Left).collect();
-        let gate = Gate {
-            nodes: self.nodes,
-            wishes: self.options.wishes,
-            member: step.member,
-            deadline: self.options.step_timeout,
-            away: &away,
-            certified: self.options.goal != Goal::Http,
-            report: self.report,
-        };
-        let moves = |action: &Action| matches!(action, Action::UpdatePeerUrl | Action::Restart);
-        if step.actions.iter().any(moves) {
-            let held = gate.before(n == 1)?;
-            self.report.event(&Event::Gate { member, when: "before", ms: held.ms, checks: held.checks });
-        }
-        // What was looked at before other actions may have changed since.
-        let again = step.actions.iter().position(|&action| action == Action::Restart).filter(|&at| at > 0);
-        let last_move = step.actions.iter().rposition(moves);
-        let since = SystemTime::now();
-        let mut seen = None;
-        for (i, &action) in step.actions.iter().enumerate() {
-            if again == Some(i) {
-                gate.before(false)?;
-                if stage >= Stage::Certs {
-                    gate.is_as_placed(step.member)?;
-                }
-            }
-            let what = self.describe(sight, stage, action);
-            journal.write(Some(member), "intent", &what)?;
-            *changed = true;
-            self.report.event(&Event::Action { member, action, what: what.clone(), state: "start" });
-            self.act(node, observed, sight, stage, action)?;
-            seen = None;
-            journal.write(Some(member), "done", &what)?;
-            self.report.event(&Event::Action { member, action, what, state: "done" });
-            if Some(i) == last_move {
-                let settings = sight
-                    .recipe(node, self.options.wishes)
-                    .settings(stage)
-                    .map_err(|source| MigrateError::Url { member: member.to_owned(), source })?;
-                let restarted = step.actions.contains(&Action::Restart);
-                let identity =
-                    sight.process.as_ref().filter(|_| restarted).map(|process| process.identity.as_str());
-                let held = gate.after(&After { identity, settings: &settings, since })?;
-                journal.write(Some(member), "gate", &held.checks.join(", "))?;
-                self.report.event(&Event::Gate { member, when: "after", ms: held.ms, checks: held.checks });
-                seen = Some(held.observed);
-            }
-        }
-        self.report.event(&Event::Step { n, of, member, stage, state: "done", ms: Some(ms(start)) });
-        Ok(seen)
-    }
-
-    fn describe(&self, sight: &Sight, stage: Stage, action: Action) -> String {
-        match action {
-            Action::Install => "place the certificates".to_owned(),
-            Action::UpdatePeerUrl => {
-                format!("member update {} {}", sight.id, join(&peer_urls(sight, stage)))
-            }
-            Action::Configure => format!("settings: {}", stage.describe()),
-            Action::Restart => "restart etcd".to_owned(),
-            Action::Restore => "put back what was there before".to_owned(),
-        }
-    }
-
-    fn act(
-        &self,
-        node: &Node,
-        observed: &Observed,
-        sight: &Sight,
-        stage: Stage,
-        action: Action,
-    ) -> Result<(), MigrateError> {
-        match action {
-            Action::Install => {
-                place::install(node, sight.process.as_ref().map(|process| process.uid))?;
-            }
-            Action::Configure => {
-                let layers = preflight::layers(node, sight, self.options.wishes, stage)?;
-                place::configure(node, &layers)?;
-            }
-            Action::Restart => node.service.restart()?,
-            Action::Restore => place::restore(node)?,
-            Action::UpdatePeerUrl => self.update_peer_url(observed, sight, stage)?,
-        }
-        Ok(())
-    }
-
-    /// Asks each member in turn to change a peer URL, until one has done it.
-    fn update_peer_url(&self, observed: &Observed, sight: &Sight, stage: Stage) -> Result<(), MigrateError> {
-        let urls = peer_urls(sight, stage);
-        let mut last: Option<(String, EtcdError)> = None;
-        for (node, other) in self.nodes.iter().zip(&observed.members) {
-            let Some(running) = &other.running else { continue };
-            match Speaker::to(node, running).update_peer_urls(sight.id, &urls) {
-                Ok(()) => return Ok(()),
-                Err(source) => last = Some((node.name.clone(), source)),
-            }
-        }
-        Err(match last {
-            Some((member, source)) => MigrateError::of(&member, source),
-            None => MigrateError::NoAnswer("no member serves clients".to_owned()),
-        })
-    }
 }
 
 /// Whether a step to this stage takes listeners away that clients may use.
@@ -470,11 +308,6 @@ fn cuts(goal: Goal, stage: Stage) -> bool {
         Goal::Http => stage == Stage::Plain,
         Goal::Https | Goal::Sealed => stage >= Stage::Tls,
     }
-}
-
-/// A member's peer URLs as a stage has them.
-fn peer_urls(sight: &Sight, stage: Stage) -> Vec<PeerUrl> {
-    sight.peer_urls.iter().map(|url| url.with_scheme(stage.peer_scheme())).collect()
 }
 
 fn ms(since: Instant) -> u64 {

@@ -4,16 +4,15 @@
 //! TLS connections with the real pairs from host to host (status stays green over old ones for a while), a commit
 //! through the member that was restarted, and its log.
 
-use std::time::{Duration, Instant, SystemTime};
+mod checks;
 
-use crate::etcd::{PeerUrl, Status};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::error::MigrateError;
 use super::event::{Event, Report};
 use super::node::Node;
-use super::observe::{Observed, Sight, Wishes, clocks, observe, settings};
+use super::observe::{Observed, Wishes, clocks, observe, settings};
 use super::place::not_as_placed;
-use super::speak::Speaker;
 use super::stage::{Settings, Stage, differences};
 
 /// A pause between two looks.
@@ -206,174 +205,6 @@ impl Gate<'_> {
             std::thread::sleep(PAUSE);
         }
     }
-
-    /// The members that `counts` takes are healthy, agree on one leader, keep up with each other, and no alarm is
-    /// raised.
-    fn cluster_is_well(&self, observed: &Observed, counts: impl Fn(usize) -> bool + Sync) -> Looked {
-        let mut wrong = Vec::new();
-        let counted: Vec<usize> = (0..self.nodes.len()).filter(|&i| counts(i)).collect();
-        let healths: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = counted
-                .iter()
-                .map(|&i| scope.spawn(move || health(&self.nodes[i], &observed.members[i])))
-                .collect();
-            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("no answer".to_owned()))).collect()
-        });
-        let mut leaders = Vec::new();
-        for (&i, health) in counted.iter().zip(healths) {
-            let name = &self.nodes[i].name;
-            match (&observed.members[i].status, health) {
-                (_, Err(why)) => wrong.push(format!("{name}: {why}")),
-                (None, _) => wrong.push(format!("{name} does not answer")),
-                (Some(status), Ok(())) => match status.leader {
-                    None => wrong.push(format!("{name} knows no leader")),
-                    Some(leader) => leaders.push(leader),
-                },
-            }
-        }
-        leaders.dedup();
-        if leaders.len() > 1 {
-            wrong.push("the members do not agree on a leader".to_owned());
-        }
-        wrong.extend(self.lagging(observed, &counted));
-        if let Some(i) = counted.first() {
-            wrong.extend(alarms(&self.nodes[*i], &observed.members[*i]));
-        }
-        if wrong.is_empty() {
-            Ok(vec![
-                format!("{} of {} healthy", counted.len(), self.nodes.len()),
-                "one leader".to_owned(),
-                "logs level".to_owned(),
-                "no alarm".to_owned(),
-            ])
-        } else {
-            Err(wrong)
-        }
-    }
-
-    /// Members that have not yet applied what the others had when they were asked. They are asked one after the
-    /// other under load, so a second look at those that seem behind is fair.
-    fn lagging(&self, observed: &Observed, counted: &[usize]) -> Vec<String> {
-        let statuses: Vec<(usize, &Status)> =
-            counted.iter().filter_map(|&i| Some((i, observed.members[i].status.as_ref()?))).collect();
-        let newest = statuses.iter().map(|(_, status)| status.raft_index).max().unwrap_or_default();
-        let applied = |status: &Status| status.raft_applied.unwrap_or(status.raft_index);
-        statuses
-            .iter()
-            .filter(|(_, status)| applied(status) < newest)
-            .filter_map(|&(i, _)| {
-                let node = &self.nodes[i];
-                let running = observed.members[i].running.as_ref()?;
-                let again = Speaker::to(node, running).status().ok();
-                let behind = newest.saturating_sub(again.as_ref().map_or(0, applied));
-                (behind > 0).then(|| format!("{} is {behind} log entries behind", node.name))
-            })
-            .collect()
-    }
-
-    /// Everything works through the member, and to it from those that `counts` takes.
-    fn works(&self, observed: &Observed, counts: impl Fn(usize) -> bool) -> Looked {
-        let others: Vec<usize> = (0..self.nodes.len()).filter(|&i| i != self.member && counts(i)).collect();
-        let mut checks = self.connections(observed, &others)?;
-        checks.extend(self.commits(&observed.members[self.member])?);
-        checks.extend(self.seen_by_peers(observed, &others)?);
-        Ok(checks)
-    }
-
-    /// New connections with the real pairs: to every https client listener of the member, and between its machine and
-    /// every other member's, over the peer URLs, both ways.
-    fn connections(&self, observed: &Observed, others: &[usize]) -> Looked {
-        let node = &self.nodes[self.member];
-        let sight = &observed.members[self.member];
-        let mut checks = Vec::new();
-        let mut wrong = Vec::new();
-        for url in sight.running.as_ref().map(|running| node.https_urls(running)).unwrap_or_default() {
-            match node.client(&url).version() {
-                Ok(_) => checks.push(format!("{url} answers with a client certificate")),
-                Err(error) => wrong.push(error.to_string()),
-            }
-        }
-        let pairs = others.iter().flat_map(|&i| [(self.member, i), (i, self.member)]);
-        match self.dial(observed, pairs) {
-            Ok(dialled) => checks.extend(dialled),
-            Err(trouble) => wrong.extend(trouble),
-        }
-        if wrong.is_empty() { Ok(checks) } else { Err(wrong) }
-    }
-
-    /// The members that `counts` takes reach each other, by new connections over their peer URLs: old ones hide what is
-    /// cut or distrusted.
-    fn mesh(&self, observed: &Observed, counts: impl Fn(usize) -> bool) -> Looked {
-        let counted: Vec<usize> = (0..self.nodes.len()).filter(|&i| counts(i)).collect();
-        let pairs = counted.iter().flat_map(|&from| counted.iter().map(move |&to| (from, to)));
-        self.dial(observed, pairs.filter(|(from, to)| from != to))
-    }
-
-    /// New connections from members' machines to others' peer URLs, with the real pairs. A URL that its member does not
-    /// serve yet, or no more, is left out: the plan sees to that member first.
-    fn dial(&self, observed: &Observed, pairs: impl Iterator<Item = (usize, usize)>) -> Looked {
-        let served = |to: usize| {
-            let standing = &observed.members[to].standing;
-            standing.running.is_none_or(|stage| stage.peer_scheme() == standing.peer_url)
-        };
-        let dials: Vec<(&Node, &PeerUrl)> = pairs
-            .filter(|&(_, to)| served(to))
-            .flat_map(|(from, to)| {
-                observed.members[to].peer_urls.iter().map(move |url| (&self.nodes[from], url))
-            })
-            .collect();
-        let mut wrong = Vec::new();
-        let answers: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                dials.iter().map(|(from, url)| scope.spawn(move || from.client(url).version())).collect();
-            threads.into_iter().map(|thread| thread.join().expect("a dial does not panic")).collect()
-        });
-        for ((from, _), answer) in dials.iter().zip(answers) {
-            if let Err(error) = answer {
-                wrong.push(format!("from {}: {error}", from.name));
-            }
-        }
-        match (wrong.is_empty(), dials.len()) {
-            (false, _) => Err(wrong),
-            (true, 0) => Ok(Vec::new()),
-            (true, count) => Ok(vec![format!("{count} new peer connections")]),
-        }
-    }
-
-    /// A commit goes through the member.
-    fn commits(&self, sight: &Sight) -> Looked {
-        let node = &self.nodes[self.member];
-        let running = sight.running.as_ref().ok_or_else(|| vec![format!("{} is down", node.name)])?;
-        match Speaker::to(node, running).commit() {
-            Ok(()) => Ok(vec!["a commit goes through it".to_owned()]),
-            Err(error) => Err(vec![error.to_string()]),
-        }
-    }
-
-    /// The others hold streams with it, where they tell.
-    fn seen_by_peers(&self, observed: &Observed, others: &[usize]) -> Looked {
-        let id = observed.members[self.member].id;
-        let mut wrong = Vec::new();
-        let mut told = 0;
-        for &i in others {
-            let (node, sight) = (&self.nodes[i], &observed.members[i]);
-            let Some(running) = &sight.running else { continue };
-            let peers = Speaker::to(node, running).active_peers();
-            match peers {
-                Some(peers) if !peers.contains(&id) => {
-                    wrong
-                        .push(format!("{} holds no stream with {}", node.name, self.nodes[self.member].name));
-                }
-                Some(_) => told += 1,
-                None => {}
-            }
-        }
-        match (wrong.is_empty(), told) {
-            (false, _) => Err(wrong),
-            (true, 0) => Ok(Vec::new()),
-            (true, told) => Ok(vec![format!("active for {told} peers")]),
-        }
-    }
 }
 
 /// Both hold, or all that does not.
@@ -383,22 +214,6 @@ fn both(one: Looked, other: Looked) -> Looked {
         (Err(one), Err(other)) => Err([one, other].concat()),
         (Err(wrong), Ok(_)) | (Ok(_), Err(wrong)) => Err(wrong),
     }
-}
-
-fn health(node: &Node, sight: &Sight) -> Result<(), String> {
-    match &sight.running {
-        None => Err("it is down".to_owned()),
-        Some(running) => Speaker::to(node, running).health(),
-    }
-}
-
-fn alarms(node: &Node, sight: &Sight) -> Vec<String> {
-    let raised = sight.running.as_ref().and_then(|running| Speaker::to(node, running).alarms().ok());
-    raised
-        .unwrap_or_default()
-        .iter()
-        .map(|alarm| format!("an alarm is raised: {} of member {}", alarm.kind, alarm.member))
-        .collect()
 }
 
 /// What the unit said last, for the operator to read.

@@ -3,6 +3,7 @@
 //! Every call goes to that member and no other, on a new connection unless [`Client::keep_alive`] was asked for: a gate
 //! wants to know whether a *new* client gets through, not whether an old connection lives on.
 
+mod answers;
 mod auth;
 mod http;
 pub(super) mod snapshot;
@@ -18,6 +19,7 @@ use super::error::{EtcdError, Fault};
 use super::tls::Tls;
 use super::transport::{Dial, Direct};
 use super::types::{ClientUrl, MemberId, PeerUrl, Scheme};
+pub use answers::{Alarm, Health, KeyValue, Member, MemberList, Status, Versions};
 pub use auth::{Login, User};
 use http::Http;
 pub use watch::{Event, Watch};
@@ -308,95 +310,4 @@ impl Client {
             Api::V3 { prefix } => Watch::v3(&self.http, prefix, key_prefix, from),
         }
     }
-}
-
-/// What `/version` says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Versions {
-    /// The member's own, such as `3.4.23`.
-    pub server: String,
-    /// The one the cluster has agreed on, such as `3.4.0`; `not_decided` before there was a leader.
-    pub cluster: String,
-}
-
-/// What `/health` says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// Status 200 and `"health":"true"`.
-    pub healthy: bool,
-    /// The HTTP status.
-    pub status: u16,
-    /// Why not (3.5 and later).
-    pub reason: Option<String>,
-    /// The body as it came.
-    pub body: String,
-}
-
-/// The members as one of them knows them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberList {
-    /// The cluster; v2 before 2.1 did not say.
-    pub cluster_id: Option<u64>,
-    /// Who answered; v2 does not say.
-    pub answered_by: Option<MemberId>,
-    /// The members, in the answer's order.
-    pub members: Vec<Member>,
-}
-
-/// A member as the cluster knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Its identifier.
-    pub id: MemberId,
-    /// Its `--name`; empty before it was first started.
-    pub name: String,
-    /// Its peer URLs as the cluster has them: whatever someone once sent.
-    pub peer_urls: Vec<String>,
-    /// Its advertised client URLs.
-    pub client_urls: Vec<String>,
-    /// Whether it only learns (3.4 and later).
-    pub learner: bool,
-}
-
-/// Where a member stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// Who it is.
-    pub member_id: MemberId,
-    /// Its cluster.
-    pub cluster_id: Option<u64>,
-    /// Who leads, as far as it knows.
-    pub leader: Option<MemberId>,
-    /// The raft log's index (v3: what is committed).
-    pub raft_index: u64,
-    /// How far the log is applied (3.4 and later, v3).
-    pub raft_applied: Option<u64>,
-    /// The raft term.
-    pub raft_term: u64,
-    /// Its version.
-    pub version: String,
-    /// The database file's size in bytes (v3).
-    pub db_size: Option<u64>,
-    /// What it complains of (3.4 and later, v3): `etcdserver: no leader`, raised alarms.
-    pub errors: Vec<String>,
-}
-
-/// A raised alarm.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alarm {
-    /// Whose.
-    pub member: MemberId,
-    /// `NOSPACE` or `CORRUPT`.
-    pub kind: String,
-}
-
-/// A key and what it holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyValue {
-    /// The key; v2's begin with a slash.
-    pub key: String,
-    /// The value.
-    pub value: String,
-    /// The revision (v3) or index (v2) of its last write.
-    pub revision: u64,
 }

@@ -1,0 +1,147 @@
+//! One step: its actions, each written down before and after, between two gates.
+
+use std::time::{Instant, SystemTime};
+
+use crate::etcd::types::join;
+use crate::etcd::{EtcdError, PeerUrl};
+
+use super::super::error::MigrateError;
+use super::super::event::Event;
+use super::super::gate::{After, Gate};
+use super::super::journal::Journal;
+use super::super::node::Node;
+use super::super::observe::{Observed, Sight};
+use super::super::plan::{Action, Down, Goal, Step};
+use super::super::speak::Speaker;
+use super::super::stage::Stage;
+use super::super::{place, preflight};
+use super::{Migration, ms};
+
+impl Migration<'_> {
+    /// Returns the cluster as the step left it, if the step looked at it when all was done.
+    pub(super) fn step(
+        &self,
+        observed: &Observed,
+        step: &Step,
+        (n, of): (usize, usize),
+        journal: &Journal,
+        changed: &mut bool,
+    ) -> Result<Option<Observed>, MigrateError> {
+        let start = Instant::now();
+        let node = &self.nodes[step.member];
+        let member = node.name.as_str();
+        let sight = &observed.members[step.member];
+        let stage = step.stage;
+        self.report.event(&Event::Step { n, of, member, stage, state: "start", ms: None });
+        let down = (0..self.nodes.len())
+            .filter(|&i| i != step.member && observed.members[i].standing.running.is_none());
+        let away: Vec<usize> = down.filter(|_| self.options.down == Down::Left).collect();
+        let gate = Gate {
+            nodes: self.nodes,
+            wishes: self.options.wishes,
+            member: step.member,
+            deadline: self.options.step_timeout,
+            away: &away,
+            certified: self.options.goal != Goal::Http,
+            report: self.report,
+        };
+        let moves = |action: &Action| matches!(action, Action::UpdatePeerUrl | Action::Restart);
+        if step.actions.iter().any(moves) {
+            let held = gate.before(n == 1)?;
+            self.report.event(&Event::Gate { member, when: "before", ms: held.ms, checks: held.checks });
+        }
+        // What was looked at before other actions may have changed since.
+        let again = step.actions.iter().position(|&action| action == Action::Restart).filter(|&at| at > 0);
+        let last_move = step.actions.iter().rposition(moves);
+        let since = SystemTime::now();
+        let mut seen = None;
+        for (i, &action) in step.actions.iter().enumerate() {
+            if again == Some(i) {
+                gate.before(false)?;
+                if stage >= Stage::Certs {
+                    gate.is_as_placed(step.member)?;
+                }
+            }
+            let what = self.describe(sight, stage, action);
+            journal.write(Some(member), "intent", &what)?;
+            *changed = true;
+            self.report.event(&Event::Action { member, action, what: what.clone(), state: "start" });
+            self.act(node, observed, sight, stage, action)?;
+            seen = None;
+            journal.write(Some(member), "done", &what)?;
+            self.report.event(&Event::Action { member, action, what, state: "done" });
+            if Some(i) == last_move {
+                let settings = sight
+                    .recipe(node, self.options.wishes)
+                    .settings(stage)
+                    .map_err(|source| MigrateError::Url { member: member.to_owned(), source })?;
+                let restarted = step.actions.contains(&Action::Restart);
+                let identity =
+                    sight.process.as_ref().filter(|_| restarted).map(|process| process.identity.as_str());
+                let held = gate.after(&After { identity, settings: &settings, since })?;
+                journal.write(Some(member), "gate", &held.checks.join(", "))?;
+                self.report.event(&Event::Gate { member, when: "after", ms: held.ms, checks: held.checks });
+                seen = Some(held.observed);
+            }
+        }
+        self.report.event(&Event::Step { n, of, member, stage, state: "done", ms: Some(ms(start)) });
+        Ok(seen)
+    }
+
+    fn describe(&self, sight: &Sight, stage: Stage, action: Action) -> String {
+        match action {
+            Action::Install => "place the certificates".to_owned(),
+            Action::UpdatePeerUrl => {
+                format!("member update {} {}", sight.id, join(&peer_urls(sight, stage)))
+            }
+            Action::Configure => format!("settings: {}", stage.describe()),
+            Action::Restart => "restart etcd".to_owned(),
+            Action::Restore => "put back what was there before".to_owned(),
+        }
+    }
+
+    fn act(
+        &self,
+        node: &Node,
+        observed: &Observed,
+        sight: &Sight,
+        stage: Stage,
+        action: Action,
+    ) -> Result<(), MigrateError> {
+        match action {
+            Action::Install => {
+                place::install(node, sight.process.as_ref().map(|process| process.uid))?;
+            }
+            Action::Configure => {
+                let layers = preflight::layers(node, sight, self.options.wishes, stage)?;
+                place::configure(node, &layers)?;
+            }
+            Action::Restart => node.service.restart()?,
+            Action::Restore => place::restore(node)?,
+            Action::UpdatePeerUrl => self.update_peer_url(observed, sight, stage)?,
+        }
+        Ok(())
+    }
+
+    /// Asks each member in turn to change a peer URL, until one has done it.
+    fn update_peer_url(&self, observed: &Observed, sight: &Sight, stage: Stage) -> Result<(), MigrateError> {
+        let urls = peer_urls(sight, stage);
+        let mut last: Option<(String, EtcdError)> = None;
+        for (node, other) in self.nodes.iter().zip(&observed.members) {
+            let Some(running) = &other.running else { continue };
+            match Speaker::to(node, running).update_peer_urls(sight.id, &urls) {
+                Ok(()) => return Ok(()),
+                Err(source) => last = Some((node.name.clone(), source)),
+            }
+        }
+        Err(match last {
+            Some((member, source)) => MigrateError::of(&member, source),
+            None => MigrateError::NoAnswer("no member serves clients".to_owned()),
+        })
+    }
+}
+
+/// A member's peer URLs as a stage has them.
+fn peer_urls(sight: &Sight, stage: Stage) -> Vec<PeerUrl> {
+    sight.peer_urls.iter().map(|url| url.with_scheme(stage.peer_scheme())).collect()
+}

@@ -48,6 +48,7 @@ impl Migration<'_> {
         let moves = |action: &Action| matches!(action, Action::UpdatePeerUrl | Action::Restart);
         if step.actions.iter().any(moves) {
             let held = gate.before(n == 1)?;
+            self.sources_fit(observed, stage, &away)?;
             self.report.event(&Event::Gate { member, when: "before", ms: held.ms, checks: held.checks });
         }
         // What was looked at before other actions may have changed since.
@@ -58,6 +59,7 @@ impl Migration<'_> {
         for (i, &action) in step.actions.iter().enumerate() {
             if again == Some(i) {
                 gate.before(false)?;
+                self.sources_fit(observed, stage, &away)?;
                 if stage >= Stage::Certs {
                     gate.is_as_placed(step.member)?;
                 }
@@ -86,6 +88,14 @@ impl Migration<'_> {
         }
         self.report.event(&Event::Step { n, of, member, stage, state: "done", ms: Some(ms(start)) });
         Ok(seen)
+    }
+
+    /// On the way there: members still dial from addresses that their certificates hold. A restart would show it too late.
+    fn sources_fit(&self, observed: &Observed, stage: Stage, away: &[usize]) -> Result<(), MigrateError> {
+        if self.options.goal == Goal::Http || stage < Stage::Certs {
+            return Ok(());
+        }
+        preflight::sources_fit(self.nodes, observed, away, self.options.wishes)
     }
 
     fn describe(&self, sight: &Sight, stage: Stage, action: Action) -> String {

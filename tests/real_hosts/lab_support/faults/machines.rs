@@ -25,6 +25,7 @@ const AWAY: &[(&str, &str)] = &[
     ("unreachable", "ssh cannot reach it"),
     ("gate", "server"),
     ("host", "did not end within"),
+    ("host", "shutting down or rebooting"),
 ];
 
 pub const REBOOT: Fault = Fault {

@@ -72,10 +72,10 @@ fn a_bad_night() {
     let Some(lab) = Lab::up("3.4.23", "debian") else { return };
     let cells = vec![
         Cell::new(ETC_FULL, There, "certs", At::Install, 0),
-        Cell::new(SSH_CUT, There, "certs", At::Configure, 1),
         Cell::new(WRONG_CA, There, "certs", At::GateAgain, 1),
         Cell::new(CLOCK, There, "certs", At::GateAfter, 1),
         Cell::new(SECOND_ADDRESS, There, "tls", At::Gate, 0),
+        Cell::new(SSH_CUT, There, "tls", At::Configure, 0),
         Cell::new(POWER_OFF, There, "tls", At::GateAgain, 1),
         Cell::new(EXPIRED, There, "tls", At::PeerUrl, 2),
         Cell::new(OTHERS_CUT, Back, "certs", At::GateAgain, 0),

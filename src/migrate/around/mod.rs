@@ -4,8 +4,10 @@
 //! scheme these speak; units that name plain-text endpoints of their own host move to the loopback port, where plain text
 //! stays. `migrate clients` takes them on to https with certificates of their own. On the way back they return first.
 
+mod aim;
 mod find;
 mod moving;
+mod process;
 mod proxy;
 mod station;
 

@@ -91,12 +91,17 @@ impl Cell {
         Self { fault, way, stage, at, turn }
     }
 
-    /// A fault at every moment of every roll, the members in turn.
+    /// A fault at every moment of every roll, the members in turn. A CA that was not placed yet cannot be another.
     pub(super) fn all_of(fault: Fault, members: usize, shift: usize) -> Vec<Self> {
         let moments =
             ROLLS.into_iter().flat_map(|(way, stage, _, ats)| ats.iter().map(move |&at| (way, stage, at)));
         let cell = |(i, (way, stage, at))| Self::new(fault, way, stage, at, (i + shift) % members);
-        moments.enumerate().map(cell).collect()
+        let there_is = |cell: &Self| {
+            !(fault.name.contains("wrong CA")
+                && (cell.way, cell.stage) == (There, "certs")
+                && cell.at <= Install)
+        };
+        moments.enumerate().map(cell).filter(there_is).collect()
     }
 
     /// Whether a fault that stands must have stopped the run before another member is through its step.

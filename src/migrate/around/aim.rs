@@ -64,7 +64,7 @@ impl Station<'_> {
             return Ok(plan);
         }
         if self.kind == Kind::V2Proxy {
-            let mut settings = proxy::settings(&self.place.ssl_dir, self.pair_name());
+            let mut settings = proxy::settings(&self.place.ssl_dir, self.pair_name(), !on_member);
             if self.new {
                 settings.insert("proxy".to_owned(), "on".to_owned());
                 settings.insert("initial-cluster".to_owned(), ways.cluster.clone());

@@ -6,6 +6,7 @@
 
 mod aim;
 mod find;
+mod following;
 mod moving;
 mod process;
 mod proxy;
@@ -258,12 +259,6 @@ impl Surroundings {
             }
         }
         Ok(all)
-    }
-
-    /// Waits until every v2 proxy knows a member by a scheme: the last member of a roll may go then.
-    fn proxies_know(&self, scheme: Scheme, timeout: Duration) -> Result<(), MigrateError> {
-        let v2 = |place: &&Place| place.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::V2);
-        self.places.iter().filter(v2).try_for_each(|place| proxy::knows(place, scheme, timeout))
     }
 }
 

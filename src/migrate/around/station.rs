@@ -14,6 +14,9 @@ use super::aim::Plan;
 use super::process::Process;
 use super::{Kind, MigrateError, Moved, Patience, Place, Stance, Surroundings, Ways, proxy, trouble};
 
+/// Up for so long is up: one that dies of its settings dies at once. So long back its log is looked at.
+const STEADY: Duration = Duration::from_secs(2);
+
 /// A unit that reaches etcd.
 pub(super) struct Station<'a> {
     pub(super) place: &'a Place,
@@ -66,6 +69,9 @@ impl Station<'_> {
             None => starts,
         };
         if same && stale.is_empty() && !restart {
+            if process.is_some() {
+                self.is_well(timeout)?;
+            }
             return Ok(false);
         }
         tell(restart)?;
@@ -214,10 +220,24 @@ impl Station<'_> {
         Process::of(&*self.place.host, self.unit()).map_err(|what| trouble(self.place, self.unit(), what))
     }
 
+    /// Waits until nothing of late in its log is against it, and it answers where it is a proxy: while members restart, what
+    /// reaches them says so.
+    fn is_well(&self, timeout: Duration) -> Result<(), MigrateError> {
+        let end = Instant::now() + timeout;
+        loop {
+            let quiet = || self.complaint(STEADY).map_or(Ok(()), Err);
+            let Err(why) = proxy::answers(self.place, &self.base, self.kind).and_then(|()| quiet()) else {
+                return Ok(());
+            };
+            if Instant::now() >= end {
+                return Err(trouble(self.place, self.unit(), why));
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
     /// Waits until it stays up, and answers where it is a proxy.
-    fn works(&self, patience: Patience) -> Result<(), MigrateError> {
-        /// Up for so long is up: one that dies of its settings dies at once.
-        const STEADY: Duration = Duration::from_secs(2);
+    pub(super) fn works(&self, patience: Patience) -> Result<(), MigrateError> {
         let end = Instant::now() + patience.most;
         let mut since: Option<(Instant, String)> = None;
         loop {

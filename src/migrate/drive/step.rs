@@ -56,6 +56,7 @@ impl Migration<'_> {
         let last_move = step.actions.iter().rposition(moves);
         let since = SystemTime::now();
         let mut seen = None;
+        let alone = self.proxies_of_one(observed, stage)?;
         for (i, &action) in step.actions.iter().enumerate() {
             if again == Some(i) {
                 gate.before(false)?;
@@ -63,6 +64,9 @@ impl Migration<'_> {
                 if stage >= Stage::Certs {
                     gate.is_as_placed(step.member)?;
                 }
+            }
+            if action == Action::Restart {
+                alone.are_told()?;
             }
             let what = self.describe(sight, stage, action);
             journal.write(Some(member), "intent", &what)?;
@@ -81,6 +85,7 @@ impl Migration<'_> {
                 let identity =
                     sight.process.as_ref().filter(|_| restarted).map(|process| process.identity.as_str());
                 let held = gate.after(&After { identity, settings: &settings, since })?;
+                alone.ask_anew()?;
                 journal.write(Some(member), "gate", &held.checks.join(", "))?;
                 self.report.event(&Event::Gate { member, when: "after", ms: held.ms, checks: held.checks });
                 seen = Some(held.observed);

@@ -4,14 +4,14 @@
 use crate::lab_support::{Lab, all, differences};
 
 /// A program that reads and writes through the endpoints it is given, one after the other, by the v2 API, and writes down
-/// how each request went. It takes its settings as flannel and fleet do; a request may be tried for five seconds, or for
-/// as long as it is told, as a client does whose member restarts.
+/// how each request went. It takes its settings as flannel and fleet do; a request may be tried for so many seconds, as a
+/// client does whose member restarts.
 const CLIENT: &str = r#"#!/bin/sh
 # NAME ENDPOINTS CAFILE CERTFILE KEYFILE
 tls=; [ -n "$3" ] && tls="--cacert $3 --cert $4 --key $5"
 n=0
 while :; do
-    n=$((n + 1)) began=$(date +%s%3N) end=$(($(date +%s) + ${TRIED_FOR:-5})) answer=no
+    n=$((n + 1)) began=$(date +%s%3N) end=$(($(date +%s) + SECONDS)) answer=no
     while [ $answer = no ] && [ "$(date +%s)" -le $end ]; do
         for endpoint in $(echo "$2" | tr , ' '); do
             if curl -fsS -m 1 $tls -X PUT "$endpoint/v2/keys/around/$1/$(hostname)" -d value=$n >/dev/null 2>/run/$1.err &&
@@ -43,10 +43,16 @@ Restart=always
 WantedBy=multi-user.target
 ";
 
-/// A unit that calls etcdctl again and again, tried for as long as the others try.
-fn caller(name: &str, api: &str, command: &str) -> String {
+/// How long a request is tried: as long as a member's restart may take. etcd 3.5 takes seven seconds to stop while a
+/// client holds a stream open, and serves nobody meanwhile.
+fn patience(version: &str) -> u32 {
+    if version.starts_with("3.5.") { 20 } else { 5 }
+}
+
+/// A unit that calls etcdctl again and again, each call tried for so many seconds.
+fn caller(name: &str, seconds: u32, api: &str, command: &str) -> String {
     format!(
-        "[Service]\nEnvironment=ETCDCTL_API={api}\nExecStart=/bin/sh -c 'while :; do end=$$(($$(date +%%s) + 5)); \
+        "[Service]\nEnvironment=ETCDCTL_API={api}\nExecStart=/bin/sh -c 'while :; do end=$$(($$(date +%%s) + {seconds})); \
          answer=no; while [ $$answer = no ] && [ $$(date +%%s) -le $$end ]; do {command} >/dev/null 2>&1 && answer=yes \
          || sleep 0.1; done; echo $$answer $$(date +%%s) >>/var/log/{name}.log; sleep 0.3; done'\nRestart=always\n\
          [Install]\nWantedBy=multi-user.target\n"
@@ -88,15 +94,31 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("server1", "behind-own"),
 ];
 
+fn put_client(lab: &Lab, host: &str, seconds: u32) {
+    let client = CLIENT.replace("SECONDS", &seconds.to_string());
+    lab.on(host, &format!("cat >/opt/client <<'END'\n{client}END\nchmod 755 /opt/client"));
+}
+
 fn furnish(lab: &Lab) {
+    let seconds = patience(&lab.version);
     for host in ["server1", "server2", "spare1"] {
-        lab.on(host, &format!("cat >/opt/client <<'END'\n{CLIENT}END\nchmod 755 /opt/client"));
+        put_client(lab, host, seconds);
     }
     lab.on("server1", "echo 'FLANNELD_ETCD_ENDPOINTS=http://127.0.0.1:2379' >/etc/default/flanneld");
     unit(lab, "server1", "flanneld", FLANNELD);
     unit(lab, "server2", "fleet", FLEET);
-    unit(lab, "server3", "backup2", &caller("backup2", "2", "/usr/bin/etcdctl set /around/backup2 1"));
-    unit(lab, "server3", "backup3", &caller("backup3", "3", "/usr/bin/etcdctl put around-backup3 1"));
+    unit(
+        lab,
+        "server3",
+        "backup2",
+        &caller("backup2", seconds, "2", "/usr/bin/etcdctl set /around/backup2 1"),
+    );
+    unit(
+        lab,
+        "server3",
+        "backup3",
+        &caller("backup3", seconds, "3", "/usr/bin/etcdctl put around-backup3 1"),
+    );
     let peers =
         "server1=http://172.16.0.101:2380,server2=http://172.16.0.102:2380,server3=http://172.16.0.103:2380";
     lab.on(
@@ -116,7 +138,7 @@ fn furnish(lab: &Lab) {
     for (host, behind) in [("spare2", "behind-grpc"), ("server1", "behind-own")] {
         unit(lab, host, "etcd-grpc-proxy", grpc);
         let command = format!("/usr/bin/etcdctl --endpoints=127.0.0.1:23790 put around-{behind} 1");
-        unit(lab, host, behind, &caller(behind, "3", &command));
+        unit(lab, host, behind, &caller(behind, seconds, "3", &command));
     }
     unit(lab, "server3", "by-flag", BY_FLAG);
 }
@@ -172,7 +194,7 @@ fn everything_around(version: &str) {
 
     // A unit that was moved and says in its log that it finds no etcd stops it, before a listener is taken away.
     lab.on("server3", "echo 'dial tcp 127.0.0.1:4001: connection refused' >/run/by-flag-says");
-    let (exit, code, message, hint) = lab.refused(&["migrate", "apply", "--yes", "--step-timeout", "5"]);
+    let (exit, code, message, hint) = lab.refused(&["migrate", "apply", "--yes", "--step-timeout", "20"]);
     assert_eq!((exit, code.as_str()), (3, "unit-around"), "{message}");
     assert!(message.contains("server3: by-flag.service: its log says: dial tcp"), "{message}");
     assert!(hint.contains("journalctl -u by-flag.service"), "{hint}");
@@ -236,14 +258,14 @@ fn a_v2_proxy_follows_a_single_member_and_those_it_would_cut_off_are_waited_for(
     std::fs::write(lab.home.path().join("cluster.toml"), inventory).unwrap();
     lab.done(&["init-ca"]);
     lab.done(&["issue", "--from", "cluster.toml"]);
-    lab.on("spare1", &format!("cat >/opt/client <<'END'\n{CLIENT}END\nchmod 755 /opt/client"));
+    put_client(&lab, "spare1", 30);
     lab.on(
         "spare1",
         "printf 'ETCD_PROXY=on\nETCD_INITIAL_CLUSTER=server1=http://172.16.0.101:2380\n\
          ETCD_LISTEN_CLIENT_URLS=http://0.0.0.0:2379\nETCD_ENABLE_V2=true\n' >>/etc/default/etcd; \
          systemctl enable -q --now etcd",
     );
-    let behind = "[Service]\nEnvironment=TRIED_FOR=30\nExecStart=/opt/client behind-one http://127.0.0.1:2379\nRestart=always\n";
+    let behind = "[Service]\nExecStart=/opt/client behind-one http://127.0.0.1:2379\nRestart=always\n";
     unit(&lab, "spare1", "behind-one", behind);
 
     // A program elsewhere reaches the proxy: it is named, and the proxy still listens for it.

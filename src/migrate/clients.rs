@@ -13,8 +13,9 @@ use super::observe::{in_parallel, settings};
 use super::stage::{LEGACY_PORT, Settings, Stage};
 
 /// How often the sockets are looked at: short connections are easily missed.
-const LOOKS: u32 = 4;
-const BETWEEN: Duration = Duration::from_millis(150);
+pub(super) const LOOKS: u32 = 4;
+/// A pause between two looks.
+pub(super) const BETWEEN: Duration = Duration::from_millis(150);
 
 /// The clients that a step to `stage` would cut off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +125,8 @@ fn look(node: &Node, to: Stage, followers: &BTreeSet<IpAddr>) -> Result<Vec<Stri
     Ok(seen.iter().map(line).collect())
 }
 
-fn who(connection: &Connection) -> String {
+/// Who is at the other end.
+pub(super) fn who(connection: &Connection) -> String {
     match &connection.process {
         Some(process) => format!("{}[{}]", process.name, process.pid),
         None => connection.remote.ip().to_string(),

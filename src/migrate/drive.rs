@@ -122,7 +122,10 @@ impl<'a> Migration<'a> {
         let notes = self.preflight(&observed, &steps)?;
         let cutting = steps.iter().map(|step| step.stage).find(|&stage| cuts(self.options.goal, stage));
         let clients = match cutting {
-            Some(stage) => self.in_the_way(&observed, stage)?,
+            Some(stage) => {
+                let outside = self.outside_proxies(stage, &observed)?;
+                with(self.in_the_way(&observed, stage)?, outside)
+            }
             None => None,
         };
         let around = if cutting.is_some() { self.around(&observed)? } else { Vec::new() };
@@ -134,8 +137,9 @@ impl<'a> Migration<'a> {
         if steps.is_empty() {
             return Ok(Vec::new());
         }
-        let notes = auth::check(self.nodes, observed)?;
+        let mut notes = auth::check(self.nodes, observed)?;
         preflight::check(self.nodes, observed, steps, self.options.wishes)?;
+        notes.extend(self.around_notes());
         Ok(notes)
     }
 
@@ -204,14 +208,14 @@ impl<'a> Migration<'a> {
                 }
                 Next::Step(step) => step,
             };
+            let waits = cuts(goal, step.stage) && !self.options.cut_clients;
+            // A proxy that is given certificates listens on the loopback address alone from then on.
+            if waits && let Some(clients) = with(None, self.outside_proxies(step.stage, &observed)?) {
+                return self.waiting(&journal, clients);
+            }
             self.around_before(goal, &step, &observed, &journal, changed)?;
-            if cuts(goal, step.stage)
-                && !self.options.cut_clients
-                && let Some(clients) = self.in_the_way(&observed, step.stage)?
-            {
-                journal.write(None, "end", "waiting for clients to move")?;
-                self.report.event(&Event::Clients { speak: clients.speak, clients: clients.clients.clone() });
-                return Ok(Ending::Waiting(clients));
+            if waits && let Some(clients) = self.in_the_way(&observed, step.stage)? {
+                return self.waiting(&journal, clients);
             }
             if steps > 0 && self.report.pauses() && !asked {
                 let next = self.nodes[step.member].name.as_str();
@@ -241,6 +245,9 @@ impl<'a> Migration<'a> {
                 None => self.observe()?,
             };
             since = SystemTime::now();
+        }
+        if steps > 0 {
+            self.around_after(goal, &observed, &journal, changed)?;
         }
         journal.write(None, "end", "done")?;
         if self.options.goal != Goal::Http {
@@ -293,12 +300,15 @@ impl<'a> Migration<'a> {
 
     /// Who would be cut off when the members go to a stage.
     fn in_the_way(&self, observed: &Observed, to: Stage) -> Result<Option<InTheWay>, MigrateError> {
-        let mut found = in_the_way(self.nodes, to, &self.followers())?;
+        let found = in_the_way(self.nodes, to, &self.followers())?;
         let past = if to == Stage::Plain { Vec::new() } else { self.past_proxies(observed)? };
-        if !past.is_empty() {
-            found.get_or_insert(InTheWay { speak: "plain-text", clients: Vec::new() }).clients.extend(past);
-        }
-        Ok(found)
+        Ok(with(found, past))
+    }
+
+    fn waiting(&self, journal: &Journal, clients: InTheWay) -> Result<Ending, MigrateError> {
+        journal.write(None, "end", "waiting for clients to move")?;
+        self.report.event(&Event::Clients { speak: clients.speak, clients: clients.clients.clone() });
+        Ok(Ending::Waiting(clients))
     }
 
     fn refused(&self, refusal: Refusal) -> MigrateError {
@@ -311,6 +321,16 @@ impl<'a> Migration<'a> {
             Refusal::Left(down) => MigrateError::Left { members: names(&down) },
         }
     }
+}
+
+/// Those in the way, and more who speak plain text.
+fn with(found: Option<InTheWay>, more: Vec<String>) -> Option<InTheWay> {
+    if more.is_empty() {
+        return found;
+    }
+    let mut found = found.unwrap_or(InTheWay { speak: "plain-text", clients: Vec::new() });
+    found.clients.extend(more);
+    Some(found)
 }
 
 /// Whether a step to this stage takes listeners away that clients may use.

@@ -162,7 +162,8 @@ pub fn next(members: &[Standing], goal: Goal, way: Way) -> Next {
     let begun = |member: &Standing| member.disk.is_strict() || member.running.is_some_and(Stage::is_strict);
     let way = Way {
         down: if down.iter().any(between) { Down::Refused } else { way.down },
-        strict: way.strict || members.iter().any(begun),
+        // Nobody dials a lone member.
+        strict: members.len() > 1 && (way.strict || members.iter().any(begun)),
     };
     let Some((member, stage)) = choose(members, goal, way) else {
         return if way.down == Down::Left && !down.is_empty() {
@@ -190,12 +191,12 @@ pub fn next(members: &[Standing], goal: Goal, way: Way) -> Next {
 }
 
 /// How one that is down comes up when there is no quorum without it: nobody could commit another peer URL before it does,
-/// so that one follows in a step of its own. Strictly, it comes up where its URL is served, unless nobody else has to dial
-/// it; else it may have to be led back from settings with which it does not start, and dials the others meanwhile.
+/// so that one follows in a step of its own. Strictly, it comes up where its URL is served; else it may have to be led back
+/// from settings with which it does not start, and dials the others meanwhile.
 fn without_quorum(members: &[Standing], member: usize, stage: Stage, way: Way) -> (Stage, Vec<Action>) {
     let down = &members[member];
     let served = |stage: Stage| stage.serves(down.peer_url);
-    let as_it_is = way.strict && members.len() > 1 && !served(stage) && served(down.disk);
+    let as_it_is = way.strict && !served(stage) && served(down.disk);
     let stage = if as_it_is { down.disk } else { stage };
     let mut actions = actions(down, stage);
     actions.retain(|action| !matches!(action, Action::DetourPeerUrl | Action::UpdatePeerUrl));

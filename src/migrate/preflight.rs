@@ -10,7 +10,7 @@ use crate::host::Layer;
 use crate::verify::{GoVersion, Judgement, Request, Role, Verdict, judge};
 
 use super::error::MigrateError;
-use super::node::Node;
+use super::node::{Node, Pair};
 use super::observe::{Observed, Sight, Wishes, in_parallel};
 use super::peers::{PeerAt, PeerPorts};
 use super::place::certificate_files;
@@ -68,19 +68,52 @@ fn certificate(node: &Node, sight: &Sight, others: &[&Sight], wishes: Wishes) ->
     let advertised = sight.base.get("advertise-client-urls").map_or("", String::as_str);
     let mut client_hosts = hosts(&PeerUrl::list(advertised).unwrap_or_default());
     client_hosts.push(node.host.loopback().to_string());
-    let go = GoVersion::of_etcd(&sight.version).unwrap_or(GoVersion::NEWEST);
-    let request = |role| Request {
-        key: Some(&pair.key_pem),
-        client_cert_auth: wishes.client_auth,
-        go,
-        ..Request::new(&pair.cert_pem, &pair.ca_pem, role)
-    };
-    let peer_hosts = hosts(&sight.peer_urls);
-    refused(node, &judge(&Request { hosts: &client_hosts, ..request(Role::Server) }))?;
+    let server = request(pair, sight, wishes, Role::Server);
+    refused(node, &judge(&Request { hosts: &client_hosts, ..server }))?;
+    dials(node, pair, sight, others, wishes)
+}
+
+/// Every member but those that are `away` still dials the others from addresses that its certificate holds.
+///
+/// # Errors
+/// [`MigrateError::Certificate`]
+pub(super) fn sources_fit(
+    nodes: &[Node],
+    observed: &Observed,
+    away: &[usize],
+    wishes: Wishes,
+) -> Result<(), MigrateError> {
+    in_parallel(nodes, |i, node| {
+        let Some(pair) = node.pair.as_ref().filter(|_| !away.contains(&i)) else { return Ok(()) };
+        let others = (0..nodes.len()).filter(|&other| other != i).map(|other| &observed.members[other]);
+        dials(node, pair, &observed.members[i], &others.collect::<Vec<_>>(), wishes)
+    })?;
+    Ok(())
+}
+
+/// A member's pair, judged as a peer's: dialled at its peer URLs, and dialling from the addresses that its machine has.
+fn dials(
+    node: &Node,
+    pair: &Pair,
+    sight: &Sight,
+    others: &[&Sight],
+    wishes: Wishes,
+) -> Result<(), MigrateError> {
+    let hosts: Vec<String> = sight.peer_urls.iter().map(|url| url.at().host().to_owned()).collect();
     for source_ip in sources(node, sight, others)? {
-        refused(node, &judge(&Request { hosts: &peer_hosts, source_ip, ..request(Role::Peer) }))?;
+        let peer = request(pair, sight, wishes, Role::Peer);
+        refused(node, &judge(&Request { hosts: &hosts, source_ip, ..peer }))?;
     }
     Ok(())
+}
+
+fn request<'a>(pair: &'a Pair, sight: &Sight, wishes: Wishes, role: Role) -> Request<'a> {
+    Request {
+        key: Some(&pair.key_pem),
+        client_cert_auth: wishes.client_auth,
+        go: GoVersion::of_etcd(&sight.version).unwrap_or(GoVersion::NEWEST),
+        ..Request::new(&pair.cert_pem, &pair.ca_pem, role)
+    }
 }
 
 /// The addresses that a member's machine dials the others from: its own word, or where it cannot tell, the address of

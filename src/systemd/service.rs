@@ -167,7 +167,11 @@ impl SystemdService {
         if output.status == Some(0) {
             return Ok(output);
         }
-        Err(self.wrong(&format!("systemctl {}: {}", words[0], said(&output))))
+        let said = said(&output);
+        // How systemd refuses to start anything once it has begun to stop everything.
+        let ends = ["is destructive", "shutting down"].iter().any(|sign| said.contains(sign));
+        let why = if ends { "the host is shutting down or rebooting: " } else { "" };
+        Err(self.wrong(&format!("systemctl {}: {why}{said}", words[0])))
     }
 
     fn wrong(&self, what: &str) -> HostError {

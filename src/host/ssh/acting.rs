@@ -90,7 +90,16 @@ impl Host for Ssh {
             input.extend_from_slice(file.bytes);
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        self.script(scripts::PLACE, &words, &input).map_err(self.on_file("write", first.path)).map(drop)
+        let wrong = |refusal: Refusal| {
+            // Which of them it was is the last that the script says.
+            let named = |said: &str, path: &Path| said.ends_with(&format!("({})", path.display()));
+            let at = match &refusal {
+                Refusal::Said(said) => files.iter().find(|file| named(said, file.path)),
+                Refusal::Ssh(_) => None,
+            };
+            self.on_file("write", at.unwrap_or(first).path)(refusal)
+        };
+        self.script(scripts::PLACE, &words, &input).map_err(wrong).map(drop)
     }
 
     fn set_meta(&self, path: &Path, meta: Meta) -> Result<(), HostError> {

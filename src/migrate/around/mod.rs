@@ -4,8 +4,11 @@
 //! scheme these speak; units that name plain-text endpoints of their own host move to the loopback port, where plain text
 //! stays. `migrate clients` takes them on to https with certificates of their own. On the way back they return first.
 
+mod aim;
 mod find;
+mod following;
 mod moving;
+mod process;
 mod proxy;
 mod station;
 
@@ -256,12 +259,6 @@ impl Surroundings {
             }
         }
         Ok(all)
-    }
-
-    /// Waits until every v2 proxy knows a member by a scheme: the last member of a roll may go then.
-    fn proxies_know(&self, scheme: Scheme, timeout: Duration) -> Result<(), MigrateError> {
-        let v2 = |place: &&Place| place.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::V2);
-        self.places.iter().filter(v2).try_for_each(|place| proxy::knows(place, scheme, timeout))
     }
 }
 

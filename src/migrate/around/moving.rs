@@ -7,10 +7,14 @@ use super::super::drive::Migration;
 use super::super::event::Event;
 use super::super::journal::Journal;
 use super::super::observe::{Observed, Sight};
+use super::super::peers::PeerAt;
 use super::super::plan::{Goal, Step};
 use super::super::stage::Stage;
+use super::following::Followers;
 use super::proxy;
+use super::station::Station;
 use super::{Kind, MigrateError, Moved, Place, Stance, Surroundings, Ways};
+use crate::etcd::Scheme;
 use crate::inventory::ProxyKind;
 
 impl Migration<'_> {
@@ -85,6 +89,17 @@ impl Migration<'_> {
         }
     }
 
+    /// Who reaches v2 proxies by listeners that go when these are given certificates.
+    pub(in super::super) fn outside_proxies(
+        &self,
+        to: Stage,
+        observed: &Observed,
+    ) -> Result<Vec<String>, MigrateError> {
+        let Some(around) = self.around.filter(|_| to == Stage::Tls) else { return Ok(Vec::new()) };
+        let proxies = around.v2_proxies(&Ways::of(self.nodes, observed))?;
+        Ok(proxies.iter().map(Station::outside).collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
     /// Before the last member of a roll changes its scheme: proxies must have learnt of those that changed before it.
     pub(in super::super) fn proxies_before(
         &self,
@@ -99,7 +114,53 @@ impl Migration<'_> {
         if self.nodes.len() < 2 || waiting != 1 || !not_yet(member.standing.running) {
             return Ok(());
         }
-        around.proxies_know(scheme, self.options.step_timeout)
+        let proxies = around.v2_proxies(&Ways::of(self.nodes, observed))?;
+        proxies.iter().try_for_each(|proxy| proxy.knows(scheme, self.options.step_timeout))
+    }
+
+    /// The v2 proxies of a cluster's only member, where a step changes what it speaks: nobody else tells them of its new
+    /// URLs.
+    pub(in super::super) fn proxies_of_one(
+        &self,
+        observed: &Observed,
+        stage: Stage,
+    ) -> Result<Followers<'_>, MigrateError> {
+        let (at, timeout) = (stage.peer_at(), self.options.step_timeout);
+        let scheme = if at == PeerAt::Https { Scheme::Https } else { Scheme::Http };
+        let mut followers = Followers { proxies: Vec::new(), scheme, timeout };
+        if let (Some(around), [sight]) = (self.around, observed.members.as_slice())
+            && sight.standing.running.is_some_and(|running| running.peer_at() != at)
+        {
+            followers.proxies = around.v2_proxies(&Ways::of(self.nodes, observed))?;
+        }
+        Ok(followers)
+    }
+
+    /// What the operator should know beforehand.
+    pub(in super::super) fn around_notes(&self) -> Vec<String> {
+        let places = self.around.map_or(&[][..], |around| &around.places);
+        let v2 = |place: &&Place| place.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::V2);
+        let note = |place: &Place| {
+            format!(
+                "the v2 proxy of {} answers 503 for a few seconds when the only member changes what it speaks: from that \
+                 restart until the proxy was restarted too",
+                place.name
+            )
+        };
+        places.iter().filter(|_| self.nodes.len() == 1).filter(v2).map(note).collect()
+    }
+
+    /// At the end: everything around still works.
+    pub(in super::super) fn around_after(
+        &self,
+        goal: Goal,
+        observed: &Observed,
+        journal: &Journal,
+        changed: &mut bool,
+    ) -> Result<(), MigrateError> {
+        let Some(around) = self.around else { return Ok(()) };
+        let to = if goal == Goal::Http { (Stance::AsWas, true) } else { (Stance::Loopback, false) };
+        self.bring(around, &Ways::of(self.nodes, observed), to, journal, changed)
     }
 
     /// Moves every unit to https with a certificate of its own, so that the loopback port can be closed.

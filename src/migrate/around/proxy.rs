@@ -1,23 +1,21 @@
-//! Proxies: their settings, whether they answer, and what they know.
+//! Proxies: their settings, whether they answer, and who goes past them.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::etcd::{PeerUrl, Scheme};
-use crate::host::Service as _;
-use crate::systemd::{Definition, SystemdService, layers};
+use crate::systemd::Definition;
 
 use super::super::stage::Settings;
-use super::{Kind, MigrateError, Place, trouble};
+use super::{Kind, MigrateError, Place};
 
 /// How long one request to a proxy may take.
 const REQUEST: Duration = Duration::from_secs(5);
 
-/// What a v2 proxy is given: its pair towards the members, whichever scheme they speak, and listeners on the loopback
-/// address alone, as the old guides have it.
-pub(super) fn settings(ssl_dir: &Path, pair: &str) -> Settings {
+/// What a v2 proxy is given: its pair towards the members, whichever scheme they speak, and on a machine of its own
+/// listeners on the loopback address alone, as the old guides have it.
+pub(super) fn settings(ssl_dir: &Path, pair: &str, alone: bool) -> Settings {
     let file = |name: String| ssl_dir.join(name).to_string_lossy().into_owned();
     let mut settings = Settings::new();
     for prefix in ["", "peer-"] {
@@ -25,8 +23,10 @@ pub(super) fn settings(ssl_dir: &Path, pair: &str) -> Settings {
         settings.insert(format!("{prefix}key-file"), file(format!("{pair}-key.pem")));
         settings.insert(format!("{prefix}trusted-ca-file"), file("ca.pem".to_owned()));
     }
-    settings
-        .insert("listen-client-urls".to_owned(), "http://127.0.0.1:2379,http://127.0.0.1:4001".to_owned());
+    if alone {
+        let listen = "http://127.0.0.1:2379,http://127.0.0.1:4001";
+        settings.insert("listen-client-urls".to_owned(), listen.to_owned());
+    }
     settings
 }
 
@@ -69,43 +69,8 @@ pub(super) fn past(place: &Place, plain: &[String]) -> Result<Vec<String>, Migra
     Ok(found.into_iter().collect())
 }
 
-/// Waits until a v2 proxy lists a member by a scheme. It learns the members' client URLs every
-/// `--proxy-refresh-interval`, by default 30 s.
-pub(super) fn knows(place: &Place, scheme: Scheme, timeout: Duration) -> Result<(), MigrateError> {
-    let end = Instant::now() + timeout.max(Duration::from_secs(45));
-    let unit = place.proxy.as_ref().and_then(|proxy| proxy.unit.as_deref());
-    let service = SystemdService::find(std::sync::Arc::clone(&place.host), unit)?;
-    let at = listener(&service).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 2379)));
-    loop {
-        let told = ask(place, at, "/v2/config/local/proxy");
-        if told.as_ref().is_ok_and(|body| body.contains(&format!("\"{scheme}://"))) {
-            return Ok(());
-        }
-        if Instant::now() >= end {
-            let what = match told {
-                Ok(body) => format!("it knows no member by {scheme}: {}", body.trim()),
-                Err(why) => why,
-            };
-            return Err(trouble(place, service.name(), what));
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
-}
-
-/// Where a proxy listens in plain text on its own machine.
-fn listener(service: &SystemdService) -> Option<SocketAddr> {
-    let config = layers::config(&service.definition().ok()?).ok()?;
-    let urls = PeerUrl::list(config.get("listen-client-urls")?).ok()?;
-    let url = urls.into_iter().find(|url| url.scheme() == Scheme::Http)?;
-    let ip = match url.at().ip()? {
-        ip if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    Some(SocketAddr::new(ip, url.at().port()))
-}
-
 /// A request in plain text, dialled on the machine itself; the answer must be a 200.
-fn ask(place: &Place, at: SocketAddr, path: &str) -> Result<String, String> {
+pub(super) fn ask(place: &Place, at: SocketAddr, path: &str) -> Result<String, String> {
     let fail = |error: &dyn std::fmt::Display| format!("it does not answer on {at}: {error}");
     let mut stream = place.host.dial(at, REQUEST).map_err(|error| fail(&error))?;
     stream.set_timeout(Some(REQUEST)).map_err(|error| fail(&error))?;

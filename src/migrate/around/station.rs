@@ -1,21 +1,21 @@
 //! One unit that reaches etcd, and how it is moved.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::files::{FileMode, Meta};
-use crate::host::{Host, Layer, LayerFile, Placement, Service as _, proc};
-use crate::systemd::endpoints::{Target, Uses, render};
-use crate::systemd::unit::{Fragment, OWN_DIR};
+use crate::host::{Placement, Service as _};
+use crate::systemd::endpoints::Uses;
+use crate::systemd::unit::OWN_DIR;
 use crate::systemd::{Definition, SystemdService, layers};
 
-use super::super::stage::LEGACY_PORT;
 use super::super::traces::{Purpose, Traces};
+use super::aim::Plan;
+use super::process::Process;
 use super::{Kind, MigrateError, Moved, Patience, Place, Stance, Surroundings, Ways, proxy, trouble};
+
+/// Up for so long is up: one that dies of its settings dies at once. So long back its log is looked at.
+const STEADY: Duration = Duration::from_secs(2);
 
 /// A unit that reaches etcd.
 pub(super) struct Station<'a> {
@@ -27,21 +27,6 @@ pub(super) struct Station<'a> {
     pub(super) uses: Uses,
     /// A proxy that the inventory asks for and that is not there yet: its unit runs nothing now.
     pub(super) new: bool,
-}
-
-/// What a stance takes on the disk.
-struct Plan {
-    files: Vec<LayerFile>,
-    certificates: Vec<(PathBuf, Vec<u8>, FileMode)>,
-}
-
-impl Plan {
-    /// Whether it has a file at this path, or below it.
-    fn holds(&self, path: &Path) -> bool {
-        let settings = self.files.iter().map(|file| &file.path);
-        let certificates = self.certificates.iter().map(|(path, ..)| path);
-        settings.chain(certificates).any(|own| own.starts_with(path))
-    }
 }
 
 impl Station<'_> {
@@ -84,6 +69,9 @@ impl Station<'_> {
             None => starts,
         };
         if same && stale.is_empty() && !restart {
+            if process.is_some() {
+                self.is_well(timeout)?;
+            }
             return Ok(false);
         }
         tell(restart)?;
@@ -110,12 +98,12 @@ impl Station<'_> {
     }
 
     /// The file that says that we enabled the unit: who did not, does not disable it.
-    fn mark(&self) -> PathBuf {
+    pub(super) fn mark(&self) -> PathBuf {
         format!("{}/{}/enabled", layers::OWN_FILES, self.unit()).into()
     }
 
     /// Whether the unit starts at boot by somebody else's will.
-    fn is_enabled(&self) -> Result<bool, MigrateError> {
+    pub(super) fn is_enabled(&self) -> Result<bool, MigrateError> {
         let host = &self.place.host;
         let output =
             host.run(&["systemctl", "is-enabled", "-q", "--", self.unit()], Duration::from_secs(20))?;
@@ -163,7 +151,7 @@ impl Station<'_> {
     }
 
     /// The name of its pair: the proxy's in the inventory, else the unit's own.
-    fn pair_name(&self) -> &str {
+    pub(super) fn pair_name(&self) -> &str {
         if self.kind.is_proxy() && self.place.proxy.is_some() {
             return &self.place.name;
         }
@@ -171,127 +159,9 @@ impl Station<'_> {
         unit.rsplit_once('.').map_or(unit, |(stem, _)| stem)
     }
 
-    fn certificates_at(&self) -> [PathBuf; 2] {
+    pub(super) fn certificates_at(&self) -> [PathBuf; 2] {
         let name = self.pair_name();
         [format!("{name}-key.pem"), format!("{name}.pem")].map(|file| self.place.ssl_dir.join(file))
-    }
-
-    fn plan(&self, around: &Surroundings, ways: &Ways, stance: Stance) -> Result<Plan, MigrateError> {
-        let wrong = |what: String| trouble(self.place, self.unit(), what);
-        let mut plan = Plan { files: Vec::new(), certificates: Vec::new() };
-        let on_member = self.place.member_unit.is_some();
-        let secure = match stance {
-            Stance::AsWas => false,
-            Stance::Loopback => self.kind.is_proxy(),
-            Stance::Https => self.kind.is_proxy() || on_member,
-        };
-        if secure && self.kind == Kind::Other {
-            return Err(wrong(
-                "how it takes a certificate is not known: move it to https by hand".to_owned(),
-            ));
-        }
-        if secure {
-            let name = self.pair_name();
-            let pair = around.pairs.get(name).ok_or_else(|| MigrateError::NoPair {
-                member: name.to_owned(),
-                what: format!("{} of {} has no pair in the PKI directory", self.unit(), self.place.name),
-            })?;
-            let [key, cert] = self.certificates_at();
-            plan.certificates = vec![
-                (key, pair.key_pem.to_vec(), FileMode::SECRET),
-                (cert, pair.cert_pem.clone(), FileMode::PUBLIC),
-                (self.place.ssl_dir.join("ca.pem"), pair.ca_pem.clone(), FileMode::PUBLIC),
-            ];
-        }
-        if stance == Stance::AsWas {
-            return Ok(plan);
-        }
-        if self.kind == Kind::V2Proxy {
-            let mut settings = proxy::settings(&self.place.ssl_dir, self.pair_name());
-            if self.new {
-                settings.insert("proxy".to_owned(), "on".to_owned());
-                settings.insert("initial-cluster".to_owned(), ways.cluster.clone());
-            }
-            plan.files = self.service.layer_files(&[Layer { name: "30-certs", settings }])?;
-            if self.new && !self.is_enabled()? {
-                let content = "Written by etcd-pki: `systemctl enable` was its doing.\n".to_owned();
-                plan.files.push(LayerFile { path: self.mark(), content, meta: Meta::mode(FileMode::PUBLIC) });
-            }
-            return Ok(plan);
-        }
-        let target = self.target(ways, secure);
-        let files = render(&self.base, &self.uses, &ways.known(self.place), &target);
-        let file = |fragment: Fragment| LayerFile {
-            path: fragment.path.into(),
-            content: fragment.text,
-            meta: Meta::mode(FileMode::PUBLIC),
-        };
-        if let Some((dropin, beside)) = files.map_err(|error| wrong(error.to_string()))? {
-            plan.files.extend(beside.map(file));
-            plan.files.push(file(dropin));
-        }
-        Ok(plan)
-    }
-
-    fn target(&self, ways: &Ways, secure: bool) -> Target {
-        let [key, cert] = self.certificates_at().map(|path| path.display().to_string());
-        let ca = self.place.ssl_dir.join("ca.pem").display().to_string();
-        let urls = match self.place.member_unit {
-            // A proxy reaches every member, whichever port its https is on.
-            _ if self.kind.is_proxy() => [ways.https.as_slice(), &ways.meanwhile].concat().join(","),
-            Some(_) if secure => {
-                let local = ways.local.get(&self.place.name);
-                local.into_iter().chain(&ways.https).cloned().collect::<Vec<_>>().join(",")
-            }
-            Some(_) => format!("http://127.0.0.1:{LEGACY_PORT}"),
-            // Where a proxy is and no member, the proxy is the way.
-            None => "http://127.0.0.1:2379".to_owned(),
-        };
-        let on_member = self.place.member_unit.is_some();
-        let environment = self.base.environment().unwrap_or_default();
-        let v2 = environment.get("ETCDCTL_API").map_or(ways.v2, |api| api == "2");
-        let mut target = Target { urls: urls.clone(), ..Target::default() };
-        let mut set = |pairs: &[(&str, &str)]| {
-            target
-                .variables
-                .extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        };
-        match (self.kind, secure) {
-            (Kind::GrpcProxy, _) => {
-                target.flags =
-                    vec![format!("--cacert={ca}"), format!("--cert={cert}"), format!("--key={key}")];
-            }
-            (Kind::Flannel, true) => set(&[
-                ("FLANNELD_ETCD_ENDPOINTS", &urls),
-                ("FLANNELD_ETCD_CAFILE", &ca),
-                ("FLANNELD_ETCD_CERTFILE", &cert),
-                ("FLANNELD_ETCD_KEYFILE", &key),
-            ]),
-            (Kind::Fleet, true) => set(&[
-                ("FLEET_ETCD_SERVERS", &urls),
-                ("FLEET_ETCD_CAFILE", &ca),
-                ("FLEET_ETCD_CERTFILE", &cert),
-                ("FLEET_ETCD_KEYFILE", &key),
-            ]),
-            (Kind::Etcdctl, _) => {
-                target.no_sync = v2;
-                // A flag and its variable together are fatal; a proxy is where etcdctl looks by itself.
-                if !self.uses.etcdctl_flags && on_member {
-                    set(&[("ETCDCTL_ENDPOINTS", &urls)]);
-                }
-                if secure && v2 {
-                    set(&[
-                        ("ETCDCTL_CA_FILE", &ca),
-                        ("ETCDCTL_CERT_FILE", &cert),
-                        ("ETCDCTL_KEY_FILE", &key),
-                    ]);
-                } else if secure {
-                    set(&[("ETCDCTL_CACERT", &ca), ("ETCDCTL_CERT", &cert), ("ETCDCTL_KEY", &key)]);
-                }
-            }
-            _ => {}
-        }
-        target
     }
 
     /// Whether the plan's files are all there as they should be.
@@ -350,10 +220,24 @@ impl Station<'_> {
         Process::of(&*self.place.host, self.unit()).map_err(|what| trouble(self.place, self.unit(), what))
     }
 
+    /// Waits until nothing of late in its log is against it, and it answers where it is a proxy: while members restart, what
+    /// reaches them says so.
+    fn is_well(&self, timeout: Duration) -> Result<(), MigrateError> {
+        let end = Instant::now() + timeout;
+        loop {
+            let quiet = || self.complaint(STEADY).map_or(Ok(()), Err);
+            let Err(why) = proxy::answers(self.place, &self.base, self.kind).and_then(|()| quiet()) else {
+                return Ok(());
+            };
+            if Instant::now() >= end {
+                return Err(trouble(self.place, self.unit(), why));
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
     /// Waits until it stays up, and answers where it is a proxy.
-    fn works(&self, patience: Patience) -> Result<(), MigrateError> {
-        /// Up for so long is up: one that dies of its settings dies at once.
-        const STEADY: Duration = Duration::from_secs(2);
+    pub(super) fn works(&self, patience: Patience) -> Result<(), MigrateError> {
         let end = Instant::now() + patience.most;
         let mut since: Option<(Instant, String)> = None;
         loop {
@@ -404,66 +288,4 @@ impl Station<'_> {
         let telling = |line: &&String| WORDS.iter().any(|word| line.contains(word));
         lines.iter().rfind(telling).map(|line| format!("its log says: {line}"))
     }
-}
-
-/// A unit's main process.
-struct Process {
-    identity: String,
-    argv: Vec<String>,
-    env: BTreeMap<String, String>,
-}
-
-impl Process {
-    /// The main process of an active unit; none when it is not active, or leaves no process.
-    fn of(host: &dyn Host, unit: &str) -> Result<Option<Self>, String> {
-        const SCRIPT: &str = r#"
-state=$(systemctl show -p ActiveState,MainPID,InvocationID -- "$1") || exit 9
-for line in $state; do case $line in
-    ActiveState=active) up=1 ;; MainPID=*) pid=${line#*=} ;; InvocationID=*) id=${line#*=} ;;
-esac; done
-if [ -z "$up" ] || [ "${pid:-0}" = 0 ]; then exit 0; fi
-printf '%s\n' "$id/$pid"
-base64 -w0 "/proc/$pid/cmdline"
-echo
-base64 -w0 "/proc/$pid/environ"
-"#;
-        let output = host.run(&["sh", "-c", SCRIPT, "sh", unit], Duration::from_secs(20));
-        let output = output.map_err(|error| error.to_string())?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let mut lines = text.lines();
-        let Some(identity) = lines.next() else { return Ok(None) };
-        let mut decoded = || STANDARD.decode(lines.next().unwrap_or_default()).unwrap_or_default();
-        let (cmdline, environ) = (decoded(), decoded());
-        Ok(Some(Self {
-            identity: identity.to_owned(),
-            argv: proc::parse_cmdline(&cmdline),
-            env: proc::parse_environ(&environ),
-        }))
-    }
-
-    /// Whether it runs with what a plan puts on the disk. `stale` says that something of ours is to go.
-    fn has(&self, base: &Definition, plan: &Plan, stale: bool) -> bool {
-        let mut next = base.clone();
-        for file in &plan.files {
-            let path = file.path.to_string_lossy().into_owned();
-            if path.ends_with(".conf") {
-                next.fragments.push(Fragment::new(path, file.content.clone()));
-            } else {
-                next.env_files.insert(path, Some(file.content.clone()));
-            }
-        }
-        let (Ok(want), Ok(was)) = (next.command(), base.command()) else { return false };
-        let env = want.env.iter().all(|(name, value)| self.env.get(name) == Some(value));
-        // The words of a shell's script are its own affair: they count only where the plan changes them.
-        let argv = want.argv == was.argv || want.argv.iter().skip(1).all(|word| self.argv.contains(word));
-        let left = stale && (was.argv.iter().skip(1).any(|word| !self.argv.contains(word)));
-        env && argv
-            && !left
-            && !(stale && self.env.iter().any(|(name, _)| ours(name) && !want.env.contains_key(name)))
-    }
-}
-
-/// Whether a variable is one that we set.
-fn ours(name: &str) -> bool {
-    ["FLANNELD_ETCD_", "FLEET_ETCD_", "ETCDCTL_", "ETCD_"].iter().any(|prefix| name.starts_with(prefix))
 }

@@ -52,7 +52,9 @@ impl Migration<'_> {
         };
         let moves = |action: &Action| moves_to(stage, *action).is_some() || *action == Action::Restart;
         if step.actions.iter().any(moves) {
-            told("before", gate.before(n == 1)?);
+            let held = gate.before(n == 1)?;
+            self.sources_fit(observed, stage, &away)?;
+            told("before", held);
         }
         let settings = sight
             .recipe(node, self.options.wishes)
@@ -64,10 +66,12 @@ impl Migration<'_> {
         let identity = identity.map(|process| process.identity.as_str());
         let since = SystemTime::now();
         let mut seen = None;
+        let alone = self.proxies_of_one(observed, stage)?;
         for (i, &action) in step.actions.iter().enumerate() {
             // What was looked at before other actions may have changed since.
             if restart == Some(i) && i > 0 {
                 gate.before(false)?;
+                self.sources_fit(observed, stage, &away)?;
                 if stage >= Stage::Certs {
                     gate.is_as_placed(step.member)?;
                 }
@@ -76,6 +80,9 @@ impl Migration<'_> {
             if let Some(at) = moves_to(stage, action).filter(|&at| running.is_some_and(|now| now.serves(at)))
             {
                 told("served", gate.served(&sight.peer_urls_at(at))?);
+            }
+            if action == Action::Restart {
+                alone.are_told()?;
             }
             let what = self.describe(sight, stage, action);
             journal.write(Some(member), "intent", &what)?;
@@ -90,12 +97,21 @@ impl Migration<'_> {
                 let beside =
                     if stage == Stage::Beside { sight.peer_urls_at(PeerAt::Second) } else { Vec::new() };
                 let held = gate.after(&After { identity, settings: &settings, since, beside: &beside })?;
+                alone.ask_anew()?;
                 journal.write(Some(member), "gate", &held.checks.join(", "))?;
                 seen = Some(told("after", held));
             }
         }
         self.report.event(&Event::Step { n, of, member, stage, state: "done", ms: Some(ms(start)) });
         Ok(seen)
+    }
+
+    /// On the way there: members still dial from addresses that their certificates hold. A restart would show it too late.
+    fn sources_fit(&self, observed: &Observed, stage: Stage, away: &[usize]) -> Result<(), MigrateError> {
+        if self.options.goal == Goal::Http || stage < Stage::Certs {
+            return Ok(());
+        }
+        preflight::sources_fit(self.nodes, observed, away, self.options.wishes)
     }
 
     fn describe(&self, sight: &Sight, stage: Stage, action: Action) -> String {

@@ -24,6 +24,7 @@ use etcd_pki::rehearse::Figures;
 use etcd_pki::rehearse::load::{Load, PREFIX};
 
 pub mod faults;
+pub mod run;
 
 use crate::support::skipped;
 

@@ -1,0 +1,178 @@
+//! v2 proxies follow the members: they ask for their peer and client URLs now and then, and are waited for.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::etcd::{PeerUrl, Scheme};
+use crate::host::Service as _;
+use crate::systemd::layers;
+
+use super::super::clients;
+use super::station::Station;
+use super::{Kind, MigrateError, Patience, Surroundings, Ways, find, proxy, trouble};
+
+/// How often a v2 proxy asks, unless it is told otherwise, in milliseconds.
+const INTERVAL: u64 = 30_000;
+
+/// What a proxy may take beyond its interval.
+const MARGIN: Duration = Duration::from_secs(15);
+
+/// A pause between two looks.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The v2 proxies of a cluster's only member that is about to change what it speaks.
+pub(in super::super) struct Followers<'a> {
+    pub(super) proxies: Vec<Station<'a>>,
+    pub(super) scheme: Scheme,
+    pub(super) timeout: Duration,
+}
+
+impl Followers<'_> {
+    /// Waits until they have learnt the member's next peer URL, so that they find it there after its restart.
+    pub(in super::super) fn are_told(&self) -> Result<(), MigrateError> {
+        self.proxies.iter().try_for_each(|proxy| proxy.has_learnt(self.scheme, self.timeout))
+    }
+
+    /// Has them ask at once where the member's clients are served now.
+    pub(in super::super) fn ask_anew(&self) -> Result<(), MigrateError> {
+        self.proxies.iter().try_for_each(|proxy| proxy.ask_anew(self.timeout))
+    }
+}
+
+impl Surroundings {
+    /// The v2 proxies that run: those that the inventory names, and those on members' machines.
+    pub(super) fn v2_proxies(&self, ways: &Ways) -> Result<Vec<Station<'_>>, MigrateError> {
+        let mut found = Vec::new();
+        for place in &self.places {
+            let stations = find::stations(place, &ways.known(place))?;
+            found
+                .extend(stations.into_iter().filter(|station| station.kind == Kind::V2Proxy && !station.new));
+        }
+        Ok(found)
+    }
+}
+
+impl Station<'_> {
+    /// How a setting of its etcd stands now, ours included.
+    fn setting(&self, flag: &str) -> Option<String> {
+        layers::config(&self.service.definition().ok()?).ok()?.get(flag).map(str::to_owned)
+    }
+
+    /// The plain-text listeners of a v2 proxy.
+    fn listeners(&self) -> Vec<PeerUrl> {
+        let urls = self.setting("listen-client-urls").unwrap_or_default();
+        let urls = PeerUrl::list(&urls).unwrap_or_default();
+        urls.into_iter().filter(|url| url.scheme() == Scheme::Http).collect()
+    }
+
+    /// Where a v2 proxy is asked on its own machine.
+    fn at(&self) -> SocketAddr {
+        let at = |url: &PeerUrl| {
+            let ip = url.at().ip()?;
+            Some(SocketAddr::new(
+                if ip.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { ip },
+                url.at().port(),
+            ))
+        };
+        self.listeners().iter().find_map(at).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 2379)))
+    }
+
+    /// How long it may take until a v2 proxy has asked again.
+    fn interval(&self) -> Duration {
+        let told = self.setting("proxy-refresh-interval").and_then(|text| text.parse().ok());
+        Duration::from_millis(told.unwrap_or(INTERVAL)) + MARGIN
+    }
+
+    fn wait(
+        &self,
+        timeout: Duration,
+        mut look: impl FnMut() -> Result<(), String>,
+    ) -> Result<(), MigrateError> {
+        let end = Instant::now() + timeout.max(self.interval());
+        loop {
+            let Err(why) = look() else { return Ok(()) };
+            if Instant::now() >= end {
+                return Err(trouble(self.place, self.unit(), why));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Waits until a v2 proxy lists a member's client URL of a scheme, and answers a request that it must pass on.
+    pub(super) fn knows(&self, scheme: Scheme, timeout: Duration) -> Result<(), MigrateError> {
+        let at = self.at();
+        self.wait(timeout, || {
+            let body = proxy::ask(self.place, at, "/v2/config/local/proxy")?;
+            if !body.contains(&format!("\"{scheme}://")) {
+                return Err(format!("it knows no member by {scheme}: {}", body.trim()));
+            }
+            proxy::answers(self.place, &self.base, self.kind)
+        })
+    }
+
+    /// Waits until a v2 proxy has learnt a peer URL of a scheme: it keeps them in a file. From then on it asks there, and
+    /// finds nobody until the member speaks that scheme.
+    fn has_learnt(&self, scheme: Scheme, timeout: Duration) -> Result<(), MigrateError> {
+        let dir = self.setting("data-dir").unwrap_or_default();
+        let file = Path::new(&dir).join("proxy/cluster");
+        self.wait(timeout, || {
+            let image = self.place.host.read(&file).map_err(|error| error.to_string())?;
+            let text =
+                image.map(|image| String::from_utf8_lossy(&image.bytes).into_owned()).unwrap_or_default();
+            match text.contains(&format!("\"{scheme}://")) {
+                true => Ok(()),
+                false => Err(format!(
+                    "it has not learnt a peer URL by {scheme}: {}: {}",
+                    file.display(),
+                    text.trim()
+                )),
+            }
+        })
+    }
+
+    /// Starts a v2 proxy again, so that it asks at once.
+    fn ask_anew(&self, timeout: Duration) -> Result<(), MigrateError> {
+        self.service.restart()?;
+        self.works(Patience { most: timeout, pause: Duration::from_millis(200) })
+    }
+
+    /// Who would be cut off when a proxy listens on the loopback address alone: whoever reaches it by another.
+    pub(super) fn outside(&self) -> Result<Vec<String>, MigrateError> {
+        if self.place.member_unit.is_some() {
+            return Ok(Vec::new());
+        }
+        let open = |url: &PeerUrl| !url.at().ip().is_some_and(|ip| ip.is_loopback());
+        let ports: Vec<u16> =
+            self.listeners().iter().filter(|url| open(url)).map(|url| url.at().port()).collect();
+        if ports.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut seen: BTreeMap<(String, u16), usize> = BTreeMap::new();
+        for look in 0..clients::LOOKS {
+            if look > 0 {
+                std::thread::sleep(clients::BETWEEN);
+            }
+            let mut now: BTreeMap<(String, u16), usize> = BTreeMap::new();
+            let loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
+            for connection in self.place.host.connections(&ports)?.iter().filter(|c| !loopback(c.local.ip()))
+            {
+                *now.entry((clients::who(connection), connection.local.port())).or_default() += 1;
+            }
+            for (client, count) in now {
+                let most = seen.entry(client).or_default();
+                *most = count.max(*most);
+            }
+        }
+        let line = |((who, port), count): (&(String, u16), &usize)| {
+            let name = &self.place.name;
+            let plural = if *count == 1 { "" } else { "s" };
+            format!(
+                "{who} on port {port} of {name} ({count} connection{plural}; a v2 proxy that is about to listen on the \
+                 loopback address alone: give it a proxy of its own, or the members' https)"
+            )
+        };
+        Ok(seen.iter().map(line).collect())
+    }
+}

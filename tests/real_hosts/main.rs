@@ -17,4 +17,5 @@ mod ssh;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;
+mod units;
 mod verify;

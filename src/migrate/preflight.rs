@@ -164,7 +164,8 @@ fn second_port(node: &Node, sight: &Sight, wishes: Wishes) -> Result<(), Migrate
         return Err(refuse(format!("etcd needs port {port} there itself")));
     }
     let open = |stage: Stage| stage.serves(PeerAt::Second);
-    if sight.standing.running.is_some_and(open) {
+    // Once its settings are placed, a restart that an earlier run asked for may open it at any moment.
+    if sight.standing.running.is_some_and(open) || open(sight.standing.disk) {
         return Ok(());
     }
     let own = urls(Stage::Plain, "listen-peer-urls")?;

@@ -18,4 +18,5 @@ mod ssh;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;
+mod units;
 mod verify;

@@ -4,6 +4,7 @@ use etcd_pki::etcd::Scheme;
 use etcd_pki::rehearse::Figures;
 use etcd_pki::rehearse::load::Speak;
 
+use crate::lab_support::ctl::CtlLoad;
 use crate::lab_support::{Lab, all, answers, differences, finish, start};
 
 /// What a bare restart of each member in turn costs, for comparison.
@@ -154,4 +155,78 @@ cells! {
     fedora_3_4_23: "3.4.23", "rhel", "etcd";
     fedora_3_5_16: "3.5.16", "rhel", "etcd";
     fedora_3_5_30: "3.5.30", "rhel", "etcd";
+}
+
+/// Configured by a file that says nothing of it, 3.4 serves neither the gateway nor v2: the tool goes by `etcdctl` on the
+/// hosts, and so do the writers.
+#[test]
+fn config_file_without_gateway_3_4_23() {
+    if !all() {
+        return crate::support::not_run("etcd 3.4.23 configured as config-file-grpc, in the lab");
+    }
+    let Some(lab) = Lab::up("3.4.23", "config-file-grpc") else { return };
+    let before: Vec<_> = (1..=lab.hosts).map(|host| lab.tree(host)).collect();
+    let code = "for path in v3/cluster/member/list v2/members; do \
+                curl -s -o /dev/null -w '%{http_code} ' -d {} http://127.0.0.1:2379/$path; done";
+    assert_eq!(lab.on("server1", code), "404 404 ");
+    let pki = lab.home.path().join("pki").display().to_string();
+    let pair = ["cacert", "cert", "key"].into_iter().zip(["ca.pem", "client.pem", "client-key.pem"]);
+    let pair: Vec<String> = pair.map(|(flag, file)| format!("--{flag}={pki}/{file}")).collect();
+    let endpoints = |urls: &[String]| format!("--endpoints={}", urls.join(","));
+    let at = |scheme: &str, port: u16| -> Vec<String> {
+        lab.addresses().iter().map(|at| format!("{scheme}://{at}:{port}")).collect()
+    };
+    let http = [endpoints(&at("http", 2379))];
+    let https = [vec![endpoints(&[at("https", 2379), at("https", 2378)].concat())], pair].concat();
+    lab.inside(|| {
+        let mut load = CtlLoad::start(&http);
+        let (exit, code, message, _) = lab.refused(&["migrate", "apply", "--yes"]);
+        assert_eq!((exit, code.as_str()), (1, "plaintext-clients"), "{message}");
+        load.move_to(&https);
+        lab.done(&["migrate", "apply", "--yes"]);
+        is_https(&lab, false);
+        lab.done(&["migrate", "status"]);
+        let (exit, code, message, _) = lab.refused(&["migrate", "rollback", "--yes"]);
+        assert_eq!((exit, code.as_str()), (1, "tls-clients"), "{message}");
+        load.move_to(&http);
+        lab.done(&["migrate", "rollback", "--yes"]);
+        let each: Vec<_> = at("http", 2379).into_iter().map(|url| vec![endpoints(&[url])]).collect();
+        let figures = load.finish(&each);
+        println!(
+            "cell config-file-grpc × etcd 3.4.23, by etcdctl: {} writes, {} failed, {} lost; longest gap {} ms in all",
+            figures.writes,
+            figures.failed,
+            figures.lost,
+            figures.longest_gap.as_millis()
+        );
+        assert_eq!((figures.failed, figures.lost, figures.writes > 50), (0, 0, true), "{figures:?}");
+    });
+    for (host, before) in (1..=lab.hosts).zip(&before) {
+        let left = differences(before, &lab.tree(host));
+        assert!(left.is_empty(), "server{host} is not as it was: {left:?}");
+    }
+}
+
+/// The unit as RHEL 7 ships it repeats variables as flags. Only etcd 3.3 and older start with it: the cells of later
+/// versions have Fedora's later line.
+#[test]
+fn rhel_7s_line_is_refused_by_etcd_itself_from_3_4_on() {
+    if !all() {
+        return crate::support::not_run("RHEL 7's own unit with etcd 3.4 and later, in the lab");
+    }
+    for version in ["3.4.23", "3.5.16", "3.5.30"] {
+        let Some(lab) = Lab::with(version, "rhel", &["--hosts", "1"]) else { return };
+        let unit = lab.root(1).join("lib/systemd/system/etcd.service");
+        let text = std::fs::read_to_string(&unit).unwrap();
+        let line = r#"/usr/bin/etcd --name=\"${ETCD_NAME}\" --data-dir=\"${ETCD_DATA_DIR}\" --listen-client-urls=\"${ETCD_LISTEN_CLIENT_URLS}\""#;
+        std::fs::write(&unit, text.replace("/usr/bin/etcd\"", &format!("{line}\""))).unwrap();
+        lab.on("server1", "systemctl daemon-reload; ! systemctl restart etcd");
+        let log = lab.on("server1", "journalctl --no-pager -u etcd -o cat");
+        let words = "is shadowed by corresponding command-line flag";
+        let said = log.lines().find(|line| line.contains(words) && line.contains("ETCD_NAME"));
+        let said = said.unwrap_or_else(|| panic!("{version}: {log}"));
+        println!("cell RHEL 7's line × etcd {version}: not possible, it says {said}");
+        let (exit, code, message, _) = lab.refused(&["migrate", "plan"]);
+        assert_eq!((exit, code.as_str()), (1, "no-answer"), "{message}");
+    }
 }

@@ -23,6 +23,7 @@ use etcd_pki::etcd::{PeerUrl, Scheme, Tls};
 use etcd_pki::rehearse::Figures;
 use etcd_pki::rehearse::load::{Load, PREFIX};
 
+pub mod ctl;
 pub mod faults;
 pub mod run;
 

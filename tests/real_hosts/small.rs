@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use etcd_pki::etcd::Scheme;
 
-use crate::lab_support::faults::{Hosts, Run, UNIT_FAILS};
+use crate::lab_support::faults::{Hosts, UNIT_FAILS};
+use crate::lab_support::run::Run;
 use crate::lab_support::{Lab, answers, differences};
 
 #[test]

@@ -99,7 +99,7 @@ struct Watcher {
 
 impl Watcher {
     fn look(&mut self, figures: &Mutex<PeerFigures>) {
-        let Some(list) = self.list() else { return };
+        let Some(list) = self.list(None) else { return };
         for member in &list.members {
             for text in &member.peer_urls {
                 let Ok(url) = text.parse::<PeerUrl>() else { continue };
@@ -141,7 +141,8 @@ impl Watcher {
         } else if self.ask(&url.with_scheme(other)).is_ok() {
             seen = Seen::Unserved;
         }
-        let told = self.list()?.members.iter().any(|member| member.peer_urls.contains(&text));
+        // One that was restarted may tell what it knew before it stopped; it never dials itself.
+        let told = self.list(Some(url))?.members.iter().any(|member| member.peer_urls.contains(&text));
         told.then_some(seen)
     }
 
@@ -155,10 +156,16 @@ impl Watcher {
     }
 
     /// The members list of the first that tells it on a peer port: whoever asked on a client port would be one of the
-    /// clients that have to move.
-    fn list(&self) -> Option<MemberList> {
+    /// clients that have to move. Not of the one at `but`, where there are others.
+    fn list(&self, but: Option<&PeerUrl>) -> Option<MemberList> {
         let ways = [(Scheme::Https, PEER_PORT), (Scheme::Http, PEER_PORT), (Scheme::Http, SECOND_PEER_PORT)];
-        let all = ways.iter().flat_map(|way| self.addresses.iter().map(move |&address| (address, way)));
+        let is_left_out = |address: &Ipv4Addr| {
+            let own = but.and_then(|url| url.at().ip());
+            self.addresses.len() > 1 && own == Some((*address).into())
+        };
+        let asked: Vec<Ipv4Addr> =
+            self.addresses.iter().copied().filter(|address| !is_left_out(address)).collect();
+        let all = ways.iter().flat_map(|way| asked.iter().map(move |&address| (address, way)));
         all.into_iter().find_map(|(address, &(scheme, port))| {
             self.client(&url(address, scheme, port)).peer_members().ok()
         })

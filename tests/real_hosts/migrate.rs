@@ -183,7 +183,9 @@ fn config_file_without_gateway_3_4_23() {
         let (exit, code, message, _) = lab.refused(&["migrate", "apply", "--yes"]);
         assert_eq!((exit, code.as_str()), (1, "plaintext-clients"), "{message}");
         load.move_to(&https);
-        lab.done(&["migrate", "apply", "--yes"]);
+        // Each etcdctl dials all of its endpoints, those at 2379 in vain: who dials a port of plain text counts as one who
+        // speaks it.
+        lab.done(&["migrate", "apply", "--yes", "--cut-plaintext"]);
         is_https(&lab, false);
         lab.done(&["migrate", "status"]);
         let (exit, code, message, _) = lab.refused(&["migrate", "rollback", "--yes"]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,8 +22,10 @@ pub struct CtlFigures {
 
 #[derive(Default)]
 struct Shared {
-    /// The endpoints and pair, as etcdctl takes them.
-    words: Mutex<Vec<String>>,
+    /// The endpoints and pair, as etcdctl takes them, and how often they changed.
+    words: Mutex<(u64, Vec<String>)>,
+    /// The change that each writer was last served after.
+    served: [AtomicU64; 2],
     acknowledged: Mutex<BTreeMap<String, String>>,
     /// When the last write was acknowledged, the longest time between two, and how many failed.
     record: Mutex<(Option<Instant>, Duration, u64)>,
@@ -40,7 +42,7 @@ pub struct CtlLoad {
 impl CtlLoad {
     /// Begins; `words` name the endpoints and the pair.
     pub fn start(words: &[String]) -> Self {
-        let shared = Arc::new(Shared { words: Mutex::new(words.to_vec()), ..Shared::default() });
+        let shared = Arc::new(Shared { words: Mutex::new((0, words.to_vec())), ..Shared::default() });
         let writers = (0..2)
             .map(|writer| {
                 let shared = Arc::clone(&shared);
@@ -50,13 +52,20 @@ impl CtlLoad {
         Self { shared, writers, watch: watch(words) }
     }
 
-    /// Other endpoints from now on.
+    /// Other endpoints from now on; returns when each writer has been served there.
     pub fn move_to(&mut self, words: &[String]) {
-        *self.shared.words.lock().unwrap() = words.to_vec();
+        let change = {
+            let mut now = self.shared.words.lock().unwrap();
+            *now = (now.0 + 1, words.to_vec());
+            now.0
+        };
         self.end_watch();
         self.watch = watch(words);
-        // The writes that were under way are over.
-        std::thread::sleep(Duration::from_secs(2));
+        let end = Instant::now() + 2 * DEADLINE;
+        while self.shared.served.iter().any(|served| served.load(Ordering::Acquire) < change) {
+            assert!(Instant::now() < end, "the writers are not served at {words:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Stops, and holds what `each` of the members has against what was acknowledged.
@@ -107,7 +116,7 @@ fn watch(words: &[String]) -> Child {
     command.args(["watch", "--prefix", PREFIX]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-fn write(shared: &Shared, writer: u32) {
+fn write(shared: &Shared, writer: usize) {
     for number in 0.. {
         let (key, value) = (format!("{PREFIX}{writer}-{number:06}"), format!("{writer} wrote {number}"));
         let end = Instant::now() + DEADLINE;
@@ -115,11 +124,12 @@ fn write(shared: &Shared, writer: u32) {
             if shared.stop.load(Ordering::Relaxed) {
                 return;
             }
-            let words = shared.words.lock().unwrap().clone();
+            let (change, words) = shared.words.lock().unwrap().clone();
             let put =
                 etcdctl(&words).args(["--command-timeout", "3s", "put", &key, &value]).output().unwrap();
             let mut record = shared.record.lock().unwrap();
             if put.status.success() {
+                shared.served[writer].store(change, Ordering::Release);
                 let now = Instant::now();
                 record.1 = record.1.max(record.0.map_or(Duration::ZERO, |last| now - last));
                 record.0 = Some(now);

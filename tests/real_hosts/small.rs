@@ -1,6 +1,8 @@
 //! Clusters of one and two members, which have nobody to spare: as the package leaves them, with the legacy port in use,
 //! and when a member does not come back.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,7 +10,7 @@ use std::time::Duration;
 use etcd_pki::etcd::Scheme;
 
 use crate::lab_support::faults::{Hosts, UNIT_FAILS};
-use crate::lab_support::run::Run;
+use crate::lab_support::run::{Run, number};
 use crate::lab_support::{Lab, answers, differences};
 
 #[test]
@@ -121,13 +123,18 @@ fn one_does_not_come_back(hosts: u8) {
     lab.inside(|| {
         for (stage, turn) in [("certs", 0), ("tls", 0), ("tls", usize::from(hosts) - 1)] {
             let words = ["migrate", "apply", "--yes", "--step-timeout", "20"];
-            let run = Run::until(&lab, &words, |event| {
-                (event.stage.as_str(), event.what.as_str(), event.state.as_str(), event.turn)
-                    == (stage, "restart", "start", turn)
+            let turns = RefCell::new(BTreeSet::new());
+            let run = Run::until(&lab, &words, |told| {
+                let moment = (told.stage.as_str(), told.what.as_str(), told.state.as_str());
+                let mut turns = turns.borrow_mut();
+                moment == (stage, "restart", "start")
+                    && turns.insert(told.member.clone())
+                    && turns.len() > turn
             });
-            let (run, own) = run.expect("the moment comes");
-            let at = Hosts::of(&lab, own);
-            run.stopped(|| (UNIT_FAILS.strike)(&lab, at));
+            let (run, told) = run.expect("the moment comes");
+            let at = Hosts::of(&lab, number(&told.member));
+            (UNIT_FAILS.strike)(&lab, at);
+            run.go_on();
             let end = run.end();
             println!("{hosts} members, {stage}, turn {turn}: {end:?}");
             assert_eq!((end.exit, end.code.as_str()), (3, "unit-failed"), "{end:?}");

@@ -54,6 +54,8 @@ pub(super) struct Campaign<'a> {
     open: Vec<Cell>,
     rows: Vec<Row>,
     load: Option<Load>,
+    /// The longest gap of all, in milliseconds.
+    longest: u64,
     /// Words that every run is given besides.
     words: &'a [&'a str],
 }
@@ -95,7 +97,7 @@ impl Stages {
 
 impl<'a> Campaign<'a> {
     pub(super) fn new(lab: &'a Lab, cells: Vec<Cell>, words: &'a [&'a str]) -> Self {
-        Self { lab, before: trees(lab), open: cells, rows: Vec::new(), load: None, words }
+        Self { lab, before: trees(lab), open: cells, rows: Vec::new(), load: None, longest: 0, words }
     }
 
     /// Goes there and back until every cell was seen; prints the table.
@@ -123,7 +125,7 @@ impl<'a> Campaign<'a> {
             assert_served(&figures);
             all.writes += figures.writes;
             all.failed += figures.failed;
-            all.longest_gap_ms = all.longest_gap_ms.max(figures.longest_gap_ms);
+            self.longest = self.longest.max(figures.longest_gap_ms);
             // What the next pass writes is not to be found among what this one wrote.
             self.lab.on(
                 "server1",
@@ -136,7 +138,7 @@ impl<'a> Campaign<'a> {
             self.rows.len(),
             all.writes,
             all.failed,
-            all.longest_gap_ms
+            self.longest
         );
         let left: Vec<_> = self.open.iter().map(Cell::describe).collect();
         assert!(left.is_empty(), "these moments did not come: {left:#?}");
@@ -144,6 +146,12 @@ impl<'a> Campaign<'a> {
 
     fn load(&self) -> &Load {
         self.load.as_ref().expect("it runs while faults strike")
+    }
+
+    fn lap(&mut self) -> Figures {
+        let figures = self.load().lap();
+        self.longest = self.longest.max(figures.longest_gap_ms);
+        figures
     }
 
     /// Faults that stand are not waited for long, others are: a pass takes those of one kind, if there are any.
@@ -215,7 +223,7 @@ impl<'a> Campaign<'a> {
         println!("--- {name}, server{own}");
         let lab = self.lab;
         let hosts = Hosts::of(lab, own);
-        let (failed, since) = (self.load().lap().failed, Instant::now());
+        let (failed, since) = (self.lap().failed, Instant::now());
         if cell.fault.course == Course::Given {
             run.kill();
             (cell.fault.strike)(lab, hosts);
@@ -253,7 +261,7 @@ impl<'a> Campaign<'a> {
             self.settle(hosts);
             Struck::Ended(end)
         };
-        let figures = self.load().lap();
+        let figures = self.lap();
         let what = match &struck {
             Struck::Ended(end) if end.exit != 0 => format!("`{}`", end.code),
             _ => "went on".to_owned(),

@@ -97,8 +97,22 @@ fn kind(unit: &Definition, known: &Known) -> Option<Kind> {
     match unit.unit.as_str() {
         name if name.starts_with("flannel") => Some(Kind::Flannel),
         name if name.starts_with("fleet") => Some(Kind::Fleet),
-        _ if !uses.etcdctl.is_empty() => Some(Kind::Etcdctl),
+        // One that is told where to go, and not to a member (to a proxy, say), stays there.
+        _ if !uses.etcdctl.is_empty() && (names(&uses) || !told(unit, &uses)) => Some(Kind::Etcdctl),
+        _ if !uses.etcdctl.is_empty() => None,
         _ if !uses.is_empty() => Some(Kind::Other),
         _ => None,
     }
+}
+
+/// Whether an endpoint of a member's is named.
+fn names(uses: &Uses) -> bool {
+    !uses.variables.is_empty() || !uses.commands.is_empty()
+}
+
+/// Whether calls of `etcdctl` are told their endpoints.
+fn told(unit: &Definition, uses: &Uses) -> bool {
+    const VARIABLES: [&str; 3] = ["ETCDCTL_ENDPOINTS", "ETCDCTL_ENDPOINT", "ETCDCTL_PEERS"];
+    let environment = unit.environment().unwrap_or_default();
+    uses.etcdctl_flags || VARIABLES.iter().any(|name| environment.contains_key(*name))
 }

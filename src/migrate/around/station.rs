@@ -216,7 +216,7 @@ impl Station<'_> {
         traces.place_all(&files, Purpose::Around)
     }
 
-    fn process(&self) -> Result<Option<Process>, MigrateError> {
+    pub(super) fn process(&self) -> Result<Option<Process>, MigrateError> {
         Process::of(&*self.place.host, self.unit()).map_err(|what| trouble(self.place, self.unit(), what))
     }
 

@@ -54,6 +54,10 @@ pub(super) struct Campaign<'a> {
     open: Vec<Cell>,
     rows: Vec<Row>,
     load: Option<Load>,
+    /// The longest gap of all, in milliseconds.
+    longest: u64,
+    /// What was not as it should be: the other cells are seen all the same.
+    wrong: Vec<String>,
     /// Words that every run is given besides.
     words: &'a [&'a str],
 }
@@ -95,7 +99,16 @@ impl Stages {
 
 impl<'a> Campaign<'a> {
     pub(super) fn new(lab: &'a Lab, cells: Vec<Cell>, words: &'a [&'a str]) -> Self {
-        Self { lab, before: trees(lab), open: cells, rows: Vec::new(), load: None, words }
+        Self {
+            lab,
+            before: trees(lab),
+            open: cells,
+            rows: Vec::new(),
+            load: None,
+            longest: 0,
+            wrong: Vec::new(),
+            words,
+        }
     }
 
     /// Goes there and back until every cell was seen; prints the table.
@@ -123,7 +136,7 @@ impl<'a> Campaign<'a> {
             assert_served(&figures);
             all.writes += figures.writes;
             all.failed += figures.failed;
-            all.longest_gap_ms = all.longest_gap_ms.max(figures.longest_gap_ms);
+            self.longest = self.longest.max(figures.longest_gap_ms);
             // What the next pass writes is not to be found among what this one wrote.
             self.lab.on(
                 "server1",
@@ -136,14 +149,21 @@ impl<'a> Campaign<'a> {
             self.rows.len(),
             all.writes,
             all.failed,
-            all.longest_gap_ms
+            self.longest
         );
+        assert!(self.wrong.is_empty(), "{:#?}", self.wrong);
         let left: Vec<_> = self.open.iter().map(Cell::describe).collect();
         assert!(left.is_empty(), "these moments did not come: {left:#?}");
     }
 
     fn load(&self) -> &Load {
         self.load.as_ref().expect("it runs while faults strike")
+    }
+
+    fn lap(&mut self) -> Figures {
+        let figures = self.load().lap();
+        self.longest = self.longest.max(figures.longest_gap_ms);
+        figures
     }
 
     /// Faults that stand are not waited for long, others are: a pass takes those of one kind, if there are any.
@@ -215,7 +235,7 @@ impl<'a> Campaign<'a> {
         println!("--- {name}, server{own}");
         let lab = self.lab;
         let hosts = Hosts::of(lab, own);
-        let (failed, since) = (self.load().lap().failed, Instant::now());
+        let (failed, since) = (self.lap().failed, Instant::now());
         if cell.fault.course == Course::Given {
             run.kill();
             (cell.fault.strike)(lab, hosts);
@@ -240,7 +260,9 @@ impl<'a> Campaign<'a> {
         }
         let seconds = since.elapsed().as_secs();
         let struck = if passed {
-            assert!(!cell.must_be_seen(), "{name}: it was not seen");
+            if cell.must_be_seen() {
+                self.wrong.push(format!("{name}: it was not seen"));
+            }
             (cell.fault.heal)(lab, hosts);
             self.settle(hosts);
             run.go_on();
@@ -249,11 +271,11 @@ impl<'a> Campaign<'a> {
             let end = run.end();
             println!("    {seconds} s: {end:?}");
             (cell.fault.heal)(lab, hosts);
-            self.judge(&cell, &end);
+            self.wrong.extend(Self::judge(&cell, &end));
             self.settle(hosts);
             Struck::Ended(end)
         };
-        let figures = self.load().lap();
+        let figures = self.lap();
         let what = match &struck {
             Struck::Ended(end) if end.exit != 0 => format!("`{}`", end.code),
             _ => "went on".to_owned(),
@@ -268,17 +290,17 @@ impl<'a> Campaign<'a> {
     }
 
     /// What happened is said in words that fit, with something to do; the exit code says whether something was changed.
-    fn judge(&self, cell: &Cell, end: &End) {
-        let name = cell.describe();
+    /// Returns what is wrong with that.
+    fn judge(cell: &Cell, end: &End) -> Option<String> {
+        // The last step of the way: nothing came after it that could have seen more.
         if end.exit == 0 {
-            // The last step of the way: nothing came after it that could have seen more.
-            return;
+            return None;
         }
         let known =
             cell.fault.stops.iter().any(|(code, words)| *code == end.code && end.message.contains(words));
-        assert!(known, "{name}: {end:?}");
-        assert_eq!(end.exit, if end.changed { 3 } else { 1 }, "{name}: {end:?}");
-        assert!(end.hint.len() > 10, "{name}: no hint: {end:?}");
+        let exit = if end.changed { 3 } else { 1 };
+        let right = known && end.exit == exit && end.hint.len() > 10;
+        (!right).then(|| format!("{}: {end:?}", cell.describe()))
     }
 
     /// Gives the others a moment to find each other again after a fault was healed; the member itself is the tool's affair.

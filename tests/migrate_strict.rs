@@ -65,6 +65,16 @@ fn what_is_planned_and_said_and_a_way_back_without_the_word() {
 }
 
 #[test]
+fn without_the_word_a_peer_url_is_told_before_it_is_served_and_the_watch_sees_it() {
+    let ground = Ground::new(3);
+    let watch = PeerWatch::start(&ground.addresses, ground.tls());
+    assert!(ground.migrate(&["apply", "--yes"]).status.success());
+    let seen = watch.finish();
+    println!("{seen:?}");
+    assert!(seen.unserved > 0, "{seen:?}");
+}
+
+#[test]
 fn by_hand_it_is_two_rounds_a_member() {
     let ground = Ground::new(3);
     let output = ground.migrate(&["members", "--strict"]);

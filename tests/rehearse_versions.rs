@@ -42,7 +42,9 @@ fn every_version_at_hand_forward_and_back() {
             forward_and_back(version, path, &["--api", api]);
         }
     }
-    for (version, path) in versions.iter().filter(|(version, _)| version.starts_with("3.5.")) {
+    // Strictly: the installed one is what `rehearse_migration` takes.
+    let all = std::env::var_os("ETCDPKI_TEST_ALL").is_some();
+    for (version, path) in versions.iter().filter(|(version, _)| all || version == "3.5.30") {
         forward_and_back(version, path, &["--strict"]);
     }
 }

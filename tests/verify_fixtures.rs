@@ -1,5 +1,5 @@
 //! Every pitfall of a certificate has a fixture that triggers it, as the command prints it; what a certificate cannot
-//! show is shown by a real etcd in `tests/verify_explain.rs`.
+//! show is shown by a real etcd in `tests/verify_etcd`.
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout)]
 

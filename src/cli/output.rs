@@ -1,7 +1,7 @@
 //! Where things are printed: stdout is data, stderr is talk.
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -86,7 +86,8 @@ impl Output {
 
     /// A JSON document, or one NDJSON event, on stdout.
     pub fn json(&self, value: &impl Serialize) {
-        let mut stdout = std::io::stdout().lock();
+        // What looks up each line's end by itself would write a large document in thousands of pieces.
+        let mut stdout = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
         if serde_json::to_writer(&mut stdout, value).is_ok() {
             let _ = writeln!(stdout);
             let _ = stdout.flush();

@@ -5,6 +5,7 @@ mod connect;
 mod inputs;
 mod members;
 mod output;
+mod places;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use crate::verify::{EtcdVersion, GoVersion, Severity, target};
 use args::{FailOn, Format, RoleArg};
 use inputs::{Settings, targets};
 use output::Report;
+use places::Places;
 
 /// Judge certificates the way etcd, a Go program, does: what it accepts, what it refuses and why, and what will bite.
 #[derive(Debug, Args)]
@@ -117,21 +119,17 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Outcome {
     let settings = Settings {
         args,
         pki_dir: &context.global.pki_dir,
-        chain: optional(&args.chain)?.unwrap_or_default(),
+        chain: optional(&args.chain)?,
         ca: optional(&args.ca)?,
-        key: optional(&args.key)?,
         crl: inputs::crl(&context.global.pki_dir, args)?,
-        ca_keys: Default::default(),
         reader: args.owner.as_deref().map(reader).transpose()?,
         at: args.at.unwrap_or_else(OffsetDateTime::now_utc),
         go: args.etcd_version.map(EtcdVersion::go).or(args.go_version).unwrap_or(GoVersion::NEWEST),
     };
     let targets = targets(&settings)?;
-    if args.key.is_some() && args.cert.is_none() && targets.len() != 1 {
-        return Err(Failure::usage("ambiguous-key", "--key goes with one certificate file")
-            .hint("give one file, or let keys be found beside their certificates"));
-    }
-    let on_disk = targets.par_iter().map(|target| settings.judge(target));
+    let places = Places::of(&settings, &targets)?;
+    let trusts = places.trusts(&settings);
+    let on_disk = targets.par_iter().map(|target| settings.judge(target, &places.place(&trusts, target)));
     let served = args.connect.par_iter().map(|address| settings.judge_port(address, &targets));
     let results = on_disk.chain(served).collect::<Result<Vec<_>, Failure>>()?;
     let mut results: Vec<Judged> = results.into_iter().flatten().collect();

@@ -1,6 +1,8 @@
 //! A certificate as Go's `crypto/x509.ParseCertificate` reads it: what Go refuses is refused with Go's words, what
 //! Go ignores is ignored, and the facts that decide a verdict are kept.
 
+use std::borrow::Cow;
+
 use time::OffsetDateTime;
 use x509_parser::prelude::FromDer;
 
@@ -129,12 +131,12 @@ impl<'a> Certificate<'a> {
 
     /// The last common name of the subject; empty when there is none.
     pub(crate) fn common_name(&self) -> String {
-        attribute(self.subject, "2.5.4.3").pop().unwrap_or_default()
+        attribute(self.subject, &[0x55, 4, 3]).last().unwrap_or_default().into_owned()
     }
 
     /// The subject's first organisation, if any.
     pub(crate) fn organization(&self) -> Option<String> {
-        attribute(self.subject, "2.5.4.10").into_iter().next()
+        attribute(self.subject, &[0x55, 4, 10]).next().map(Cow::into_owned)
     }
 }
 
@@ -238,15 +240,30 @@ pub(super) fn name_text(raw: &[u8]) -> String {
     }
 }
 
-fn attribute(raw: &[u8], oid: &str) -> Vec<String> {
-    let Ok((_, name)) = x509_parser::x509::X509Name::from_der(raw) else { return Vec::new() };
-    name.iter_attributes()
-        .filter(|attribute| attribute.attr_type().to_id_string() == oid)
-        .map(|attribute| match attribute.as_str() {
-            Ok(text) => text.to_owned(),
-            Err(_) => String::from_utf8_lossy(attribute.as_slice()).into_owned(),
-        })
-        .collect()
+/// The values of an attribute of a name.
+fn attribute<'a>(raw: &'a [u8], oid: &'static [u8]) -> impl Iterator<Item = Cow<'a, str>> {
+    let mut sets = Der(raw).read(der::SEQUENCE).unwrap_or(Der(&[]));
+    let mut pairs = Der(&[]);
+    std::iter::from_fn(move || {
+        loop {
+            if pairs.is_empty() {
+                pairs = sets.read(der::SET)?;
+            }
+            let mut pair = pairs.read(der::SEQUENCE)?;
+            let (kind, value) = (pair.oid(false)?, pair.any()?);
+            if kind == oid {
+                return Some(text(value));
+            }
+        }
+    })
+}
+
+fn text(value: der::Element<'_>) -> Cow<'_, str> {
+    if value.tag != der::BMP_STRING {
+        return String::from_utf8_lossy(value.content);
+    }
+    let pairs = value.content.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+    char::decode_utf16(pairs).map(|one| one.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
 impl Certificate<'_> {

@@ -1,14 +1,17 @@
 //! Path building and validation: `x509.Certificate.Verify` with its order of questions, its candidates and its
 //! limits. Roots are tried first; whatever leads to one root is enough.
 
+use std::cell::OnceCell;
+
 use ::time::OffsetDateTime;
 
 use super::certificate::Certificate;
 use super::constraints::{self, Violation};
 use super::extensions::{CERT_SIGN, Usage};
 use super::go::GoVersion;
-use super::names;
+use super::memo;
 use super::policies;
+use super::pool::Pool;
 use super::signature::{self, SignatureError};
 use super::when::rfc3339;
 
@@ -22,8 +25,6 @@ pub(super) enum ChainError {
     UnhandledCritical { subject: String, oids: Vec<String> },
     /// Outside its dates; `depth` is 0 for the leaf.
     Expired { subject: String, depth: usize, now: OffsetDateTime, bound: OffsetDateTime, early: bool },
-    /// The name is not among the SANs; Go's words.
-    Host { host: String, words: String },
     /// Nobody that is trusted signed it.
     UnknownAuthority { subject: String, issuer: String, hint: Option<(SignatureError, String)> },
     /// An intermediate of version 1 or 2: no CA.
@@ -54,7 +55,6 @@ impl std::fmt::Display for ChainError {
                 if *early { "before" } else { "after" },
                 rfc3339(*bound)
             ),
-            Self::Host { words, .. } => f.write_str(words),
             Self::UnknownAuthority { hint, .. } => {
                 f.write_str("x509: certificate signed by unknown authority")?;
                 match hint {
@@ -86,61 +86,41 @@ impl std::fmt::Display for ChainError {
     }
 }
 
-/// A set of certificates, each once.
-#[derive(Debug, Default)]
-pub(super) struct Pool<'a> {
-    certificates: Vec<&'a Certificate<'a>>,
-    by_subject: std::collections::HashMap<&'a [u8], Vec<usize>>,
-}
-
-impl<'a> Pool<'a> {
-    pub(super) fn new(certificates: impl IntoIterator<Item = &'a Certificate<'a>>) -> Self {
-        let mut pool = Self::default();
-        let mut seen = std::collections::HashSet::new();
-        for certificate in certificates {
-            if seen.insert(certificate.raw) {
-                pool.by_subject.entry(certificate.subject).or_default().push(pool.certificates.len());
-                pool.certificates.push(certificate);
-            }
-        }
-        pool
-    }
-
-    pub(super) fn contains(&self, certificate: &Certificate<'_>) -> bool {
-        self.by_subject
-            .get(certificate.subject)
-            .is_some_and(|found| found.iter().any(|&at| self.certificates[at].raw == certificate.raw))
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &'a Certificate<'a>> + '_ {
-        self.certificates.iter().copied()
-    }
-
-    /// Whose subject is the child's issuer, those whose key identifier matches first.
-    fn parents(&self, child: &Certificate<'_>) -> Vec<&'a Certificate<'a>> {
-        let wanted = child.extensions.authority_key_id;
-        let found = self.by_subject.get(child.issuer).map_or(&[][..], Vec::as_slice);
-        let mut found: Vec<_> = found.iter().map(|&at| self.certificates[at]).collect();
-        found.sort_by_key(|parent| {
-            let have = parent.extensions.subject_key_id;
-            match (have == wanted, have.is_empty() != wanted.is_empty()) {
-                (true, _) => 0,
-                (false, true) => 1,
-                (false, false) => 2,
-            }
-        });
-        found
-    }
-}
-
 /// What a chain is judged against.
 #[derive(Debug)]
 pub(super) struct Verifier<'a> {
-    pub(super) roots: Pool<'a>,
-    pub(super) intermediates: Pool<'a>,
+    pub(super) roots: &'a Pool<'a>,
+    /// The leaf, and what came with it.
+    pub(super) sent: &'a Pool<'a>,
     pub(super) now: OffsetDateTime,
     pub(super) go: GoVersion,
 }
+
+/// A chain from the leaf to a root, and what is said of it whatever it is used for.
+#[derive(Debug)]
+struct Path<'a> {
+    certificates: Vec<&'a Certificate<'a>>,
+    go: GoVersion,
+    has_policy: OnceCell<bool>,
+    violation: OnceCell<Option<ChainError>>,
+}
+
+impl Path<'_> {
+    fn has_policy(&self) -> bool {
+        let judge = || self.go < GoVersion::POLICIES || policies::are_valid(&self.certificates);
+        *self.has_policy.get_or_init(judge)
+    }
+
+    fn violation(&self) -> Option<&ChainError> {
+        let late = self.go >= GoVersion::CHAIN_CONSTRAINTS;
+        let judge = || constraints::check_chain(&self.certificates, self.go).err().map(ChainError::from);
+        self.violation.get_or_init(|| if late { judge() } else { None }).as_ref()
+    }
+}
+
+/// All chains of a leaf: the same for whoever judges it.
+#[derive(Debug)]
+pub(super) struct Paths<'a>(Result<Vec<Path<'a>>, ChainError>);
 
 /// One verification's running count and its chains.
 struct Search<'v, 'a> {
@@ -156,70 +136,65 @@ enum Place {
     Root,
 }
 
-impl<'a> Verifier<'a> {
-    /// Go's `Verify`: the leaf itself, the name, the chains, then policies, usage and name constraints of each.
-    ///
-    /// Returns the first acceptable chain, leaf first.
-    pub(super) fn verify(
-        &self,
-        leaf: &'a Certificate<'a>,
-        host: Option<&str>,
-        usage: Usage,
-    ) -> Result<Vec<&'a Certificate<'a>>, ChainError> {
-        self.check_one(leaf, Place::Leaf, &[])?;
-        if let Some(host) = host.filter(|host| !host.is_empty()) {
-            names::verify_host(leaf, host, self.go)
-                .map_err(|words| ChainError::Host { host: host.to_owned(), words })?;
-        }
-        let chains = if self.roots.contains(leaf) {
-            vec![vec![leaf]]
-        } else {
-            let mut search = Search { verifier: self, signature_checks: 0, chains: Vec::new() };
-            search.build(leaf, &mut vec![leaf])?;
-            search.chains
-        };
-        self.pick(chains, usage)
-    }
-
-    fn pick(
-        &self,
-        chains: Vec<Vec<&'a Certificate<'a>>>,
-        usage: Usage,
-    ) -> Result<Vec<&'a Certificate<'a>>, ChainError> {
-        let (mut no_policy, mut no_usage, mut constraint) = (0, None, None);
-        let mut usage_count = 0;
-        for chain in chains {
-            if self.go >= GoVersion::POLICIES && !policies::are_valid(&chain) {
+impl Paths<'_> {
+    /// The end of Go's `Verify`: whether one of the chains may be used for this.
+    pub(super) fn allow(&self, usage: Usage) -> Result<(), ChainError> {
+        let paths = self.0.as_ref().map_err(ChainError::clone)?;
+        let (mut no_policy, mut usage_count) = (0, 0);
+        let (mut no_usage, mut constraint) = (None, None);
+        for path in paths {
+            if !path.has_policy() {
                 no_policy += 1;
-                continue;
-            }
-            if let Some(blocker) = usage_blocker(&chain, usage) {
+            } else if let Some(blocker) = usage_blocker(&path.certificates, usage) {
                 no_usage.get_or_insert_with(|| blocker.subject_text());
                 usage_count += 1;
-                continue;
+            } else if let Some(error) = path.violation() {
+                constraint.get_or_insert_with(|| error.clone());
+            } else {
+                return Ok(());
             }
-            if self.go >= GoVersion::CHAIN_CONSTRAINTS
-                && let Err(violation) = constraints::check_chain(&chain, self.go)
-            {
-                constraint.get_or_insert_with(|| violation.into());
-                continue;
-            }
-            return Ok(chain);
         }
         if let Some(constraint) = constraint {
             return Err(constraint);
         }
-        match no_usage {
-            Some(subject) if no_policy == 0 => Err(ChainError::IncompatibleUsage { subject }),
-            Some(_) => Err(ChainError::Policies {
-                details: format!(
-                    "{usage_count} candidate chains with incompatible key usage, {no_policy} candidate chains with invalid policies"
-                ),
-            }),
-            None => Err(ChainError::Policies {
-                details: format!("{no_policy} candidate chains with invalid policies"),
-            }),
+        if let (Some(subject), 0) = (no_usage, no_policy) {
+            return Err(ChainError::IncompatibleUsage { subject });
         }
+        let late = paths.first().is_some_and(|path| path.go >= GoVersion::CHAIN_CONSTRAINTS);
+        let chains = if late { "candidate chains" } else { "chains" };
+        let mut details = Vec::new();
+        if usage_count > 0 {
+            details.push(format!("{usage_count} {chains} with incompatible key usage"));
+        }
+        if no_policy > 0 {
+            details.push(format!("{no_policy} {chains} with invalid policies"));
+        }
+        Err(ChainError::Policies { details: details.join(", ") })
+    }
+}
+
+impl<'a> Verifier<'a> {
+    /// Go's `Verify` up to where it asks for the usage: the leaf itself, its chains, their policies and name
+    /// constraints. (The name that is dialled is asked for by others.)
+    pub(super) fn paths(&self) -> Paths<'a> {
+        let path = |certificates| Path {
+            certificates,
+            go: self.go,
+            has_policy: OnceCell::new(),
+            violation: OnceCell::new(),
+        };
+        Paths(self.chains().map(|chains| chains.into_iter().map(path).collect()))
+    }
+
+    fn chains(&self) -> Result<Vec<Vec<&'a Certificate<'a>>>, ChainError> {
+        let leaf = &self.sent.all()[0];
+        self.check_one(leaf, Place::Leaf, &[])?;
+        if self.roots.contains(leaf) {
+            return Ok(vec![vec![leaf]]);
+        }
+        let mut search = Search { verifier: self, signature_checks: 0, chains: Vec::new() };
+        search.build(leaf, &mut vec![leaf])?;
+        Ok(search.chains)
     }
 
     /// Go's `isValid`: critical extensions, dates, (name constraints,) CA bit, path length.
@@ -283,7 +258,7 @@ impl<'a> Search<'_, 'a> {
         let (mut error, mut hint) = (None, None);
         let candidates = [
             (Place::Root, self.verifier.roots.parents(child)),
-            (Place::Intermediate, self.verifier.intermediates.parents(child)),
+            (Place::Intermediate, self.verifier.sent.parents(child)),
         ];
         for (place, parents) in candidates {
             for parent in parents {
@@ -317,7 +292,9 @@ impl<'a> Search<'_, 'a> {
             *error = Some(ChainError::SignatureLimit);
             return;
         }
-        if let Err(why) = signed_by(child, parent, self.verifier.go) {
+        // An intermediate is above many leaves; a leaf is looked at once.
+        let again = chain.len() > 1;
+        if let Err(why) = signed_by(child, parent, self.verifier.go, again) {
             hint.get_or_insert_with(|| (why, authority_name(parent)));
             return;
         }
@@ -336,8 +313,8 @@ impl<'a> Search<'_, 'a> {
 }
 
 /// Whether subject, key and SANs of the candidate are in the chain already: loops and cross-signatures end here.
-fn already_in(candidate: &Certificate<'_>, chain: &[&Certificate<'_>]) -> bool {
-    let san = |certificate: &Certificate<'_>| certificate.extensions.san.as_ref().map(|san| san.raw.to_vec());
+fn already_in<'a>(candidate: &'a Certificate<'a>, chain: &[&'a Certificate<'a>]) -> bool {
+    let san = |certificate: &Certificate<'a>| certificate.extensions.san.as_ref().map(|san| san.raw);
     for one in chain {
         if one.subject != candidate.subject || one.key != candidate.key {
             continue;
@@ -352,11 +329,13 @@ fn already_in(candidate: &Certificate<'_>, chain: &[&Certificate<'_>]) -> bool {
     false
 }
 
-/// Go's `CheckSignatureFrom`: the parent must be allowed to sign, and the signature must hold.
+/// Go's `CheckSignatureFrom`: the parent must be allowed to sign, and the signature must hold. `again` says that the same
+/// two will likely be asked about again.
 pub(super) fn signed_by(
     child: &Certificate<'_>,
     parent: &Certificate<'_>,
     go: GoVersion,
+    again: bool,
 ) -> Result<(), SignatureError> {
     let basic = parent.extensions.basic_constraints;
     let usage = parent.extensions.key_usage;
@@ -370,7 +349,8 @@ pub(super) fn signed_by(
     if matches!(parent.key, super::public_key::PublicKey::Unknown { .. }) {
         return Err(SignatureError::Unimplemented);
     }
-    signature::check(child.algorithm, child.tbs, &child.signature, &parent.key, go)
+    let check = || signature::check(child.algorithm, child.tbs, &child.signature, &parent.key, go);
+    if again { memo::once(&[child.raw, parent.raw, &go.bytes()], check) } else { check() }
 }
 
 /// How Go names a candidate in its hint.

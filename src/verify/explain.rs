@@ -71,7 +71,10 @@ pub fn explain(text: &str) -> Vec<Cause> {
     let mut causes: BTreeMap<Code, Cause> = BTreeMap::new();
     for raw in text.lines() {
         let line = Line::read(raw);
-        for (pitfall, score) in patterns.matching(&line.text) {
+        // The gateway dials a client port, whoever comes from 127.0.0.1 to a peer port.
+        let peer = line.refusal.as_ref().is_some_and(|refusal| refusal.between_members);
+        for (pitfall, score) in patterns.matching(&line.text, |code| !peer || code != Code::GatewayClientAuth)
+        {
             let cause = causes.entry(pitfall.code).or_insert_with(|| Cause {
                 pitfall,
                 lines: 0,
@@ -208,10 +211,10 @@ impl Patterns {
     }
 
     /// The pitfalls that a line may be, each with how much of the line its words explain.
-    fn matching(&self, line: &str) -> Vec<(&'static Pitfall, usize)> {
+    fn matching(&self, line: &str, may_be: impl Fn(Code) -> bool) -> Vec<(&'static Pitfall, usize)> {
         let line = line.to_lowercase();
         let mut found: BTreeMap<Code, (&'static Pitfall, usize)> = BTreeMap::new();
-        for (pitfall, parts) in &self.all {
+        for (pitfall, parts) in self.all.iter().filter(|(pitfall, _)| may_be(pitfall.code)) {
             let Some(score) = score(&line, parts) else { continue };
             let best = found.entry(pitfall.code).or_insert((pitfall, score));
             best.1 = best.1.max(score);

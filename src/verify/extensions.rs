@@ -1,6 +1,7 @@
 //! A certificate's extensions as Go reads them: which it refuses, which it ignores, and which, marked critical,
 //! make the whole certificate useless to it.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::certificate::ParseError;
@@ -89,8 +90,9 @@ impl Extensions<'_> {
 pub(super) fn parse<'a>(mut list: Der<'a>, go: GoVersion) -> Result<Extensions<'a>, ParseError> {
     let strict = go >= GoVersion::STRICT_OIDS;
     let mut all = list.read(der::SEQUENCE).ok_or_else(|| ParseError::new("malformed extensions"))?;
-    let mut raw: Vec<(&[u8], bool, &[u8])> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
+    const FEW: usize = 16;
+    let mut raw: Vec<(&[u8], bool, &[u8])> = Vec::with_capacity(FEW);
+    let mut seen = HashSet::new();
     while !all.is_empty() {
         let mut one = all.read(der::SEQUENCE).ok_or_else(|| ParseError::new("malformed extension"))?;
         let oid = one.oid(strict).ok_or_else(|| ParseError::new("malformed extension OID field"))?;
@@ -101,7 +103,16 @@ pub(super) fn parse<'a>(mut list: Der<'a>, go: GoVersion) -> Result<Extensions<'
         };
         let value =
             one.read(der::OCTET_STRING).ok_or_else(|| ParseError::new("malformed extension value field"))?;
-        if !seen.insert(oid) {
+        // Few are compared with each other, many by their hashes.
+        let twice = match raw.len() {
+            0..FEW => raw.iter().any(|(other, ..)| *other == oid),
+            FEW => {
+                seen.extend(raw.iter().map(|(other, ..)| *other));
+                !seen.insert(oid)
+            }
+            _ => !seen.insert(oid),
+        };
+        if twice {
             return Err(duplicate(oid, go));
         }
         raw.push((oid, critical, value.0));

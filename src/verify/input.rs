@@ -3,8 +3,10 @@
 use super::certificate::{Certificate, ParseError};
 use super::go::GoVersion;
 use super::judge::Findings;
+use super::lints;
 use super::pem::{self, Block};
 use super::pitfalls::Code;
+use super::pool::Pool;
 
 /// The certificates that are sent: blocks of the chain file and of the extra chain.
 pub(super) struct Sent {
@@ -24,9 +26,9 @@ impl Sent {
         Some(Self { blocks })
     }
 
-    /// Parses them all: Go refuses a handshake in which one of them cannot be read.
-    pub(super) fn parse(&self, go: GoVersion, findings: &mut Findings) -> Option<Vec<Certificate<'_>>> {
-        let mut out = Vec::new();
+    /// Parses them, and says whether all could be: Go refuses a handshake in which one of them cannot be read.
+    pub(super) fn parse(&self, go: GoVersion, findings: &mut Findings) -> (Vec<Certificate<'_>>, bool) {
+        let mut out = Vec::with_capacity(self.blocks.len());
         for (at, block) in self.blocks.iter().enumerate() {
             match Certificate::parse(&block.der, go) {
                 Ok(certificate) => out.push(certificate),
@@ -42,11 +44,11 @@ impl Sent {
                         error.to_string(),
                         "issue it again with a tool that writes what Go reads: etcd-pki issue NAME",
                     );
-                    return None;
+                    return (out, false);
                 }
             }
         }
-        Some(out)
+        (out, true)
     }
 }
 
@@ -106,20 +108,31 @@ fn is_key(der: &[u8]) -> bool {
     super::der::Der(der).read(super::der::SEQUENCE).is_some_and(|inner| inner.peek(super::der::INTEGER))
 }
 
-/// The blocks of a CA file that are read as certificates.
-pub(super) struct CaFile {
+/// A CA file: what stands in its PEM blocks.
+pub struct CaFile {
     blocks: Vec<Block>,
 }
 
+/// Whom a CA file makes trusted, and what is said of it; read once, it serves for any number of judgements.
+#[derive(Debug)]
+pub struct Trust<'a> {
+    pub(super) roots: Pool<'a>,
+    /// What etcd itself minds of the file.
+    pub(super) findings: Findings,
+    /// What nobody minds, and what is unwise.
+    pub(super) lints: Findings,
+}
+
 impl CaFile {
-    pub(super) fn read(ca: &[u8]) -> Self {
+    /// Finds its blocks.
+    pub fn read(ca: &[u8]) -> Self {
         Self { blocks: pem::blocks(ca) }
     }
 
     /// The roots. etcd reads every block as a certificate, whatever its label, and does not start when one cannot be
     /// read.
-    pub(super) fn parse(&self, go: GoVersion, findings: &mut Findings) -> Vec<Certificate<'_>> {
-        let mut roots = Vec::new();
+    pub fn trust(&self, go: GoVersion) -> Trust<'_> {
+        let (mut findings, mut roots) = (Findings::default(), Vec::new());
         for block in &self.blocks {
             match Certificate::parse(&block.der, go) {
                 Ok(certificate) => roots.push(certificate),
@@ -149,6 +162,7 @@ impl CaFile {
                 "put the CA's certificate into it, as PEM, and restart etcd",
             );
         }
-        roots
+        let lints = lints::of_roots(&roots);
+        Trust { roots: Pool::roots(roots), findings, lints }
     }
 }

@@ -1,7 +1,9 @@
 //! Private keys as `tls.X509KeyPair` reads them: the first block whose type ends in PRIVATE KEY; PKCS#1, PKCS#8 or
 //! SEC1; and whether it belongs to the certificate.
 
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use crypto_bigint::{BoxedUint, ConcatenatingMul, NonZero};
+use ring::rand::SystemRandom;
+use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use zeroize::Zeroizing;
 
 use super::der::{self, Der};
@@ -34,7 +36,9 @@ pub(super) enum KeyError {
 }
 
 /// What a private key says of its public half.
-pub(super) fn public_of(blocks: &[Block]) -> Result<PublicKey, KeyError> {
+///
+/// `likely` is the key that it most likely belongs to: whether it does is asked at less cost than what it would be.
+pub(super) fn public_of(blocks: &[Block], likely: &PublicKey) -> Result<PublicKey, KeyError> {
     let Some(block) = blocks.iter().find(|block| block.is_private_key()) else {
         let kinds: Vec<_> = blocks.iter().map(|block| block.label.as_str()).collect();
         return Err(match kinds.as_slice() {
@@ -50,8 +54,8 @@ pub(super) fn public_of(blocks: &[Block]) -> Result<PublicKey, KeyError> {
     pkcs1(der)
         .filter(|_| Der(der).any().is_some_and(|element| element.full.len() == der.len()))
         .map(Ok)
-        .or_else(|| pkcs8(der))
-        .or_else(|| sec1(der, None).map(Ok))
+        .or_else(|| pkcs8(der, likely))
+        .or_else(|| sec1(der, None, likely).map(Ok))
         .unwrap_or(Err(KeyError::Unreadable))
 }
 
@@ -86,24 +90,26 @@ fn positive(fields: &mut Der<'_>) -> Option<Vec<u8>> {
     (number[0] & 0x80 == 0 && number != [0]).then(|| number.strip_prefix(&[0]).unwrap_or(number).to_vec())
 }
 
-/// Go checks that the primes make the modulus and that the exponents are inverse; the rsa crate does the same for
-/// moduli up to 4096 bits. Larger ones are taken at their word.
+/// How long a modulus or an exponent is looked at; nobody has such keys, and nobody shall wait for them.
+const MAX_BITS: usize = 1 << 15;
+
+/// Whether the primes make the modulus, and the exponents are each other's inverse below each prime: Go's `Validate`.
 fn belongs(modulus: &[u8], exponent: u64, private: &[u8], first: &[u8], second: &[u8]) -> bool {
-    if bit_length(modulus) > 4096 {
+    if [modulus, private, first, second].into_iter().any(|number| bit_length(number) > MAX_BITS) {
         return true;
     }
-    let number = rsa::BoxedUint::from_be_slice_vartime;
-    let (n, d) = (number(modulus), number(private));
-    let primes = vec![number(first), number(second)];
-    match rsa::RsaPrivateKey::from_components(n, rsa::BoxedUint::from(exponent), d, primes) {
-        Ok(_) => true,
-        // Sizes that the crate will not have but Go does.
-        Err(rsa::errors::Error::ModulusTooLarge | rsa::errors::Error::PublicExponentTooLarge) => true,
-        Err(_) => bit_length(modulus) < 1024,
-    }
+    let number = |bytes: &[u8]| Zeroizing::new(BoxedUint::from_be_slice_vartime(bytes));
+    let primes = [number(first), number(second)];
+    let product = Zeroizing::new(primes[0].concatenating_mul(&*primes[1]));
+    let both = Zeroizing::new(number(private).concatenating_mul(BoxedUint::from(exponent)));
+    *product == *number(modulus)
+        && primes.iter().all(|prime| {
+            let below = NonZero::new(prime.wrapping_sub(BoxedUint::one())).into_option();
+            below.is_some_and(|below| bool::from(both.rem(&below).is_one()))
+        })
 }
 
-fn pkcs8(der: &[u8]) -> Option<Result<PublicKey, KeyError>> {
+fn pkcs8(der: &[u8], likely: &PublicKey) -> Option<Result<PublicKey, KeyError>> {
     let mut fields = Der(der).read(der::SEQUENCE)?;
     fields.int64()?;
     let mut algorithm = fields.read(der::SEQUENCE)?;
@@ -116,8 +122,8 @@ fn pkcs8(der: &[u8]) -> Option<Result<PublicKey, KeyError>> {
             let curve = Der(parameters).oid(false).map(Curve::of_oid);
             match curve {
                 Some(None) => None,
-                Some(known) => sec1(key, known).map(Ok),
-                None => sec1(key, None).map(Ok),
+                Some(known) => sec1(key, known, likely).map(Ok),
+                None => sec1(key, None, likely).map(Ok),
             }
         }
         [0x2b, 0x65, 0x70] if parameters.is_empty() => {
@@ -131,7 +137,7 @@ fn pkcs8(der: &[u8]) -> Option<Result<PublicKey, KeyError>> {
 }
 
 /// SEC1: the scalar's point is computed, what the file says of it is not looked at.
-fn sec1(der: &[u8], curve: Option<Curve>) -> Option<PublicKey> {
+fn sec1(der: &[u8], curve: Option<Curve>, likely: &PublicKey) -> Option<PublicKey> {
     let mut fields = Der(der).read(der::SEQUENCE)?;
     if fields.int64()? != 1 {
         return None;
@@ -151,6 +157,12 @@ fn sec1(der: &[u8], curve: Option<Curve>) -> Option<PublicKey> {
     let scalar = &scalar[zeros..];
     let start = wide.len() - scalar.len();
     wide[start..].copy_from_slice(scalar);
+    if let PublicKey::Ec { curve: same, point } = likely
+        && *same == curve
+        && are_pair(curve, &wide, point)
+    {
+        return Some(likely.clone());
+    }
     macro_rules! point {
         ($curve:ident) => {{
             use $curve::elliptic_curve::sec1::ToSec1Point;
@@ -164,4 +176,14 @@ fn sec1(der: &[u8], curve: Option<Curve>) -> Option<PublicKey> {
         Curve::P521 => point!(p521),
     };
     Some(PublicKey::Ec { curve, point })
+}
+
+/// Whether ring finds scalar and point to be a pair; it knows two of the curves, and has tables for them.
+fn are_pair(curve: Curve, scalar: &[u8], point: &[u8]) -> bool {
+    let algorithm = match curve {
+        Curve::P256 => &signature::ECDSA_P256_SHA256_ASN1_SIGNING,
+        Curve::P384 => &signature::ECDSA_P384_SHA384_ASN1_SIGNING,
+        Curve::P224 | Curve::P521 => return false,
+    };
+    EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, point, &SystemRandom::new()).is_ok()
 }

@@ -14,14 +14,16 @@ const LONG_DAYS: i64 = 825;
 
 pub(super) fn run(
     request: &Request<'_>,
-    leaf: &Certificate<'_>,
     verifier: &Verifier<'_>,
+    of_roots: &Findings,
     findings: &mut Findings,
 ) {
+    let leaf = &verifier.sent.all()[0];
     names(request, leaf, findings);
     dates(leaf, verifier, findings);
     identity(leaf, findings);
     keys(leaf, verifier, findings);
+    findings.append(of_roots);
     usage(request, leaf, findings);
 }
 
@@ -85,9 +87,8 @@ fn dates(leaf: &Certificate<'_>, verifier: &Verifier<'_>, findings: &mut Finding
             "issue it for a year and renew by a timer: etcd-pki renew --all --within 30d",
         );
     }
-    let issuers = verifier.roots.iter().chain(verifier.intermediates.iter());
-    let issuer =
-        issuers.filter(|ca| ca.subject == leaf.issuer && ca.raw != leaf.raw).max_by_key(|ca| ca.not_after);
+    let issuers = verifier.roots.named(leaf.issuer).chain(verifier.sent.named(leaf.issuer));
+    let issuer = issuers.filter(|ca| ca.raw != leaf.raw).max_by_key(|ca| ca.not_after);
     if let Some(ca) = issuer.filter(|ca| now <= ca.not_after && ca.not_after < leaf.not_after) {
         findings.lint(
             Code::OutlivesCa,
@@ -124,7 +125,7 @@ fn identity(leaf: &Certificate<'_>, findings: &mut Findings) {
 
 fn keys(leaf: &Certificate<'_>, verifier: &Verifier<'_>, findings: &mut Findings) {
     let weak = |one: &Certificate<'_>| matches!(one.key, PublicKey::Rsa { .. }) && one.key.bits() < 2048;
-    for one in std::iter::once(leaf).chain(verifier.roots.iter().filter(|root| root.subject == leaf.issuer)) {
+    for one in std::iter::once(leaf).chain(verifier.roots.named(leaf.issuer)) {
         if weak(one) {
             findings.lint(
                 Code::WeakRsa,
@@ -134,7 +135,12 @@ fn keys(leaf: &Certificate<'_>, verifier: &Verifier<'_>, findings: &mut Findings
             );
         }
     }
-    for root in verifier.roots.iter().filter(|root| root.is_self_issued()) {
+}
+
+/// What is said of a CA file's certificates, whoever is judged against it.
+pub(super) fn of_roots(roots: &[Certificate<'_>]) -> Findings {
+    let mut findings = Findings::default();
+    for root in roots.iter().filter(|root| root.is_self_issued()) {
         if let Some(name) = root.algorithm.insecure_name() {
             findings.lint(
                 Code::WeakRootSignature,
@@ -144,6 +150,7 @@ fn keys(leaf: &Certificate<'_>, verifier: &Verifier<'_>, findings: &mut Findings
             );
         }
     }
+    findings
 }
 
 fn usage(request: &Request<'_>, leaf: &Certificate<'_>, findings: &mut Findings) {

@@ -1,7 +1,7 @@
-//! Signatures that were checked a moment ago.
+//! Signatures of intermediates that were checked a moment ago.
 //!
-//! A certificate is judged in several roles, and from several sides in each: the chain is the same, and its signatures
-//! are what judging costs. What holds once holds again, so the last few answers of a thread are kept by their digest.
+//! Many leaves come with the same intermediate, and its signature costs as much as the leaf's own. What holds once holds
+//! again, so the last few answers of a thread are kept by their digest.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use ring::digest::{Context, SHA256};
 
 use super::signature::SignatureError;
 
-/// How many answers are kept: a few long chains.
+/// How many answers are kept: those of many CAs.
 const KEPT: usize = 256;
 
 type Answer = Result<(), SignatureError>;

@@ -22,6 +22,7 @@ mod peer;
 mod pem;
 pub mod pitfalls;
 mod policies;
+mod pool;
 pub mod probe;
 mod public_key;
 pub mod report;
@@ -37,6 +38,7 @@ use ::time::OffsetDateTime;
 use serde::Serialize;
 
 pub use go::{EtcdVersion, GoVersion, UnknownVersion};
+pub use input::{CaFile, Trust};
 pub use judge::{judge, judge_each, leaf_of};
 pub use pitfalls::{Code, Pitfall, catalogue};
 pub use public_key::{Curve, PublicKey};
@@ -100,6 +102,8 @@ pub struct Request<'a> {
     pub key: Option<&'a [u8]>,
     /// PEM as in `--trusted-ca-file`.
     pub ca: &'a [u8],
+    /// The CA file as it was read before, for many certificates; `ca` is then not looked at.
+    pub trust: Option<&'a Trust<'a>>,
     /// Further intermediates, PEM, as if they were sent along; may be empty.
     pub extra_chain: &'a [u8],
     /// What the certificate is for.
@@ -129,6 +133,7 @@ impl<'a> Request<'a> {
             chain,
             key: None,
             ca,
+            trust: None,
             extra_chain: &[],
             role,
             sides: Sides::Both,
@@ -194,11 +199,11 @@ impl Serialize for Finding {
         use serde::ser::SerializeStruct;
         let mut out = serializer.serialize_struct("Finding", 6)?;
         out.serialize_field("code", &self.code)?;
-        out.serialize_field("name", self.code.name())?;
-        out.serialize_field("severity", &self.severity)?;
-        out.serialize_field("message", &self.message)?;
         out.serialize_field("etcd_says", &self.etcd_says)?;
         out.serialize_field("fix", &self.fix)?;
+        out.serialize_field("message", &self.message)?;
+        out.serialize_field("name", self.code.name())?;
+        out.serialize_field("severity", &self.severity)?;
         out.end()
     }
 }

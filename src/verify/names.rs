@@ -229,7 +229,7 @@ fn escapes_are_sound(text: &str) -> bool {
 }
 
 /// A mail address: what stands before and behind the `@`, the latter in lower case.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Mailbox {
     pub(super) local: String,
     pub(super) domain: String,

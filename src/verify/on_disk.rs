@@ -1,37 +1,33 @@
 //! What the files themselves give away: modes, owners, and a CA's key where it does not belong.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::target::{self, Target};
+use super::target::{self, Contents};
 use super::{Code, Finding, GoVersion, Severity, leaf_of};
 
 /// Findings about a certificate's files.
-pub fn findings(target: &Target) -> Vec<Finding> {
+pub fn findings(certificate: &Contents, key: Option<(&Path, &Contents)>) -> Vec<Finding> {
     let mut found = Vec::new();
-    if let Some((path, key)) =
-        target.key.as_ref().and_then(|path| Some((path, std::fs::metadata(path).ok()?)))
-    {
-        let mode = key.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            found.push(finding(
-                Code::KeyExposed,
-                format!("{} has mode {mode:04o}: others may use the key", path.display()),
-                format!("chmod 0600 {}", path.display()),
-            ));
-        }
-        let certificate = std::fs::metadata(&target.certificate).ok();
-        if let Some(owner) = certificate.map(|file| file.uid()).filter(|&owner| owner != key.uid()) {
-            found.push(finding(
-                Code::KeyOwner,
-                format!(
-                    "{} belongs to user {}, the certificate to user {owner}: can etcd read both?",
-                    path.display(),
-                    key.uid()
-                ),
-                format!("chown etcd:etcd {}", path.display()),
-            ));
-        }
+    let Some((path, key)) = key else { return found };
+    let mode = key.mode & 0o7777;
+    if mode & 0o077 != 0 {
+        found.push(finding(
+            Code::KeyExposed,
+            format!("{} has mode {mode:04o}: others may use the key", path.display()),
+            format!("chmod 0600 {}", path.display()),
+        ));
+    }
+    if certificate.owner != key.owner {
+        found.push(finding(
+            Code::KeyOwner,
+            format!(
+                "{} belongs to user {}, the certificate to user {}: can etcd read both?",
+                path.display(),
+                key.owner,
+                certificate.owner
+            ),
+            format!("chown etcd:etcd {}", path.display()),
+        ));
     }
     found
 }

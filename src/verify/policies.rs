@@ -1,7 +1,7 @@
 //! Certificate policies, their mappings and constraints: RFC 5280, 6.1, as updated by RFC 9618, judged by Go from
 //! 1.24 on. etcd asks for no policy, so only a chain that demands one of itself and has none can fail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::certificate::{Certificate, ParseError};
 use super::der::{self, Der};
@@ -24,10 +24,11 @@ impl<'a> Policies<'a> {
     pub(super) fn read_policies(&mut self, value: &'a [u8], go: GoVersion) -> Result<(), ParseError> {
         let bad = || ParseError::new("invalid certificate policies");
         let mut list = Der(value).read(der::SEQUENCE).ok_or_else(bad)?;
+        let mut seen = HashSet::new();
         while !list.is_empty() {
             let mut one = list.read(der::SEQUENCE).ok_or_else(bad)?;
             let oid = one.read(der::OID).map(|oid| oid.0).filter(|oid| is_minimal(oid)).ok_or_else(bad)?;
-            if go >= GoVersion::POLICIES && self.policies.contains(&oid) {
+            if go >= GoVersion::POLICIES && !seen.insert(oid) {
                 return Err(bad());
             }
             self.policies.push(oid);

@@ -63,18 +63,18 @@ impl Judged {
 
 impl Serialize for Judged {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
         let leaf = self.judgement.leaf.as_ref();
-        json!({
-            "file": self.source,
-            "member": self.member,
-            "subject": leaf.map(|leaf| &leaf.subject),
-            "role": self.part.name(),
-            "hosts": leaf.map_or(&[][..], |leaf| &leaf.hosts),
-            "not_after": leaf.map(|leaf| rfc3339(leaf.not_after)),
-            "verdict": self.judgement.verdict,
-            "findings": self.judgement.findings,
-        })
-        .serialize(serializer)
+        let mut out = serializer.serialize_struct("Judged", 8)?;
+        out.serialize_field("file", &self.source)?;
+        out.serialize_field("findings", &self.judgement.findings)?;
+        out.serialize_field("hosts", leaf.map_or(&[][..], |leaf| &leaf.hosts))?;
+        out.serialize_field("member", &self.member)?;
+        out.serialize_field("not_after", &leaf.map(|leaf| rfc3339(leaf.not_after)))?;
+        out.serialize_field("role", self.part.name())?;
+        out.serialize_field("subject", &leaf.map(|leaf| &leaf.subject))?;
+        out.serialize_field("verdict", &self.judgement.verdict)?;
+        out.end()
     }
 }
 
@@ -82,11 +82,6 @@ impl Serialize for Judged {
 pub fn overall(results: &[Judged]) -> Verdict {
     let rejected = results.iter().any(|one| one.judgement.verdict == Verdict::Reject);
     if rejected { Verdict::Reject } else { Verdict::Accept }
-}
-
-/// The JSON document.
-pub fn json(results: &[Judged]) -> Value {
-    json!({ "verdict": overall(results), "results": results })
 }
 
 /// JUnit XML: a test case for each certificate and role; it fails where the run does.

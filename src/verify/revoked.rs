@@ -3,14 +3,17 @@
 //! Neither the list's signature nor its issuer nor its dates are looked at, and a list that cannot be read refuses
 //! everyone. Up to 3.5 it may be PEM or DER (Go's `ParseCRL`), from 3.6 on only DER (`ParseRevocationList`).
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use ::time::OffsetDateTime;
+use ring::digest::{SHA256, digest};
 
 use super::certificate::{Certificate, ParseError};
 use super::der::{self, Der};
 use super::go::EtcdVersion;
 use super::judge::Findings;
+use super::memo;
 use super::pitfalls::Code;
 use super::signature::{self, SignatureAlgorithm};
 use super::target::{self, Unreadable};
@@ -18,12 +21,13 @@ use super::when::{self, rfc3339};
 use super::{GoVersion, Request, Role, Severity, pem};
 
 /// A file as in `--client-crl-file` and `--peer-crl-file`, and whose etcd reads it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct CrlFile {
     path: PathBuf,
-    /// None where there is no such file: etcd starts without it, and refuses everyone.
-    bytes: Option<Vec<u8>>,
-    etcd: Option<EtcdVersion>,
+    /// None where etcd cannot read it: it starts all the same, and refuses everyone.
+    list: Option<List>,
+    /// What is said of it, whoever is looked up in it.
+    findings: Findings,
     /// The issuing CA of the directory that the list is from, in PEM: it signs for those before it, too.
     signer: Vec<u8>,
 }
@@ -34,17 +38,18 @@ impl CrlFile {
     /// # Errors
     /// [`Unreadable`] when it is there and cannot be read.
     pub fn read(path: &Path, etcd: Option<EtcdVersion>) -> Result<Self, Unreadable> {
-        let bytes = match target::read(path) {
-            Ok(bytes) => Some(bytes.to_vec()),
-            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        Ok(Self { path: path.to_owned(), bytes, etcd, signer: Vec::new() })
+        match target::read(path) {
+            Ok(bytes) => Ok(Self::new(path.to_owned(), Some(&bytes), etcd)),
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Self::new(path.to_owned(), None, etcd))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// What was found at a path, on another machine perhaps; `None` where nothing was.
     pub fn found(path: &str, bytes: Option<&[u8]>, etcd: Option<EtcdVersion>) -> Self {
-        Self { path: path.into(), bytes: bytes.map(<[u8]>::to_vec), etcd, signer: Vec::new() }
+        Self::new(path.into(), bytes, etcd)
     }
 
     /// The list of a PKI directory, where it has one; the DER form, which every etcd reads.
@@ -59,42 +64,53 @@ impl CrlFile {
         Ok(Some(Self { signer, ..Self::read(path, etcd)? }))
     }
 
-    fn parse(&self, findings: &mut Findings) -> Option<List> {
-        let path = self.path.display();
-        let Some(bytes) = &self.bytes else {
-            let says = format!("open {path}: no such file or directory");
-            broken(findings, format!("{path} is not there: etcd refuses every connection"), says);
-            return None;
-        };
-        let is_pem = bytes.starts_with(b"-----BEGIN X509 CRL");
-        let der_only = self.etcd.is_some_and(EtcdVersion::reads_der_lists_only);
-        if is_pem && der_only {
-            let what =
-                format!("{path} is PEM, and etcd reads only DER from 3.6 on: it refuses every connection");
-            broken(findings, what, "x509: malformed crl".into());
-            return None;
-        }
-        if is_pem && self.etcd.is_none() {
-            findings.lint(
-                Code::BrokenCrl,
-                Severity::Warning,
-                format!("{path} is PEM: etcd reads it up to 3.5, and refuses every connection from 3.6 on"),
-                "openssl crl -in CRL -outform der -out CRL.der",
+    fn new(path: PathBuf, bytes: Option<&[u8]>, etcd: Option<EtcdVersion>) -> Self {
+        let mut findings = Findings::default();
+        let list = parsed(&path, bytes, etcd, &mut findings);
+        Self { path, list, findings, signer: Vec::new() }
+    }
+}
+
+/// Reads the list, and says what is odd about the file.
+fn parsed(
+    path: &Path,
+    bytes: Option<&[u8]>,
+    etcd: Option<EtcdVersion>,
+    findings: &mut Findings,
+) -> Option<List> {
+    let path = path.display();
+    let Some(bytes) = bytes else {
+        let says = format!("open {path}: no such file or directory");
+        broken(findings, format!("{path} is not there: etcd refuses every connection"), says);
+        return None;
+    };
+    let is_pem = bytes.starts_with(b"-----BEGIN X509 CRL");
+    let der_only = etcd.is_some_and(EtcdVersion::reads_der_lists_only);
+    if is_pem && der_only {
+        let what = format!("{path} is PEM, and etcd reads only DER from 3.6 on: it refuses every connection");
+        broken(findings, what, "x509: malformed crl".into());
+        return None;
+    }
+    if is_pem && etcd.is_none() {
+        findings.lint(
+            Code::BrokenCrl,
+            Severity::Warning,
+            format!("{path} is PEM: etcd reads it up to 3.5, and refuses every connection from 3.6 on"),
+            "openssl crl -in CRL -outform der -out CRL.der",
+        );
+    }
+    let block = if is_pem { pem::blocks(bytes).into_iter().next() } else { None };
+    let der = block.as_ref().map_or(bytes, |block| &block.der);
+    match List::parse(der, der_only) {
+        Ok(list) => Some(list),
+        Err(error) => {
+            let says = if der_only { error.to_string() } else { older_words(der).to_owned() };
+            broken(
+                findings,
+                format!("{path} is no revocation list that etcd can read: it refuses every connection"),
+                says,
             );
-        }
-        let block = if is_pem { pem::blocks(bytes).into_iter().next() } else { None };
-        let der = block.as_ref().map_or(bytes.as_slice(), |block| &block.der);
-        match List::parse(der, der_only) {
-            Ok(list) => Some(list),
-            Err(error) => {
-                let says = if der_only { error.to_string() } else { older_words(der).to_owned() };
-                broken(
-                    findings,
-                    format!("{path} is no revocation list that etcd can read: it refuses every connection"),
-                    says,
-                );
-                None
-            }
+            None
         }
     }
 }
@@ -113,14 +129,17 @@ fn older_words(der: &[u8]) -> &'static str {
 }
 
 /// What is kept of a list.
+#[derive(Debug)]
 struct List {
+    /// The digest of the whole list.
+    digest: Vec<u8>,
     tbs: Vec<u8>,
     algorithm: SignatureAlgorithm,
     signature: Vec<u8>,
     issuer: Vec<u8>,
     next_update: Option<OffsetDateTime>,
     /// As numbers without a sign: so etcd compares them.
-    serials: Vec<Vec<u8>>,
+    serials: HashSet<Vec<u8>>,
 }
 
 impl List {
@@ -144,18 +163,19 @@ impl List {
         when::read(&mut tbs)?;
         let is_dated = tbs.peek(der::UTC_TIME) || tbs.peek(der::GENERALIZED_TIME);
         let next_update = if is_dated { Some(when::read(&mut tbs)?) } else { None };
-        let mut serials = Vec::new();
+        let mut serials = HashSet::new();
         if let Some(mut entries) = tbs.optional(der::SEQUENCE).ok_or_else(bad)? {
             while !entries.is_empty() {
                 let mut entry = entries.read(der::SEQUENCE).ok_or_else(bad)?;
                 let serial = entry.integer().ok_or_else(|| err("malformed serial number"))?;
                 when::read(&mut entry)?;
-                serials.push(magnitude(serial));
+                serials.insert(magnitude(serial));
             }
         }
         outer.read(der::SEQUENCE).ok_or_else(|| err("malformed algorithm identifier"))?;
         let signature = outer.bit_string().ok_or_else(|| err("malformed signature"))?.right_aligned();
         Ok(Self {
+            digest: digest(&SHA256, bytes).as_ref().to_vec(),
             tbs: tbs_raw.to_vec(),
             algorithm: SignatureAlgorithm::parse(algorithm, GoVersion::NEWEST)?,
             signature,
@@ -166,9 +186,10 @@ impl List {
     }
 
     fn is_signed_by(&self, ca: &Certificate<'_>) -> bool {
-        ca.subject == self.issuer
-            && signature::check(self.algorithm, &self.tbs, &self.signature, &ca.key, GoVersion::NEWEST)
-                .is_ok()
+        let check =
+            || signature::check(self.algorithm, &self.tbs, &self.signature, &ca.key, GoVersion::NEWEST);
+        // The list and the CA are the same for many certificates.
+        ca.subject == self.issuer && memo::once(&[&self.digest, ca.raw], check).is_ok()
     }
 }
 
@@ -195,7 +216,8 @@ pub(super) fn check(
     findings: &mut Findings,
 ) {
     let Some(file) = request.crl else { return };
-    let Some(list) = file.parse(findings) else { return };
+    findings.append(&file.findings);
+    let Some(list) = &file.list else { return };
     let path = file.path.display();
     for (at, certificate) in sent.iter().enumerate() {
         let serial = magnitude(certificate.serial);
@@ -228,9 +250,12 @@ pub(super) fn check(
             "etcd-pki crl",
         );
     }
-    let signer = pem::blocks(&file.signer);
-    let signer = signer.iter().filter_map(|block| Certificate::parse(&block.der, request.go).ok());
-    if !sent.iter().chain(roots).cloned().chain(signer).any(|ca| list.is_signed_by(&ca)) {
+    let by_signer = || {
+        let signer = pem::blocks(&file.signer);
+        let mut signer = signer.iter().filter_map(|block| Certificate::parse(&block.der, request.go).ok());
+        signer.any(|ca| list.is_signed_by(&ca))
+    };
+    if !sent.iter().chain(roots).any(|ca| list.is_signed_by(ca)) && !by_signer() {
         findings.lint(
             Code::ForeignCrl,
             Severity::Warning,

@@ -7,7 +7,6 @@ use rsa::traits::SignatureScheme;
 use super::certificate::ParseError;
 use super::der::{self, Der};
 use super::go::GoVersion;
-use super::memo;
 use super::public_key::{Curve, PublicKey, bit_length};
 
 /// A hash that signatures use.
@@ -207,23 +206,13 @@ pub(crate) fn check(
     }
     match (algorithm, key) {
         (SignatureAlgorithm::RsaPkcs1(hash), PublicKey::Rsa { modulus, exponent }) => {
-            let exponent_bytes = exponent.to_be_bytes();
-            let parts = [&[b'1', hash as u8][..], signed, signature, modulus, &exponent_bytes, &go.bytes()];
-            memo::once(&parts, || rsa_check(hash, false, signed, signature, modulus, *exponent, go))
+            rsa_check(hash, false, signed, signature, modulus, *exponent, go)
         }
         (SignatureAlgorithm::RsaPss(hash), PublicKey::Rsa { modulus, exponent }) => {
-            let exponent_bytes = exponent.to_be_bytes();
-            let parts = [&[b'p', hash as u8][..], signed, signature, modulus, &exponent_bytes, &go.bytes()];
-            memo::once(&parts, || rsa_check(hash, true, signed, signature, modulus, *exponent, go))
+            rsa_check(hash, true, signed, signature, modulus, *exponent, go)
         }
         (SignatureAlgorithm::Ecdsa(hash), PublicKey::Ec { curve, point }) => {
-            memo::once(&[&[b'e', hash as u8, *curve as u8], signed, signature, point], || {
-                if ecdsa(hash, *curve, signed, signature, point) {
-                    Ok(())
-                } else {
-                    Err(SignatureError::Ecdsa)
-                }
-            })
+            if ecdsa(hash, *curve, signed, signature, point) { Ok(()) } else { Err(SignatureError::Ecdsa) }
         }
         (SignatureAlgorithm::Ed25519, PublicKey::Ed25519(public)) => {
             ring_signature::UnparsedPublicKey::new(&ring_signature::ED25519, public)

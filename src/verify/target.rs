@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 /// A file larger than this is no certificate, key or CA bundle.
 pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -32,11 +33,43 @@ pub struct Unreadable {
     pub source: std::io::Error,
 }
 
+/// What a file holds. It is wiped from memory afterwards, unless it is plainly nothing but certificates.
+pub struct Contents {
+    bytes: Vec<u8>,
+    /// The file's mode and kind, as `stat` has them.
+    pub mode: u32,
+    /// The number of the user whose file it is.
+    pub owner: u32,
+}
+
+impl std::ops::Deref for Contents {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Contents {
+    fn drop(&mut self) {
+        if !is_certificates(&self.bytes) {
+            self.bytes.zeroize();
+        }
+    }
+}
+
+/// Whether a text begins with a certificate and all its blocks are certificates.
+fn is_certificates(text: &[u8]) -> bool {
+    const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    let mut begins = text.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"-----BEGIN "));
+    text.starts_with(CERTIFICATE) && begins.all(|line| line.starts_with(CERTIFICATE))
+}
+
 /// Reads a file, a pipe or a device, up to [`MAX_BYTES`] and one byte more, which tells that there was more.
 ///
 /// # Errors
 /// [`Unreadable`].
-pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
+pub fn read(path: &Path) -> Result<Contents, Unreadable> {
     let fail = |source| Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;
@@ -45,9 +78,10 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
     }
     // All at once: a buffer that grows leaves copies of a key behind.
     let size = usize::try_from(metadata.len().min(MAX_BYTES)).unwrap_or(0);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(size + 1));
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
-    Ok(bytes)
+    let bytes = Vec::with_capacity(size + 1);
+    let mut contents = Contents { bytes, mode: metadata.mode(), owner: metadata.uid() };
+    file.take(MAX_BYTES + 1).read_to_end(&mut contents.bytes).map_err(fail)?;
+    Ok(contents)
 }
 
 /// The certificate files that a path names: itself, or those below a directory, in the order of their names.
@@ -125,6 +159,16 @@ fn keys_of(certificate: &Path) -> Option<[PathBuf; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_plainly_certificates_is_left_in_memory() {
+        let block = |label: &str| format!("-----BEGIN {label}-----\nAAEC\n-----END {label}-----\n");
+        let certificates = block("CERTIFICATE").repeat(2);
+        assert!(is_certificates(certificates.as_bytes()));
+        for other in [certificates + &block("EC PRIVATE KEY"), block("PRIVATE KEY"), "0\u{82}".to_owned()] {
+            assert!(!is_certificates(other.as_bytes()), "{other}");
+        }
+    }
 
     #[test]
     fn keys_are_told_by_their_names() {

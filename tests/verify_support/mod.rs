@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use etcd_pki::host::command::command;
-use etcd_pki::verify::{GoVersion, Judgement, Request, Role, judge};
+use etcd_pki::verify::{CrlFile, GoVersion, Judgement, Request, Role, Sides, judge};
 
 /// The fixtures' directory: made once in a process, removed with it.
 pub fn fixtures() -> &'static Path {
@@ -42,12 +42,23 @@ pub struct How<'a> {
     pub hosts: &'a [&'a str],
     pub source_ip: Option<&'a str>,
     pub client_cert_auth: bool,
+    pub sides: Sides,
+    /// The fixture whose revocation list etcd has.
+    pub crl: Option<&'a str>,
     pub go: GoVersion,
 }
 
 impl How<'_> {
     pub fn new(role: Role) -> Self {
-        Self { role, hosts: &[], source_ip: None, client_cert_auth: false, go: GoVersion::NEWEST }
+        Self {
+            role,
+            hosts: &[],
+            source_ip: None,
+            client_cert_auth: false,
+            sides: Sides::Both,
+            crl: None,
+            go: GoVersion::NEWEST,
+        }
     }
 }
 
@@ -56,8 +67,12 @@ pub fn judge_fixture(name: &str, how: &How<'_>) -> Judgement {
     let read = |file: &str| std::fs::read(fixture(name, file)).unwrap();
     let (chain, key, ca) = (read("cert.pem"), read("key.pem"), read("ca.pem"));
     let hosts: Vec<String> = how.hosts.iter().map(|&host| host.to_owned()).collect();
+    let etcd = if how.go < GoVersion::new(24, 0) { "3.4" } else { "3.5" };
+    let crl = how.crl.map(|name| CrlFile::read(&fixture(name, "crl.pem"), etcd.parse().ok()).unwrap());
     judge(&Request {
         key: Some(&key),
+        crl: crl.as_ref(),
+        sides: how.sides,
         hosts: &hosts,
         source_ip: how.source_ip.map(|ip| ip.parse::<IpAddr>().unwrap()),
         client_cert_auth: how.client_cert_auth,
@@ -82,28 +97,34 @@ pub fn etcd() -> Command {
     PROGRAM.with_borrow(|program| command(program))
 }
 
-/// Does something with the etcd in PATH, 3.4 as Debian 12 has it, and with the 3.5 of the next Debian, where
-/// `tests/etcd-versions.sh` has fetched it.
+/// Does something with the etcd in PATH, 3.4 as Debian 12 has it, and with those of later Debians that
+/// `tests/etcd-versions.sh` has fetched: 3.5.16 (Go 1.24), in the long form 3.5.30 (Go 1.26) as well.
 pub fn on_each_etcd(act: impl Fn()) {
     act();
-    if newer().exists() {
-        on_the_newest_etcd(act);
+    let long = std::env::var_os("ETCDPKI_TEST_ALL").is_some();
+    for version in if long { &["3.5.16", "3.5.30"][..] } else { &["3.5.16"] } {
+        if fetched(version).exists() {
+            PROGRAM.set(fetched(version));
+            act();
+            PROGRAM.set("etcd".into());
+        }
     }
 }
 
-/// Does something with that 3.5, else with the etcd in PATH.
-pub fn on_the_newest_etcd(act: impl Fn()) {
-    if newer().exists() {
-        PROGRAM.set(newer());
-    }
-    act();
-    PROGRAM.set("etcd".into());
+/// Whether a 3.5 is here.
+pub fn newest_is_here() -> bool {
+    fetched("3.5.16").exists()
 }
 
-fn newer() -> PathBuf {
+/// etcd's client, of the same build as the etcd in use.
+pub fn etcdctl() -> Command {
+    PROGRAM.with_borrow(|program| command(program.with_file_name("etcdctl")))
+}
+
+fn fetched(version: &str) -> PathBuf {
     let store = std::env::var_os("ETCD_VERSIONS_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/etcd"), PathBuf::from);
-    store.join("3.5.16/usr/bin/etcd")
+    store.join(version).join("usr/bin/etcd")
 }
 
 /// A port that is free now.

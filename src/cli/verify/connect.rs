@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::Failure;
 use super::inputs::{Settings, Wanted};
+use super::places::no_ca;
 use crate::verify::probe::{Asked, Pair, ProbeError, Served, host_of, probe};
 use crate::verify::report::Judged;
 use crate::verify::{
@@ -41,24 +42,32 @@ impl Settings<'_> {
             Served::Plain => return done(plain_port(address)),
             Served::Tls { chain, asked, .. } => (chain, asked),
         };
-        let ca = self.ca_for(Path::new("."))?;
+        let found;
+        let ca: &[u8] = match &self.ca {
+            Some(given) => given,
+            None => {
+                let path = self.ca_path(Path::new("")).ok_or_else(|| no_ca(Path::new(address)))?;
+                found = target::read(&path)?;
+                &found
+            }
+        };
         let mut hosts = vec![host_of(address).to_owned()];
         hosts.extend(self.args.hosts.iter().cloned());
         let request = Request {
-            extra_chain: &self.chain,
+            extra_chain: self.extra_chain(),
             hosts: &hosts,
             source_ip: self.args.source_ip,
             at: self.at,
             go: self.go,
             client_cert_auth: self.args.client_cert_auth || (asked.is_some() && role == Role::Server),
             crl: self.crl.as_ref(),
-            ..Request::new(&chain, &ca, role)
+            ..Request::new(&chain, ca, role)
         };
         let mut judgement = judge(&request);
         judgement.findings.extend(self.expiry(judgement.leaf.as_ref()));
         judgement.findings.extend(self.differs(address, &chain, targets));
         if let Some(asked) = asked {
-            let finding = self.asks(address, role, &asked, ours.as_ref(), &ca);
+            let finding = self.asks(address, role, &asked, ours.as_ref(), ca);
             if finding.severity == Severity::Error {
                 judgement.verdict = Verdict::Reject;
             }
@@ -72,10 +81,9 @@ impl Settings<'_> {
         let named = self.args.show_as.as_ref().map(|name| self.pki_dir.join(format!("{name}.pem")));
         let Some(path) = named.as_ref().or(self.args.cert.as_ref()) else { return Ok(None) };
         let chain = target::read(path)?.to_vec();
-        let key = match (&self.key, target::key_beside(path)) {
-            (Some(key), _) => key.clone(),
-            (None, Some(beside)) => target::read(&beside)?,
-            (None, None) => {
+        let key = match self.args.key.clone().or_else(|| target::key_beside(path)) {
+            Some(key) => target::read(&key)?,
+            None => {
                 return Err(Failure::usage("no-key", format!("there is no key beside {}", path.display()))
                     .hint("give it with --key FILE"));
             }

@@ -1,22 +1,20 @@
 //! What is judged, and against what: files, directories, names in the PKI directory.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use ::time::OffsetDateTime;
-use zeroize::Zeroizing;
 
 use super::super::Failure;
 use super::super::pki::expiry;
 use super::VerifyArgs;
+use super::places::{Place, no_ca};
 use crate::host::access::{self, Reader};
 use crate::host::local::Local;
 use crate::survey::files;
 use crate::verify::report::Judged;
-use crate::verify::target::{self, Target, Unreadable};
+use crate::verify::target::{self, Contents, Target, Unreadable};
 use crate::verify::{
-    Code, CrlFile, Finding, GoVersion, Leaf, Request, Role, Severity, Verdict, judge_each, leaf_of, on_disk,
+    Code, CrlFile, Finding, GoVersion, Leaf, Request, Role, Severity, Verdict, judge_each, on_disk,
 };
 
 impl From<Unreadable> for Failure {
@@ -29,13 +27,10 @@ impl From<Unreadable> for Failure {
 pub(super) struct Settings<'a> {
     pub(super) args: &'a VerifyArgs,
     pub(super) pki_dir: &'a Path,
-    pub(super) chain: Zeroizing<Vec<u8>>,
-    pub(super) ca: Option<Zeroizing<Vec<u8>>>,
-    pub(super) key: Option<Zeroizing<Vec<u8>>>,
+    pub(super) chain: Option<Contents>,
+    pub(super) ca: Option<Contents>,
     pub(super) crl: Option<CrlFile>,
     pub(super) reader: Option<Reader>,
-    /// What was found of CAs' keys, by directory.
-    pub(super) ca_keys: Mutex<HashMap<PathBuf, Option<Finding>>>,
     pub(super) at: OffsetDateTime,
     pub(super) go: GoVersion,
 }
@@ -58,9 +53,10 @@ pub(super) struct Wanted {
 }
 
 pub(super) fn targets(settings: &Settings<'_>) -> Result<Vec<Wanted>, Failure> {
+    let args = settings.args;
     let own = [settings.pki_dir.to_owned()];
-    let paths = match settings.args.paths.as_slice() {
-        [] if settings.args.looks_elsewhere() => &[],
+    let paths = match args.paths.as_slice() {
+        [] if args.looks_elsewhere() => &[],
         [] => &own[..],
         given => given,
     };
@@ -69,6 +65,14 @@ pub(super) fn targets(settings: &Settings<'_>) -> Result<Vec<Wanted>, Failure> {
         let path = settings.resolve(path);
         let found = path.is_dir();
         all.extend(target::find(&path)?.into_iter().map(|target| Wanted { target, found }));
+    }
+    // With --cert, --key is that certificate's.
+    if let (Some(key), None) = (&args.key, &args.cert) {
+        let [only] = all.as_mut_slice() else {
+            return Err(Failure::usage("ambiguous-key", "--key goes with one certificate file")
+                .hint("give one file, or let keys be found beside their certificates"));
+        };
+        only.target.key = Some(key.clone());
     }
     Ok(all)
 }
@@ -81,51 +85,41 @@ impl Settings<'_> {
         if bare && named.is_file() { named } else { path.to_owned() }
     }
 
-    /// The CA file: the given one, the PKI directory's, or one that lies beside the certificate.
-    pub(super) fn ca_for(&self, certificate: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        if let Some(ca) = &self.ca {
-            return Ok(ca.clone());
-        }
-        let beside = |name: &str| certificate.with_file_name(name);
-        let places = [self.pki_dir.join("ca.pem"), beside("ca.pem"), beside("ca.crt")];
-        match places.iter().find(|path| path.is_file()) {
-            Some(path) => Ok(target::read(path)?),
-            None => Err(Failure::usage(
-                "no-ca",
-                format!("there is no CA file to judge {} against", certificate.display()),
-            )
-            .hint("give it with --ca FILE, or the PKI directory with --pki-dir DIR")),
-        }
-    }
-
     /// One result for each role; none for a CA's own certificate that a directory happens to hold.
-    pub(super) fn judge(&self, wanted: &Wanted) -> Result<Vec<Judged>, Failure> {
-        let path = &wanted.target.certificate;
+    pub(super) fn judge(&self, wanted: &Wanted, place: &Place<'_>) -> Result<Vec<Judged>, Failure> {
+        let Target { certificate: path, key } = &wanted.target;
         let chain = target::read(path)?;
-        let leaf = leaf_of(&chain, self.go);
-        if wanted.found && leaf.as_ref().is_some_and(|leaf| leaf.is_ca) {
-            return Ok(Vec::new());
-        }
-        let ca = self.ca_for(path)?;
-        let key = match (&self.key, &wanted.target.key) {
-            (Some(key), _) => Some(key.clone()),
-            (None, Some(beside)) => Some(target::read(beside)?),
-            (None, None) => None,
+        let key = match key {
+            Some(path) => Some((path.as_path(), target::read(path)?)),
+            None => None,
         };
-        let (disk, unreadable) = self.on_disk(&wanted.target)?;
-        let roles = self.roles(leaf.as_ref());
         let request = Request {
-            key: key.as_ref().map(|key| key.as_slice()),
-            extra_chain: &self.chain,
+            key: key.as_ref().map(|(_, key)| &**key),
+            trust: place.trust,
+            extra_chain: self.extra_chain(),
             hosts: &self.args.hosts,
             source_ip: self.args.source_ip,
             at: self.at,
             go: self.go,
             client_cert_auth: self.args.client_cert_auth,
             crl: self.crl.as_ref(),
-            ..Request::new(&chain, &ca, Role::Server)
+            ..Request::new(&chain, &[], Role::Server)
         };
-        let judged = judge_each(&request, &roles).into_iter().zip(&roles).map(|(mut judgement, &role)| {
+        let roles = |leaf: Option<&Leaf>| {
+            let is_ca = wanted.found && leaf.is_some_and(|leaf| leaf.is_ca);
+            if is_ca { Vec::new() } else { self.roles(leaf) }
+        };
+        let judgements = judge_each(&request, roles);
+        if judgements.is_empty() {
+            return Ok(Vec::new());
+        }
+        if place.trust.is_none() {
+            return Err(no_ca(path));
+        }
+        let mut disk = on_disk::findings(&chain, key.as_ref().map(|(path, key)| (*path, key)));
+        disk.extend(place.ca_key.cloned());
+        let unreadable = self.is_unreadable(&wanted.target, &mut disk)?;
+        let judged = judgements.into_iter().map(|(role, mut judgement)| {
             if unreadable {
                 judgement.verdict = Verdict::Reject;
             }
@@ -137,23 +131,13 @@ impl Settings<'_> {
         Ok(judged.collect())
     }
 
-    /// A CA's key that lies in a certificate's directory; each directory is looked at once.
-    fn ca_key(&self, certificate: &Path) -> Option<Finding> {
-        let directory = certificate.parent()?;
-        let mut seen = self.ca_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = seen.get(directory) {
-            return known.clone();
-        }
-        let found = on_disk::ca_key(directory, self.pki_dir);
-        seen.insert(directory.to_owned(), found.clone());
-        found
+    pub(super) fn extra_chain(&self) -> &[u8] {
+        self.chain.as_deref().unwrap_or_default()
     }
 
-    /// What the files themselves give away, and whether the given user cannot read them.
-    fn on_disk(&self, target: &Target) -> Result<(Vec<Finding>, bool), Failure> {
-        let mut found = on_disk::findings(target);
-        found.extend(self.ca_key(&target.certificate));
-        let Some(reader) = &self.reader else { return Ok((found, false)) };
+    /// Whether the given user cannot read the files; says why.
+    fn is_unreadable(&self, target: &Target, found: &mut Vec<Finding>) -> Result<bool, Failure> {
+        let Some(reader) = &self.reader else { return Ok(false) };
         // Who may read what is known now: no need to guess from owners and modes.
         found.retain(|finding| !matches!(finding.code, Code::KeyOwner | Code::KeyExposed));
         let absolute = |path: &Path| std::path::absolute(path).map(|path| path.display().to_string());
@@ -168,7 +152,7 @@ impl Settings<'_> {
         }
         let unreadable = found.iter().any(|finding| finding.severity == Severity::Error);
         found.extend(sight.walks.get(1).and_then(|key| files::exposed(Some(reader), key)));
-        Ok((found, unreadable))
+        Ok(unreadable)
     }
 
     /// The given role, or each that the extended key usage is made for.

@@ -1,9 +1,11 @@
 //! Results on stdout, in the form that was asked for.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use ::time::OffsetDateTime;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde::ser::SerializeMap;
 
 use super::super::output::Style;
 use super::super::pki::{date, expiry};
@@ -42,15 +44,9 @@ impl Report<'_> {
             })
     }
 
-    fn json(&self) -> Value {
-        let mut document = report::json(self.results);
-        if let Some(dials) = self.dials {
-            if dials.iter().any(|dial| dial.verdict == Verdict::Reject) {
-                document["verdict"] = json!(Verdict::Reject);
-            }
-            document["dials"] = json!(dials);
-        }
-        document
+    fn verdict(&self) -> Verdict {
+        let dial_refused = self.dials.into_iter().flatten().any(|dial| dial.verdict == Verdict::Reject);
+        if dial_refused { Verdict::Reject } else { report::overall(self.results) }
     }
 
     /// Refused dials as results of their own, for the forms that know nothing of dials.
@@ -62,6 +58,18 @@ impl Report<'_> {
             judgement: Judgement { verdict: dial.verdict, findings: dial.findings.clone(), leaf: None },
         });
         self.results.iter().cloned().chain(dials).collect()
+    }
+}
+
+impl Serialize for Report<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_map(None)?;
+        if let Some(dials) = self.dials {
+            out.serialize_entry("dials", dials)?;
+        }
+        out.serialize_entry("results", self.results)?;
+        out.serialize_entry("verdict", &self.verdict())?;
+        out.end()
     }
 }
 
@@ -80,7 +88,7 @@ pub(super) fn print(
             }
             summary(context, report);
         }
-        Format::Json => context.out.json(&report.json()),
+        Format::Json => context.out.json(report),
         Format::Sarif => context.out.json(&report::sarif(&report.flat())),
         Format::Junit => raw(&report::junit(&report.flat(), fail_on)),
         Format::Github => raw(&report::github(&report.flat())),
@@ -94,6 +102,7 @@ fn raw(document: &str) {
 
 fn text(context: &Context, results: &[Judged], at: OffsetDateTime) {
     let out = &context.out;
+    let mut text = String::new();
     for one in results {
         let verdict = match one.judgement.verdict {
             Verdict::Accept => out.paint("accept", Style::Green),
@@ -104,11 +113,13 @@ fn text(context: &Context, results: &[Judged], at: OffsetDateTime) {
             format!("  {}, until {end}", leaf.subject)
         });
         let source = out.paint(one.place(), Style::Bold);
-        out.line(format_args!("{verdict}  {source} as {}{about}", one.part.name()));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{verdict}  {source} as {}{about}", one.part.name());
         for finding in &one.judgement.findings {
-            show(context, finding);
+            show(context, finding, &mut text);
         }
     }
+    raw(&text);
 }
 
 fn summary(context: &Context, report: &Report<'_>) {
@@ -161,27 +172,29 @@ fn matrix(context: &Context, dials: &[Dial]) {
         let cells: String = cells.collect();
         out.line(format!("{from:<width$}{cells}").trim_end());
     }
+    let mut text = String::new();
     for dial in dials.iter().filter(|dial| !dial.findings.is_empty()) {
         let from = dial.source.map_or_else(String::new, |source| format!(" from {source}"));
-        out.line(format_args!("{} -> {} {}{from}", dial.from, dial.to, dial.url));
+        let _ = writeln!(text, "{} -> {} {}{from}", dial.from, dial.to, dial.url);
         for finding in &dial.findings {
-            show(context, finding);
+            show(context, finding, &mut text);
         }
     }
+    raw(&text);
 }
 
-fn show(context: &Context, finding: &Finding) {
+fn show(context: &Context, finding: &Finding, text: &mut String) {
     let out = &context.out;
     let severity = match finding.severity {
         Severity::Error => out.paint("error", Style::Red),
         Severity::Warning => out.paint("warning", Style::Yellow),
         Severity::Info => out.paint("info", Style::Dim),
     };
-    out.line(format_args!("  {severity} {} {}: {}", finding.code, finding.code.name(), finding.message));
+    let _ = writeln!(text, "  {severity} {} {}: {}", finding.code, finding.code.name(), finding.message);
     if let Some(says) = &finding.etcd_says {
-        out.line(format_args!("    etcd says: {}", out.paint(says, Style::Dim)));
+        let _ = writeln!(text, "    etcd says: {}", out.paint(says, Style::Dim));
     }
     if let Some(fix) = &finding.fix {
-        out.line(format_args!("    fix: {}", out.paint(fix, Style::Cyan)));
+        let _ = writeln!(text, "    fix: {}", out.paint(fix, Style::Cyan));
     }
 }

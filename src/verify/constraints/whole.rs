@@ -1,6 +1,7 @@
 //! Name constraints as Go from 1.26 on judges them: once the chain stands, over sorted and pruned sets.
 
 use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 
 use super::super::certificate::Certificate;
 use super::super::extensions::SubjectAltName;
@@ -10,18 +11,22 @@ use super::{NameConstraints, Range, Subtrees, Violation, mailboxes, octets, pare
 
 /// Judges a whole chain, leaf first, as Go from 1.26 on does once the chain stands.
 pub(in super::super) fn check_chain(chain: &[&Certificate<'_>], go: GoVersion) -> Result<(), Violation> {
+    let sets = chain.iter().map(|one| {
+        let constraints = one.extensions.name_constraints.as_ref();
+        constraints.filter(|constraints| !constraints.is_empty()).map(|some| Sets::new(some, go))
+    });
+    let sets: Vec<Option<Sets<'_>>> = sets.collect();
     for (at, certificate) in chain.iter().enumerate() {
         let Some(san) = certificate.extensions.san.as_ref() else { continue };
-        let above = chain[at + 1..].iter().filter_map(|above| above.extensions.name_constraints.as_ref());
-        let above: Vec<_> = above.filter(|constraints| !constraints.is_empty()).collect();
-        if above.is_empty() {
+        let mut above = sets[at + 1..].iter().flatten().peekable();
+        if above.peek().is_none() {
             continue;
         }
         let hosts = san.uris.iter().map(Uri::constrained_host).collect::<Result<Vec<_>, _>>();
         let hosts = hosts.map_err(Violation::Name)?;
         let mails = mailboxes(san, go)?;
         for constraints in above {
-            Sets::new(constraints, go).check(san, &hosts, &mails, go).map_err(Violation::Name)?;
+            constraints.check(san, &hosts, &mails, go).map_err(Violation::Name)?;
         }
     }
     Ok(())
@@ -37,7 +42,7 @@ struct Sets<'a> {
 struct Kind<'a> {
     kind: &'static str,
     domains: Option<Domains<'a>>,
-    mails: Vec<Mailbox>,
+    mails: HashSet<Mailbox>,
     ranges: Vec<Range>,
 }
 
@@ -49,7 +54,7 @@ impl<'a> Sets<'a> {
                 kinds.push(Kind {
                     kind: "IP address",
                     domains: None,
-                    mails: Vec::new(),
+                    mails: HashSet::new(),
                     ranges: prune(
                         tree.ips.iter().map(Range::masked).collect(),
                         |a, b| {
@@ -66,7 +71,7 @@ impl<'a> Sets<'a> {
             for (kind, domains) in [("DNS name", &tree.dns), ("URI", &tree.uris)] {
                 if !domains.is_empty() {
                     let domains = Some(Domains::new(domains.clone(), permitted));
-                    kinds.push(Kind { kind, domains, mails: Vec::new(), ranges: Vec::new() });
+                    kinds.push(Kind { kind, domains, mails: HashSet::new(), ranges: Vec::new() });
                 }
             }
             if !tree.emails.is_empty() {
@@ -141,14 +146,18 @@ impl<'a> Sets<'a> {
 struct Domains<'a> {
     /// The empty constraint covers everything.
     all: bool,
-    permitted: bool,
     sorted: Vec<&'a str>,
+    /// Of excluded names, the last one behind each first label: it excludes the wildcard that would cover it.
+    behind: HashMap<String, &'a str>,
 }
 
 impl<'a> Domains<'a> {
     fn new(domains: Vec<&'a str>, permitted: bool) -> Self {
         let all = domains.iter().any(|domain| domain.is_empty());
-        Self { all, permitted, sorted: prune(domains, |a, b| reversed(a, b), |a, b| is_suffix(a, b)) }
+        let sorted = prune(domains, |a, b| reversed(a, b), |a, b| is_suffix(a, b));
+        let wildcards = sorted.iter().filter(|_| !permitted);
+        let behind = wildcards.filter_map(|domain| Some((parent(domain)?, *domain))).collect();
+        Self { all, sorted, behind }
     }
 
     fn find(&self, name: &str) -> Option<String> {
@@ -160,13 +169,10 @@ impl<'a> Domains<'a> {
         {
             return Some((*domain).to_owned());
         }
-        if self.permitted || !name.starts_with('*') {
+        if !name.starts_with('*') {
             return None;
         }
-        // An excluded name excludes the wildcard that would cover it.
-        let wanted = parent(name)?;
-        let hit = self.sorted.iter().rev().find(|domain| parent(domain).as_ref() == Some(&wanted))?;
-        Some(hit.to_ascii_lowercase())
+        Some(self.behind.get(&parent(name)?)?.to_ascii_lowercase())
     }
 }
 

@@ -5,14 +5,14 @@ use super::super::key::{self, KeyError};
 use super::super::pitfalls::Code;
 use super::super::public_key::{Curve, PublicKey};
 use super::super::signature::SignatureError;
-use super::super::{GoVersion, Request, pem};
+use super::super::{GoVersion, Request, Sides, pem};
 use super::Findings;
 
 /// A. The pair: the key can be read, and it is the leaf's.
 pub(super) fn judge_pair(request: &Request<'_>, certificates: &[Certificate<'_>], findings: &mut Findings) {
     let Some(key) = request.key else { return };
     let leaf = &certificates[0];
-    let public = match key::public_of(&pem::blocks(key)) {
+    let public = match key::public_of(&pem::blocks(key), &leaf.key) {
         Ok(public) => public,
         Err(error) => {
             let (code, message, fix) = match &error {
@@ -92,12 +92,8 @@ fn same_key(left: &PublicKey, right: &PublicKey) -> bool {
 }
 
 /// B. The handshake: the key can sign one, and no certificate in it is beyond limits.
-pub(super) fn judge_handshake(
-    request: &Request<'_>,
-    leaf: &Certificate<'_>,
-    sent: &[Certificate<'_>],
-    findings: &mut Findings,
-) {
+pub(super) fn judge_handshake(request: &Request<'_>, sent: &[Certificate<'_>], findings: &mut Findings) {
+    let leaf = &sent[0];
     let new_key = "etcd-pki issue NAME --key-type p256 --force";
     match &leaf.key {
         PublicKey::Ec { curve: Curve::P224, .. } => findings.reject(
@@ -133,7 +129,8 @@ pub(super) fn judge_handshake(
             && matches!(certificate.key, PublicKey::Rsa { .. })
             && request.go >= GoVersion::STRICT_OIDS
         {
-            let who = if request.role.serves() { "server" } else { "client" };
+            let serves = request.role.serves() && request.sides != Sides::Dialling;
+            let who = if serves { "server" } else { "client" };
             findings.reject(
                 Code::RsaTooLarge,
                 format!("{} has an RSA key of {} bits", certificate.subject_text(), certificate.key.bits()),

@@ -29,9 +29,8 @@ pub(super) fn report(
         ChainError::Expired { subject, depth, bound, early, .. } => {
             expired(subject, *depth, *bound, *early, request.at)
         }
-        ChainError::Host { host, words } => return report_host(host, words, leaf, findings),
         ChainError::UnknownAuthority { subject, issuer, hint } => {
-            if verifier.roots.iter().next().is_none() {
+            if verifier.roots.all().is_empty() {
                 // Said already of the CA file.
                 (
                     Code::EmptyCaFile,
@@ -174,7 +173,14 @@ fn unknown_authority(
             Code::UnknownAuthority,
             format!(
                 "{subject} was signed by {issuer}, which is not in the CA file (it has {})",
-                verifier.roots.iter().map(Certificate::subject_text).take(3).collect::<Vec<_>>().join("; ")
+                verifier
+                    .roots
+                    .all()
+                    .iter()
+                    .map(Certificate::subject_text)
+                    .take(3)
+                    .collect::<Vec<_>>()
+                    .join("; ")
             ),
             "add that CA to the CA file and restart, or issue it from the CA that is trusted".to_owned(),
         ),
@@ -183,7 +189,7 @@ fn unknown_authority(
 
 /// Whether an issuer shares an organisation with a root: then it is likely an intermediate of it.
 fn is_related(issuer: &str, verifier: &Verifier<'_>) -> bool {
-    verifier.roots.iter().any(|root| {
+    verifier.roots.all().iter().any(|root| {
         root.organization().is_some_and(|organization| issuer.contains(&format!("O={organization}")))
     })
 }

@@ -1,7 +1,6 @@
 //! The two who judge a certificate: a client that dials, and a server that is dialled.
 
-use super::super::certificate::Certificate;
-use super::super::chain::{ChainError, Verifier};
+use super::super::chain::{ChainError, Paths, Verifier};
 use super::super::extensions::Usage;
 use super::super::pitfalls::Code;
 use super::super::{Request, Role, names, peer};
@@ -9,13 +8,14 @@ use super::Findings;
 use super::refusal::{reissue, report, report_host};
 
 /// C. As a client judges a server.
-pub(super) fn judge_as_server<'a>(
+pub(super) fn judge_as_server(
     request: &Request<'_>,
-    verifier: &Verifier<'a>,
-    leaf: &'a Certificate<'a>,
+    verifier: &Verifier<'_>,
+    paths: &Paths<'_>,
     findings: &mut Findings,
 ) {
-    let chain = verifier.verify(leaf, None, Usage::Server);
+    let leaf = &verifier.sent.all()[0];
+    let chain = paths.allow(Usage::Server);
     let leaf_itself =
         matches!(chain, Err(ChainError::Expired { depth: 0, .. } | ChainError::UnhandledCritical { .. }));
     if let (Err(error), true) = (&chain, leaf_itself) {
@@ -31,7 +31,7 @@ pub(super) fn judge_as_server<'a>(
     }
     if request.role == Role::Server
         && chain.is_ok()
-        && let Err(error @ ChainError::IncompatibleUsage { .. }) = verifier.verify(leaf, None, Usage::Client)
+        && let Err(error @ ChainError::IncompatibleUsage { .. }) = paths.allow(Usage::Client)
     {
         let message = "etcd's own JSON gateway shows this certificate as a client and is refused with --client-cert-auth";
         let fix = reissue(leaf, "");
@@ -44,13 +44,14 @@ pub(super) fn judge_as_server<'a>(
 }
 
 /// C. As a server judges a client, and D, what etcd's peer port adds.
-pub(super) fn judge_as_client<'a>(
+pub(super) fn judge_as_client(
     request: &Request<'_>,
-    verifier: &Verifier<'a>,
-    leaf: &'a Certificate<'a>,
+    verifier: &Verifier<'_>,
+    paths: &Paths<'_>,
     findings: &mut Findings,
 ) {
-    if let Err(error) = verifier.verify(leaf, None, Usage::Client) {
+    let leaf = &verifier.sent.all()[0];
+    if let Err(error) = paths.allow(Usage::Client) {
         report(&error, Role::Client, request, leaf, verifier, findings);
     }
     if request.role != Role::Client {

@@ -195,6 +195,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
         title: "a certificate that Go does not read",
         says: &[
             "x509: malformed",
+            "x509: malformed certificate",
             "tls: failed to parse certificate from",
             "x509: invalid",
             "asn1: structure error",

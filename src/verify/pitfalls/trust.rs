@@ -114,7 +114,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
     Pitfall {
         code: Code::CertificatePolicies,
         title: "the chain demands a certificate policy that it does not have",
-        says: &["x509: no valid chains built: …", "candidate chains with invalid policies"],
+        says: &["x509: no valid chains built: …", "chains with invalid policies"],
         cause: "A CA says requireExplicitPolicy, and no policy runs through the whole chain; Go judges this from 1.24 on.",
         cure: "Issue below that CA with its policy, or from a CA without policyConstraints.",
         proof: "etcd-pki verify CERT --ca CA --etcd-version 3.5.23",

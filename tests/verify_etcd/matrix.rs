@@ -74,7 +74,6 @@ const CHAINS: &[Case] = &[
     ("path-length", No(Code::PathLength)),
     ("constrained", No(Code::NameConstraint)),
     ("sha1", No(Code::WeakSignature)),
-    ("sha224", No(Code::WeakSignature)),
     ("critical", No(Code::UnknownCriticalExtension)),
     ("many-cas", No(Code::SignatureLimit)),
     ("policy", What::From(GoVersion::new(24, 0), Code::CertificatePolicies)),
@@ -92,7 +91,9 @@ const DIALLED: &[Case] = &[
     ("cn-only", No(Code::CommonNameOnly)),
     ("rsa512", No(Code::RsaTooSmall)),
     ("p224", No(Code::UnsupportedCurve)),
-    ("negative-serial", What::From(GoVersion::new(23, 0), Code::NegativeSerial)),
+    // OpenSSL does not show it to a server that does not ask for such signatures.
+    ("sha224", No(Code::WeakSignature)),
+    ("negative-serial", Lint(Code::OddSerial)),
 ];
 
 /// Client certificates, shown to a client and a peer port that demand them.
@@ -105,7 +106,7 @@ const SHOWN: &[Case] = &[
     ("root-user", Lint(Code::CommonNameUser)),
     ("server-only", No(Code::MissingClientAuth)),
     ("eku-ca", No(Code::MissingClientAuth)),
-    ("negative-serial", What::From(GoVersion::new(23, 0), Code::NegativeSerial)),
+    ("negative-serial", Lint(Code::OddSerial)),
 ];
 
 /// What is expected of a case: the pitfall that must be named, where etcd of this Go refuses it.
@@ -126,9 +127,15 @@ fn refused_for(name: &str, what: What, go: GoVersion) -> Option<Code> {
     }
 }
 
+/// Whose rules a fixture is judged by. Debian's etcd says in its go.mod that it is written for an older Go, and Go then
+/// leaves some of its newer rules off (`go version -m` shows `x509negativeserial=1`).
+fn rules(name: &str, go: GoVersion) -> GoVersion {
+    if name == "negative-serial" { go.min(GoVersion::new(22, 0)) } else { go }
+}
+
 /// What `verify` says of a fixture: the words that etcd must print; `None` when it accepts.
 fn predicted(name: &str, code: Option<Code>, how: &How<'_>) -> Option<String> {
-    let judgement = judge_fixture(name, how);
+    let judgement = judge_fixture(name, &How { go: rules(name, how.go), ..*how });
     let first = judgement.findings.first();
     match code {
         None => {
@@ -298,6 +305,7 @@ pub fn a_client_and_a_peer_are_judged_by_the_server() {
         shown(&etcd, etcd.client_port, name, "127.0.0.5", code.zip(predicted));
         // The peer port asks the same, and then for the address.
         let from = if code.is_some() { "127.0.0.5" } else { "127.0.0.1" };
+        let go = rules(name, go);
         let how = How { go, sides: Sides::Dialling, source_ip: Some(from), ..How::new(Role::Peer) };
         let judgement = judge_fixture(name, &how);
         let expected = judgement.findings.first().filter(|_| judgement.verdict == Verdict::Reject);

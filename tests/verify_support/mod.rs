@@ -143,6 +143,14 @@ pub struct Etcd {
 impl Etcd {
     /// Starts it with these further options; `Err` is the log of one that ended by itself.
     pub fn start(options: &[String]) -> Result<Self, String> {
+        // A port that was free may be somebody else's by now.
+        let taken = |log: &String| log.contains("address already in use");
+        let mut tried = (0..5).map(|_| Self::start_once(options));
+        let last = tried.find(|tried| !tried.as_ref().err().is_some_and(taken));
+        last.unwrap_or_else(|| panic!("no port stays free"))
+    }
+
+    fn start_once(options: &[String]) -> Result<Self, String> {
         let dir = tempfile::tempdir().unwrap();
         let (client_port, peer_port) = (free_port(), free_port());
         let client = format!("https://127.0.0.1:{client_port}");

@@ -106,7 +106,7 @@ pub(super) fn judge_handshake(request: &Request<'_>, sent: &[Certificate<'_>], f
         PublicKey::Rsa { .. } if leaf.key.bits().div_ceil(8) < 66 => findings.reject(
             Code::RsaTooSmall,
             format!("an RSA key of {} bits cannot sign a TLS handshake", leaf.key.bits()),
-            "tls: peer doesn't support any of the certificate's signature algorithms",
+            "tls: certificate RSA key size too small for supported signature algorithms",
             new_key,
         ),
         PublicKey::Rsa { .. } if leaf.key.bits() < 1024 && request.go >= GoVersion::POLICIES => findings

@@ -136,6 +136,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
         title: "an RSA key that is too small",
         says: &[
             "crypto/rsa: …-bit keys are insecure",
+            "tls: certificate RSA key size too small for supported signature algorithms",
             "tls: peer doesn't support any of the certificate's signature algorithms",
             "ee key too small",
         ],
@@ -164,8 +165,9 @@ pub(super) const FAMILY: &[Pitfall] = &[
         code: Code::NegativeSerial,
         title: "a negative serial number",
         says: &["x509: negative serial number"],
-        cause: "The serial's highest bit is set, so it reads as a negative number; Go refuses it from 1.23 on. An \
-            upgrade of etcd breaks what worked before.",
+        cause: "The serial's highest bit is set, so it reads as a negative number; Go refuses it from 1.23 on, \
+            unless etcd was built with x509negativeserial=1, as Debian's 3.5 is. An upgrade of etcd breaks what worked \
+            before.",
         cure: "Issue the certificate again with a positive serial number.",
         proof: "etcd-pki verify CERT --ca CA --etcd-version 3.6",
     },

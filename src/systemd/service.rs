@@ -159,7 +159,7 @@ impl SystemdService {
     fn shell(&self, script: &str, arguments: &[&str]) -> Result<RunOutput, HostError> {
         let argv = [&["sh", "-c", script, "sh"], arguments].concat();
         let output = self.host.run(&argv, PATIENCE)?;
-        if output.status == Some(0) { Ok(output) } else { Err(self.wrong(&said(&output))) }
+        if output.status == Some(0) { Ok(output) } else { Err(self.wrong(&told(&said(&output)))) }
     }
 
     fn systemctl(&self, words: &[&str]) -> Result<RunOutput, HostError> {
@@ -167,11 +167,7 @@ impl SystemdService {
         if output.status == Some(0) {
             return Ok(output);
         }
-        let said = said(&output);
-        // How systemd refuses to start anything once it has begun to stop everything.
-        let ends = ["is destructive", "shutting down"].iter().any(|sign| said.contains(sign));
-        let why = if ends { "the host is shutting down or rebooting: " } else { "" };
-        Err(self.wrong(&format!("systemctl {}: {why}{said}", words[0])))
+        Err(self.wrong(&format!("systemctl {}: {}", words[0], told(&said(&output)))))
     }
 
     fn wrong(&self, what: &str) -> HostError {
@@ -296,7 +292,7 @@ fn ask(host: &dyn Host, unit: &str) -> Result<Shown, HostError> {
     let argv = ["systemctl", "show", "--no-pager", "-p", show::PROPERTIES, "--", unit];
     let output = host.run(&argv, PATIENCE)?;
     if output.status != Some(0) {
-        return Err(wrong(host, unit, &format!("systemctl show: {}", said(&output))));
+        return Err(wrong(host, unit, &format!("systemctl show: {}", told(&said(&output)))));
     }
     Ok(Shown::parse(&String::from_utf8_lossy(&output.stdout)))
 }
@@ -327,6 +323,20 @@ fn elsewhere(host: &dyn Host) -> Result<Option<&'static str>, HostError> {
 
 fn wrong(host: &dyn Host, unit: &str, what: &str) -> HostError {
     HostError::Service { host: host.name().to_owned(), service: unit.to_owned(), what: what.to_owned() }
+}
+
+/// What systemd said, with what it means when it has begun to stop everything: it starts nothing more then, and soon answers
+/// nobody.
+fn told(said: &str) -> String {
+    const SIGNS: [&str; 5] = [
+        "is destructive",
+        "shutting down",
+        "Failed to connect to bus",
+        "Transport endpoint is not connected",
+        "Connection reset by peer",
+    ];
+    let ends = SIGNS.iter().any(|sign| said.contains(sign));
+    format!("{}{said}", if ends { "the host is shutting down or rebooting: " } else { "" })
 }
 
 /// What a failed command said, or how it ended.

@@ -62,8 +62,7 @@ impl Migration<'_> {
             .map_err(|source| MigrateError::Url { member: member.to_owned(), source })?;
         let restart = step.actions.iter().position(|&action| action == Action::Restart);
         let last_move = step.actions.iter().rposition(moves);
-        let identity = sight.process.as_ref().filter(|_| restart.is_some());
-        let identity = identity.map(|process| process.identity.as_str());
+        let mut identity = None;
         let since = SystemTime::now();
         let mut seen = None;
         let alone = self.proxies_of_one(observed, stage)?;
@@ -83,6 +82,8 @@ impl Migration<'_> {
             }
             if action == Action::Restart {
                 alone.are_told()?;
+                // Asked now: a host that was rebooted since it was looked at runs another process, and not by our doing.
+                identity = node.service.running()?.map(|process| process.identity);
             }
             let what = self.describe(sight, stage, action);
             journal.write(Some(member), "intent", &what)?;
@@ -96,6 +97,7 @@ impl Migration<'_> {
                 // A firewall between the members is better seen at the first of them than in the next roll.
                 let beside =
                     if stage == Stage::Beside { sight.peer_urls_at(PeerAt::Second) } else { Vec::new() };
+                let identity = identity.as_deref();
                 let held = gate.after(&After { identity, settings: &settings, since, beside: &beside })?;
                 alone.ask_anew()?;
                 journal.write(Some(member), "gate", &held.checks.join(", "))?;

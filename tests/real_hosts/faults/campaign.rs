@@ -18,8 +18,9 @@ use crate::lab_support::{Entry, Lab, differences, finish, start};
 /// How often a run may stop although nothing is wrong any more: hosts boot, members catch up.
 const TRIES: usize = 6;
 
-/// Seconds that a gate is waited for when a fault stands, and when it passes.
-const SHORT: &str = "6";
+/// Seconds that a gate is waited for when a fault stands, and when it passes. A leader that stops while it cannot reach
+/// another member takes seven.
+const SHORT: &str = "10";
 const LONG: &str = "60";
 
 pub(super) type Trees = Vec<BTreeMap<PathBuf, Entry>>;
@@ -127,6 +128,8 @@ impl<'a> Campaign<'a> {
             for way in [Way::There, Way::Back] {
                 self.pass(way, pass % 2 == 0);
             }
+            // The last fault may have been healed a moment ago.
+            self.settle(&(1..=self.lab.hosts).collect::<Vec<_>>());
             let figures = finish(self.lab, self.load.take().expect("it was begun"), Scheme::Http);
             println!(
                 "=== pass {pass}: {} cells, {} left; {figures:?}",
@@ -264,7 +267,7 @@ impl<'a> Campaign<'a> {
                 self.wrong.push(format!("{name}: it was not seen"));
             }
             (cell.fault.heal)(lab, hosts);
-            self.settle(hosts);
+            self.settle(&[hosts.others.0, hosts.others.1]);
             run.go_on();
             Struck::Passed(run)
         } else {
@@ -272,7 +275,7 @@ impl<'a> Campaign<'a> {
             println!("    {seconds} s: {end:?}");
             (cell.fault.heal)(lab, hosts);
             self.wrong.extend(Self::judge(&cell, &end));
-            self.settle(hosts);
+            self.settle(&[hosts.others.0, hosts.others.1]);
             Struck::Ended(end)
         };
         let figures = self.lap();
@@ -303,9 +306,9 @@ impl<'a> Campaign<'a> {
         (!right).then(|| format!("{}: {end:?}", cell.describe()))
     }
 
-    /// Gives the others a moment to find each other again after a fault was healed; the member itself is the tool's affair.
-    fn settle(&self, hosts: Hosts) {
-        const PATIENCE: Duration = Duration::from_secs(10);
+    /// Gives members a moment to find each other again after a fault was healed. The one whose turn it is is the tool's affair.
+    fn settle(&self, hosts: &[u8]) {
+        const PATIENCE: Duration = Duration::from_secs(20);
         let tls = self.lab.client_tls();
         let takes = |host: u8| {
             let at = |scheme, port: u16| {
@@ -320,7 +323,7 @@ impl<'a> Campaign<'a> {
             at(Scheme::Http, 2379) || at(Scheme::Https, 2379)
         };
         let end = Instant::now() + PATIENCE;
-        while Instant::now() < end && !(takes(hosts.others.0) && takes(hosts.others.1)) {
+        while Instant::now() < end && !hosts.iter().all(|host| takes(*host)) {
             std::thread::sleep(Duration::from_millis(100));
         }
     }

@@ -43,6 +43,8 @@ pub struct Certificate<'a> {
     pub(crate) not_before: OffsetDateTime,
     /// Valid up to here, inclusive.
     pub(crate) not_after: OffsetDateTime,
+    /// The key's DER.
+    pub(crate) spki: &'a [u8],
     /// The key.
     pub(crate) key: PublicKey,
     /// How it is signed.
@@ -107,6 +109,7 @@ impl<'a> Certificate<'a> {
             subject,
             not_before,
             not_after,
+            spki,
             key,
             algorithm,
             signature,
@@ -226,7 +229,7 @@ fn is_bmp(bytes: &[u8], go: GoVersion) -> bool {
         return false;
     }
     let bytes = bytes.strip_suffix(&[0, 0]).unwrap_or(bytes);
-    go < GoVersion::CHAIN_CONSTRAINTS
+    go < GoVersion::NO_NEGATIVE_PATH
         || bytes.chunks_exact(2).all(|pair| {
             !matches!(u16::from_be_bytes([pair[0], pair[1]]), 0xfffe | 0xffff | 0xfdd0..=0xfdef | 0xd800..=0xdfff)
         })

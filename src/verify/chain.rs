@@ -8,7 +8,7 @@ use ::time::OffsetDateTime;
 use super::certificate::Certificate;
 use super::constraints::{self, Violation};
 use super::extensions::{CERT_SIGN, Usage};
-use super::go::GoVersion;
+use super::go::{GoVersion, Since};
 use super::memo;
 use super::policies;
 use super::pool::Pool;
@@ -284,7 +284,9 @@ impl<'a> Search<'_, 'a> {
         error: &mut Option<ChainError>,
         hint: &mut Option<(SignatureError, String)>,
     ) {
-        if already_in(parent, chain) {
+        let go = self.verifier.go;
+        let counted = go.has(&Since::COUNTED_LOOPS);
+        if !counted && already_in(parent, chain, go) {
             return;
         }
         self.signature_checks += 1;
@@ -292,9 +294,12 @@ impl<'a> Search<'_, 'a> {
             *error = Some(ChainError::SignatureLimit);
             return;
         }
+        if counted && already_in(parent, chain, go) {
+            return;
+        }
         // An intermediate is above many leaves; a leaf is looked at once.
         let again = chain.len() > 1;
-        if let Err(why) = signed_by(child, parent, self.verifier.go, again) {
+        if let Err(why) = signed_by(child, parent, go, again) {
             hint.get_or_insert_with(|| (why, authority_name(parent)));
             return;
         }
@@ -313,10 +318,12 @@ impl<'a> Search<'_, 'a> {
 }
 
 /// Whether subject, key and SANs of the candidate are in the chain already: loops and cross-signatures end here.
-fn already_in<'a>(candidate: &'a Certificate<'a>, chain: &[&'a Certificate<'a>]) -> bool {
+fn already_in<'a>(candidate: &'a Certificate<'a>, chain: &[&'a Certificate<'a>], go: GoVersion) -> bool {
     let san = |certificate: &Certificate<'a>| certificate.extensions.san.as_ref().map(|san| san.raw);
     for one in chain {
-        if one.subject != candidate.subject || one.key != candidate.key {
+        let same_key =
+            if go.has(&Since::KEY_BYTES) { one.spki == candidate.spki } else { one.key == candidate.key };
+        if one.subject != candidate.subject || !same_key {
             continue;
         }
         match (san(candidate), san(one)) {

@@ -80,10 +80,6 @@ impl<'a> NameConstraints<'a> {
         if empty(&permitted) && empty(&excluded) {
             return Err(ParseError::new("empty name constraints extension"));
         }
-        let hollow = |tree: &Option<Der<'_>>| tree.is_some_and(|tree| tree.is_empty());
-        if go >= GoVersion::NO_MAPPED && (hollow(&permitted) || hollow(&excluded)) {
-            return Err(ParseError::new("empty name constraints subtree sequence"));
-        }
         let mut all_known = true;
         let permitted = Subtrees::parse(permitted, &mut all_known, go)?;
         let excluded = Subtrees::parse(excluded, &mut all_known, go)?;

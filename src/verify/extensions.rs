@@ -10,6 +10,7 @@ use super::der::{self, Der};
 use super::go::GoVersion;
 use super::names;
 use super::policies::Policies;
+use super::uris;
 
 /// An extended key usage that matters to etcd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub(crate) struct SubjectAltName<'a> {
     /// rfc822Name.
     pub(crate) emails: Vec<&'a str>,
     /// The hosts of uniformResourceIdentifiers, with the text of each.
-    pub(crate) uris: Vec<names::Uri<'a>>,
+    pub(crate) uris: Vec<uris::Uri<'a>>,
 }
 
 /// What version 3 adds to a certificate.
@@ -203,7 +204,7 @@ fn basic_constraints(value: &[u8], go: GoVersion) -> Result<BasicConstraints, Pa
         // A negative path length is no limit to Go where it does not refuse it.
         match u64::try_from(number) {
             Ok(number) => Some(number),
-            Err(_) if go < GoVersion::CHAIN_CONSTRAINTS => None,
+            Err(_) if go < GoVersion::NO_NEGATIVE_PATH => None,
             Err(_) => return Err(bad()),
         }
     } else {
@@ -228,7 +229,7 @@ fn subject_alt_name(value: &[u8], go: GoVersion) -> Result<SubjectAltName<'_>, P
         match name.tag ^ 0x80 {
             1 => san.emails.push(text("rfc822Name")?),
             2 => san.dns.push(text("dNSName")?),
-            6 => san.uris.push(names::Uri::parse(text("uniformResourceIdentifier")?, go)?),
+            6 => san.uris.push(uris::Uri::parse(text("uniformResourceIdentifier")?, go)?),
             7 => san.ips.push(address(name.content, go)?),
             _ => {}
         }

@@ -14,24 +14,29 @@ impl GoVersion {
     /// The newest release whose rules are known here.
     pub const NEWEST: Self = Self::new(27, 0);
 
-    // Where Go's judgement changed. Read in the sources of 1.19.8, 1.21.13, 1.22, 1.23, 1.24, 1.26 and 1.27.
+    // Where Go's judgement changed with a release. Read in the sources of 1.19.8, 1.21 to 1.27; what came with patch
+    // releases too is a [`Since`].
 
     /// SHA-1 signatures are refused from here on.
     pub(crate) const NO_SHA1: Self = Self::new(18, 0);
+    /// RSA signatures are checked by a library that takes odd moduli only.
+    pub(crate) const ODD_MODULUS: Self = Self::new(20, 0);
     /// Arcs of object identifiers must be minimal; name constraints look at every certificate below, no longer at
-    /// the leaf and the constraining certificate itself; RSA above 8192 bits is refused in a handshake; errors say
-    /// `tls: failed to verify certificate: `.
+    /// the leaf and the constraining certificate itself; errors say `tls: failed to verify certificate: `.
     pub(crate) const STRICT_OIDS: Self = Self::new(21, 0);
     /// `*` alone as a SAN covers nothing.
     pub(crate) const NO_BARE_WILDCARD: Self = Self::new(23, 0);
     /// Negative serial numbers and critical SKI, AKI and AIA are refused; duplicate extensions are named.
     pub(crate) const NO_NEGATIVE_SERIAL: Self = Self::new(23, 0);
-    /// RSA below 1024 bits is refused; policies, their mappings and constraints are judged.
+    /// RSA below 1024 bits is refused, and even, small or large exponents; policies, their mappings and constraints
+    /// are judged; a private key's numbers must fit each other.
     pub(crate) const POLICIES: Self = Self::new(24, 0);
-    /// Name constraints are checked once a chain stands, without a limit on comparisons; an excluded name excludes
-    /// the wildcard over it; a negative path length and reserved BMPString characters are refused.
+    /// A negative path length and reserved BMPString characters are refused.
+    pub(crate) const NO_NEGATIVE_PATH: Self = Self::new(25, 0);
+    /// Name constraints are checked once a chain stands, without a limit on comparisons; an RSA key's private half
+    /// must have the same exponent as the certificate.
     pub(crate) const CHAIN_CONSTRAINTS: Self = Self::new(26, 0);
-    /// IPv4-mapped addresses are refused; names may hold values that are no strings.
+    /// IPv4-mapped addresses are refused; names may hold values that are no strings; ML-DSA is known.
     pub(crate) const NO_MAPPED: Self = Self::new(27, 0);
 
     /// Go 1.`minor`.`patch`.
@@ -45,11 +50,10 @@ impl GoVersion {
         [minor[0], minor[1], patch[0], patch[1]]
     }
 
-    /// Whether an excluded name excludes the wildcard over it: 1.26, and the fixes of CVE-2025-61727 before it.
-    pub(crate) fn excludes_wildcards(self) -> bool {
-        self >= Self::CHAIN_CONSTRAINTS
-            || (self.minor == 25 && self.patch >= 5)
-            || (self.minor == 24 && self.patch >= 11)
+    /// Whether it has a change that also came with patch releases.
+    pub(crate) fn has(self, change: &Since) -> bool {
+        let patched = |&(minor, patch): &(u16, u16)| self.minor == minor && self.patch >= patch;
+        self.minor >= change.first || change.patched.iter().any(patched)
     }
 
     /// The Go that the upstream release of this etcd was built with. Distributions differ: `etcd --version`
@@ -67,6 +71,38 @@ impl GoVersion {
             .map(|(_, go)| *go)
             .ok_or_else(|| UnknownVersion(version.to_owned()))
     }
+}
+
+/// A change that a minor release brought, and patch releases of some before it. (1.24.8 and 1.25.2 had the first three of
+/// October 2025 in a stricter form, which their successors took back within days; they are read as those.)
+#[derive(Debug)]
+pub(crate) struct Since {
+    first: u16,
+    patched: &'static [(u16, u16)],
+}
+
+impl Since {
+    /// A handshake is refused that has an RSA key above 8192 bits.
+    pub(crate) const NO_LARGE_RSA: Self = Self { first: 21, patched: &[(20, 7), (19, 12)] };
+    /// A domain with an empty first label is none.
+    pub(crate) const NO_LEADING_DOT: Self = Self { first: 23, patched: &[] };
+    /// An IPv6 address with a zone is an address, as a URI's host.
+    pub(crate) const ZONED_URIS: Self = Self { first: 24, patched: &[(23, 5), (22, 11)] };
+    /// A PEM block begins with the last BEGIN line before an END line.
+    pub(crate) const LAST_BEGIN: Self = Self { first: 26, patched: &[(25, 2), (24, 8)] };
+    /// A URI's host in brackets must be an IPv6 address.
+    pub(crate) const IP_LITERALS: Self = Self { first: 26, patched: &[(25, 2), (24, 8)] };
+    /// The constraint `.` is none; certificates with the same key are told by its bytes, and DSA keys cause no panic.
+    pub(crate) const KEY_BYTES: Self = Self { first: 26, patched: &[(25, 2), (24, 8)] };
+    /// An excluded name excludes the wildcard over it (CVE-2025-61727); many names are counted in errors.
+    pub(crate) const EXCLUDED_WILDCARDS: Self = Self { first: 26, patched: &[(25, 5), (24, 11)] };
+    /// A URI's host has brackets at its beginning or not at all.
+    pub(crate) const LEADING_BRACKETS: Self = Self { first: 27, patched: &[(26, 1), (25, 8)] };
+    /// Candidates that are in the chain already count as signature checks.
+    pub(crate) const COUNTED_LOOPS: Self = Self { first: 27, patched: &[(26, 2), (25, 9)] };
+    /// Colons in a URI's host are refused with http and https only; with almost all schemes before, and with none
+    /// before 1.26.
+    pub(crate) const COLONS_OF_HTTP: Self = Self { first: 27, patched: &[(26, 2)] };
 }
 
 /// An etcd release: the Go that it was built with, and what etcd itself does differently.

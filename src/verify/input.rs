@@ -15,14 +15,14 @@ pub(super) struct Sent {
 
 impl Sent {
     /// Finds the certificates; says what is there instead when there is none.
-    pub(super) fn read(chain: &[u8], extra: &[u8], findings: &mut Findings) -> Option<Self> {
-        let found = pem::blocks(chain);
+    pub(super) fn read(chain: &[u8], extra: &[u8], go: GoVersion, findings: &mut Findings) -> Option<Self> {
+        let found = pem::blocks(chain, go);
         if !found.iter().any(Block::is_certificate) {
             no_certificate(chain, &found, findings);
             return None;
         }
         let mut blocks: Vec<Block> = found.into_iter().filter(Block::is_certificate).collect();
-        blocks.extend(pem::blocks(extra).into_iter().filter(Block::is_certificate));
+        blocks.extend(pem::blocks(extra, go).into_iter().filter(Block::is_certificate));
         Some(Self { blocks })
     }
 
@@ -124,9 +124,9 @@ pub struct Trust<'a> {
 }
 
 impl CaFile {
-    /// Finds its blocks.
-    pub fn read(ca: &[u8]) -> Self {
-        Self { blocks: pem::blocks(ca) }
+    /// Finds its blocks as Go `go` does.
+    pub fn read(ca: &[u8], go: GoVersion) -> Self {
+        Self { blocks: pem::blocks(ca, go) }
     }
 
     /// The roots. etcd reads every block as a certificate, whatever its label, and does not start when one cannot be

@@ -35,7 +35,7 @@ pub fn judge_each(
     let alike = |roles: Vec<Role>, findings: &Findings| {
         roles.into_iter().map(|role| (role, findings.clone().judgement(None))).collect()
     };
-    let Some(blocks) = Sent::read(request.chain, request.extra_chain, &mut before) else {
+    let Some(blocks) = Sent::read(request.chain, request.extra_chain, request.go, &mut before) else {
         return alike(roles(None), &before);
     };
     let (certificates, all) = blocks.parse(request.go, &mut before);
@@ -51,7 +51,7 @@ pub fn judge_each(
     let trust = match request.trust {
         Some(trust) => trust,
         None => {
-            ca_file = CaFile::read(request.ca);
+            ca_file = CaFile::read(request.ca, request.go);
             own = ca_file.trust(request.go);
             &own
         }
@@ -91,7 +91,7 @@ fn judge_role(request: &Request<'_>, verifier: &Verifier<'_>, paths: &Paths<'_>,
 
 /// What the first certificate of a PEM file says of itself; `None` where there is none that can be read.
 pub fn leaf_of(chain: &[u8], go: GoVersion) -> Option<Leaf> {
-    let blocks = pem::blocks(chain);
+    let blocks = pem::blocks(chain, go);
     let block = blocks.iter().find(|block| block.is_certificate())?;
     Certificate::parse(&block.der, go).ok().map(|leaf| describe(&leaf))
 }

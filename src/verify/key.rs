@@ -1,14 +1,17 @@
 //! Private keys as `tls.X509KeyPair` reads them: the first block whose type ends in PRIVATE KEY; PKCS#1, PKCS#8 or
 //! SEC1; and whether it belongs to the certificate.
 
-use crypto_bigint::{BoxedUint, ConcatenatingMul, NonZero};
+mod fields;
+mod rsa;
+
 use ring::rand::SystemRandom;
 use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use zeroize::Zeroizing;
 
-use super::der::{self, Der};
+use super::go::GoVersion;
 use super::pem::Block;
-use super::public_key::{Curve, PublicKey, bit_length};
+use super::public_key::{Curve, PublicKey};
+use fields::Fields;
 
 /// Why a key cannot be used, in Go's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +41,8 @@ pub(super) enum KeyError {
 /// What a private key says of its public half.
 ///
 /// `likely` is the key that it most likely belongs to: whether it does is asked at less cost than what it would be.
-pub(super) fn public_of(blocks: &[Block], likely: &PublicKey) -> Result<PublicKey, KeyError> {
+/// Go looks at neither the kind that the block names nor its headers, so neither makes a key encrypted by itself.
+pub(super) fn public_of(blocks: &[Block], likely: &PublicKey, go: GoVersion) -> Result<PublicKey, KeyError> {
     let Some(block) = blocks.iter().find(|block| block.is_private_key()) else {
         let kinds: Vec<_> = blocks.iter().map(|block| block.label.as_str()).collect();
         return Err(match kinds.as_slice() {
@@ -47,79 +51,26 @@ pub(super) fn public_of(blocks: &[Block], likely: &PublicKey) -> Result<PublicKe
             other => KeyError::NoKey(other.join(" ")),
         });
     };
-    if block.is_encrypted() {
-        return Err(KeyError::Encrypted);
-    }
     let der = block.der.as_slice();
-    pkcs1(der)
-        .filter(|_| Der(der).any().is_some_and(|element| element.full.len() == der.len()))
+    let unreadable = if block.is_encrypted() { KeyError::Encrypted } else { KeyError::Unreadable };
+    rsa::pkcs1(der, go)
         .map(Ok)
-        .or_else(|| pkcs8(der, likely))
+        .or_else(|| pkcs8(der, likely, go))
         .or_else(|| sec1(der, None, likely).map(Ok))
-        .unwrap_or(Err(KeyError::Unreadable))
+        .unwrap_or(Err(unreadable))
 }
 
-/// PKCS#1: the modulus, and whether the numbers belong together.
-fn pkcs1(der: &[u8]) -> Option<PublicKey> {
-    let mut fields = Der(der).read(der::SEQUENCE)?;
-    if !(0..=1).contains(&fields.int64()?) {
-        return None;
-    }
-    let modulus = positive(&mut fields)?;
-    let exponent = u64::try_from(fields.int64()?).ok()?;
-    let private = Zeroizing::new(positive(&mut fields)?);
-    let first = Zeroizing::new(positive(&mut fields)?);
-    let second = Zeroizing::new(positive(&mut fields)?);
-    // Further primes are as rare as they are useless; Go reads them, so does this.
-    let two_primes = fields.0.len() < 8 || skip_crt(fields).is_none_or(|rest| rest.is_empty());
-    if two_primes && !belongs(&modulus, exponent, &private, &first, &second) {
-        return None;
-    }
-    Some(PublicKey::Rsa { modulus, exponent })
-}
-
-fn skip_crt(mut fields: Der<'_>) -> Option<Der<'_>> {
-    for _ in 0..3 {
-        fields.integer()?;
-    }
-    Some(fields)
-}
-
-fn positive(fields: &mut Der<'_>) -> Option<Vec<u8>> {
-    let number = fields.integer()?;
-    (number[0] & 0x80 == 0 && number != [0]).then(|| number.strip_prefix(&[0]).unwrap_or(number).to_vec())
-}
-
-/// How long a modulus or an exponent is looked at; nobody has such keys, and nobody shall wait for them.
-const MAX_BITS: usize = 1 << 15;
-
-/// Whether the primes make the modulus, and the exponents are each other's inverse below each prime: Go's `Validate`.
-fn belongs(modulus: &[u8], exponent: u64, private: &[u8], first: &[u8], second: &[u8]) -> bool {
-    if [modulus, private, first, second].into_iter().any(|number| bit_length(number) > MAX_BITS) {
-        return true;
-    }
-    let number = |bytes: &[u8]| Zeroizing::new(BoxedUint::from_be_slice_vartime(bytes));
-    let primes = [number(first), number(second)];
-    let product = Zeroizing::new(primes[0].concatenating_mul(&*primes[1]));
-    let both = Zeroizing::new(number(private).concatenating_mul(BoxedUint::from(exponent)));
-    *product == *number(modulus)
-        && primes.iter().all(|prime| {
-            let below = NonZero::new(prime.wrapping_sub(BoxedUint::one())).into_option();
-            below.is_some_and(|below| bool::from(both.rem(&below).is_one()))
-        })
-}
-
-fn pkcs8(der: &[u8], likely: &PublicKey) -> Option<Result<PublicKey, KeyError>> {
-    let mut fields = Der(der).read(der::SEQUENCE)?;
+fn pkcs8(der: &[u8], likely: &PublicKey, go: GoVersion) -> Option<Result<PublicKey, KeyError>> {
+    let (mut fields, _) = Fields::of(der)?;
     fields.int64()?;
-    let mut algorithm = fields.read(der::SEQUENCE)?;
-    let oid = algorithm.oid(false)?;
-    let parameters = if algorithm.is_empty() { &[][..] } else { algorithm.any()?.full };
-    let key = fields.read(der::OCTET_STRING)?.0;
+    let mut algorithm = fields.nested()?;
+    let oid = algorithm.oid()?;
+    let parameters = algorithm.rest_element()?;
+    let key = fields.octets()?;
     match oid {
-        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01] => pkcs1(key).map(Ok),
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01] => rsa::pkcs1(key, go).map(Ok),
         [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => {
-            let curve = Der(parameters).oid(false).map(Curve::of_oid);
+            let curve = Fields(parameters).oid().map(Curve::of_oid);
             match curve {
                 Some(None) => None,
                 Some(known) => sec1(key, known, likely).map(Ok),
@@ -127,8 +78,7 @@ fn pkcs8(der: &[u8], likely: &PublicKey) -> Option<Result<PublicKey, KeyError>> 
             }
         }
         [0x2b, 0x65, 0x70] if parameters.is_empty() => {
-            let seed = Der(key).read(der::OCTET_STRING)?.0;
-            let pair = Ed25519KeyPair::from_seed_unchecked(seed).ok()?;
+            let pair = Ed25519KeyPair::from_seed_unchecked(Fields(key).octets()?).ok()?;
             Some(Ok(PublicKey::Ed25519(pair.public_key().as_ref().to_vec())))
         }
         [0x2b, 0x65, 0x6e] => Some(Err(KeyError::UnknownKind)),
@@ -138,15 +88,14 @@ fn pkcs8(der: &[u8], likely: &PublicKey) -> Option<Result<PublicKey, KeyError>> 
 
 /// SEC1: the scalar's point is computed, what the file says of it is not looked at.
 fn sec1(der: &[u8], curve: Option<Curve>, likely: &PublicKey) -> Option<PublicKey> {
-    let mut fields = Der(der).read(der::SEQUENCE)?;
-    if fields.int64()? != 1 {
+    let (mut fields, _) = Fields::of(der)?;
+    let version = fields.int64()?;
+    let scalar = fields.octets()?;
+    let named = fields.explicit(0, Fields::oid)?.and_then(Curve::of_oid);
+    fields.explicit(1, Fields::bit_string)?;
+    if version != 1 {
         return None;
     }
-    let scalar = fields.read(der::OCTET_STRING)?.0;
-    let named = match fields.optional(der::explicit(0))? {
-        Some(mut inner) => inner.oid(false).and_then(Curve::of_oid),
-        None => None,
-    };
     let curve = curve.or(named)?;
     // Leading zeros may be missing or too many.
     let zeros = scalar.len().saturating_sub(curve.size());

@@ -30,6 +30,7 @@ mod revoked;
 pub mod served;
 mod signature;
 pub mod target;
+mod uris;
 mod when;
 
 use std::net::IpAddr;

@@ -1,15 +1,15 @@
 //! Names: whether a certificate speaks for a host, as Go's `VerifyHostname` has it, and the small parsers for
-//! domains, mail addresses and URIs that name constraints need.
+//! domains and mail addresses that name constraints need.
 
 use std::net::IpAddr;
 
-use super::certificate::{Certificate, ParseError};
-use super::go::GoVersion;
+use super::certificate::Certificate;
+use super::go::{GoVersion, Since};
 
 /// The first twelve bytes of an IPv4-mapped IPv6 address.
 pub(crate) const V4_MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
-/// From how many names on Go 1.26 counts them instead of listing them.
+/// From how many names on Go counts them instead of listing them.
 const MANY: usize = 100;
 
 /// Whether the certificate speaks for `host`; if not, Go's words.
@@ -28,11 +28,16 @@ pub(crate) fn verify_host(certificate: &Certificate<'_>, host: &str, go: GoVersi
 
 /// The address that a text is to Go; a zone (`fe80::1%eth0`) is looked over from 1.27 on.
 fn address(text: &str, go: GoVersion) -> Option<IpAddr> {
-    let text = match text.split_once('%') {
-        Some((ip, zone)) if go >= GoVersion::NO_MAPPED && ip.contains(':') && !zone.is_empty() => ip,
-        _ => text,
-    };
-    text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+    let ip = if go >= GoVersion::NO_MAPPED { scoped_address(text) } else { text.parse().ok() };
+    ip.map(|ip| ip.to_canonical())
+}
+
+/// An address, of IPv6 with or without a zone.
+pub(super) fn scoped_address(text: &str) -> Option<IpAddr> {
+    match text.split_once('%') {
+        Some((ip, zone)) => ip.parse().ok().filter(|ip: &IpAddr| ip.is_ipv6() && !zone.is_empty()),
+        None => text.parse().ok(),
+    }
 }
 
 /// Whether a DNS SAN covers a name.
@@ -92,7 +97,7 @@ fn host_error(certificate: &Certificate<'_>, host: &str, go: GoVersion) -> Strin
     } else {
         (certificate.extensions.dns().iter().map(|&name| name.to_owned()).collect(), "names")
     };
-    if go >= GoVersion::CHAIN_CONSTRAINTS && names.len() >= MANY {
+    if go.has(&Since::EXCLUDED_WILDCARDS) && names.len() >= MANY {
         return format!("x509: certificate is valid for {} {kind}, but none matched {host}", names.len());
     }
     let valid = names.join(", ");
@@ -107,125 +112,13 @@ pub(super) fn is_domain(text: &str, constraint: bool, go: GoVersion) -> bool {
     if text.is_empty() {
         return true;
     }
-    // Before 1.26 one leading dot too many went unseen.
-    let mut text = text;
-    if constraint {
-        text = text.strip_prefix('.').unwrap_or(text);
+    let text = if constraint { text.strip_prefix('.').unwrap_or(text) } else { text };
+    if text.is_empty() {
+        return !go.has(&Since::KEY_BYTES);
     }
-    if go < GoVersion::CHAIN_CONSTRAINTS {
-        text = text.strip_prefix('.').unwrap_or(text);
-        if text.is_empty() {
-            // `.` alone has an empty last label, unless the constraint's dot was taken off before.
-            return constraint;
-        }
-    }
+    // One leading dot too many once went unseen.
+    let text = if go.has(&Since::NO_LEADING_DOT) { text } else { text.strip_prefix('.').unwrap_or(text) };
     text.split('.').all(|label| !label.is_empty() && label.bytes().all(|byte| (33..=126).contains(&byte)))
-}
-
-/// A uniformResourceIdentifier SAN: only its host matters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Uri<'a> {
-    /// As written.
-    pub(super) text: &'a str,
-    /// The host with its port, if any; may be empty.
-    pub(super) host: String,
-}
-
-impl<'a> Uri<'a> {
-    pub(super) fn parse(text: &'a str, go: GoVersion) -> Result<Self, ParseError> {
-        let host = uri_host(text).ok_or_else(|| ParseError(format!("cannot parse URI {text:?}")))?;
-        if is_domain(&host, false, go) {
-            Ok(Self { text, host })
-        } else {
-            Err(ParseError(format!("cannot parse URI {text:?}: invalid domain")))
-        }
-    }
-
-    /// The host alone, for constraints; `Err` where Go cannot match it against any.
-    pub(super) fn constrained_host(&self) -> Result<String, String> {
-        if self.host.is_empty() {
-            return Err(format!(
-                "URI with empty host ({:?}) cannot be matched against constraints",
-                self.text
-            ));
-        }
-        let mut host = self.host.as_str();
-        if host.contains(':') && !host.ends_with(']') {
-            let (name, _) = host.rsplit_once(':').expect("a colon was seen");
-            if name.contains(':') && !name.starts_with('[') {
-                return Err(format!("cannot parse URI host {host:?}: too many colons in address"));
-            }
-            host = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-        }
-        if host.parse::<IpAddr>().is_ok() || (host.starts_with('[') && host.ends_with(']')) {
-            return Err(format!("URI with IP ({:?}) cannot be matched against constraints", self.text));
-        }
-        Ok(host.to_ascii_lowercase())
-    }
-}
-
-/// The host of a URI as Go's `url.Parse` finds it; `None` where that fails.
-fn uri_host(text: &str) -> Option<String> {
-    if text.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
-        return None;
-    }
-    let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
-    if !escapes_are_sound(fragment) {
-        return None;
-    }
-    let (scheme, rest) = scheme(text)?;
-    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
-    if !rest.starts_with('/') {
-        if !scheme.is_empty() {
-            return Some(String::new());
-        }
-        let segment = rest.split('/').next().unwrap_or_default();
-        return (!segment.contains(':') && escapes_are_sound(rest)).then(String::new);
-    }
-    if scheme.is_empty() && rest.starts_with("///") || !rest.starts_with("//") {
-        return escapes_are_sound(rest).then(String::new);
-    }
-    let authority = &rest[2..];
-    let (authority, path) = authority.split_at(authority.find('/').unwrap_or(authority.len()));
-    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let user_ok =
-        user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&byte));
-    if !user_ok || !escapes_are_sound(user) || !escapes_are_sound(path) {
-        return None;
-    }
-    let port = match host.strip_prefix('[') {
-        Some(_) => &host[host.rfind(']')? + 1..],
-        None => host.rfind(':').map_or("", |at| &host[at..]),
-    };
-    let port_ok = port.is_empty()
-        || port.strip_prefix(':').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    let host_ok = host.bytes().all(|byte| {
-        byte >= 0x80 || byte.is_ascii_alphanumeric() || b"-_.~!$&'()*+,;=:[]<>\"%".contains(&byte)
-    });
-    // Only %25 and escapes of non-ASCII bytes may stand in a host; either way it is no domain to match.
-    (port_ok && host_ok && escapes_are_sound(host)).then(|| host.to_owned())
-}
-
-fn scheme(text: &str) -> Option<(&str, &str)> {
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' => {}
-            b'0'..=b'9' | b'+' | b'-' | b'.' if at > 0 => {}
-            b':' if at == 0 => return None,
-            b':' => return Some((&text[..at], &text[at + 1..])),
-            _ => return Some(("", text)),
-        }
-    }
-    Some(("", text))
-}
-
-fn escapes_are_sound(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'%')
-        .all(|(at, _)| bytes.get(at + 1..at + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit)))
 }
 
 /// A mail address: what stands before and behind the `@`, the latter in lower case.
@@ -244,8 +137,7 @@ impl Mailbox {
             _ => dotted(bytes)?,
         };
         let domain = std::str::from_utf8(rest.strip_prefix(b"@")?).ok()?;
-        let domain_ok =
-            is_domain(domain, false, go) && !(go >= GoVersion::CHAIN_CONSTRAINTS && domain.contains('@'));
+        let domain_ok = is_domain(domain, false, go) && !(go >= GoVersion::NO_MAPPED && domain.contains('@'));
         domain_ok.then(|| Self {
             local: String::from_utf8_lossy(&local).into_owned(),
             domain: domain.to_ascii_lowercase(),
@@ -311,14 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn uris_and_mailboxes() {
-        let host = |text: &str| uri_host(text);
-        assert_eq!(host("https://User@Example.com:80/x?y#z").unwrap(), "Example.com:80");
-        assert_eq!(host("urn:a:b").unwrap(), "");
-        assert_eq!(host("spiffe://example.org/x").unwrap(), "example.org");
-        assert_eq!(host(":x"), None);
-        assert_eq!(host("http://a:b/"), None);
-        assert_eq!(host("http://%zz/"), None);
+    fn mailboxes() {
         let go = GoVersion::NEWEST;
         let mailbox = Mailbox::parse("\"a b\"@Example.com", go).unwrap();
         assert_eq!((mailbox.local.as_str(), mailbox.domain.as_str()), ("a b", "example.com"));

@@ -99,7 +99,8 @@ fn parsed(
             "openssl crl -in CRL -outform der -out CRL.der",
         );
     }
-    let block = if is_pem { pem::blocks(bytes).into_iter().next() } else { None };
+    let go = etcd.map_or(GoVersion::NEWEST, EtcdVersion::go);
+    let block = if is_pem { pem::blocks(bytes, go).into_iter().next() } else { None };
     let der = block.as_ref().map_or(bytes, |block| &block.der);
     match List::parse(der, der_only) {
         Ok(list) => Some(list),
@@ -251,7 +252,7 @@ pub(super) fn check(
         );
     }
     let by_signer = || {
-        let signer = pem::blocks(&file.signer);
+        let signer = pem::blocks(&file.signer, request.go);
         let mut signer = signer.iter().filter_map(|block| Certificate::parse(&block.der, request.go).ok());
         signer.any(|ca| list.is_signed_by(&ca))
     };

@@ -16,7 +16,7 @@ struct Identity {
 }
 
 fn identity(chain: &[u8], go: GoVersion) -> Option<Identity> {
-    let blocks = pem::blocks(chain);
+    let blocks = pem::blocks(chain, go);
     let block = blocks.iter().find(|block| block.is_certificate())?;
     let leaf = Certificate::parse(&block.der, go).ok()?;
     Some(Identity {
@@ -63,7 +63,7 @@ pub fn differs(served: &[u8], disk: &[u8], place: &str, go: GoVersion) -> Option
 
 /// Whether a chain's leaf covers a name or address.
 pub fn covers(chain: &[u8], host: &str, go: GoVersion) -> bool {
-    let blocks = pem::blocks(chain);
+    let blocks = pem::blocks(chain, go);
     let leaf = blocks.iter().find(|block| block.is_certificate());
     let leaf = leaf.and_then(|block| Certificate::parse(&block.der, go).ok());
     leaf.is_some_and(|leaf| names::verify_host(&leaf, host, go).is_ok())

@@ -1,13 +1,14 @@
 //! Signatures: which algorithms Go knows, and whether a signature holds. ring does the work where it has the
-//! algorithm; RSA outside 2048 to 8192 bits, P-224, P-521 and ECDSA with other hashes come from RustCrypto.
+//! algorithm; P-224, P-521 and ECDSA with other hashes come from RustCrypto, other RSA keys are worked out here.
+
+mod rsa;
 
 use ring::signature as ring_signature;
-use rsa::traits::SignatureScheme;
 
 use super::certificate::ParseError;
 use super::der::{self, Der};
 use super::go::GoVersion;
-use super::public_key::{Curve, PublicKey, bit_length};
+use super::public_key::{Curve, PublicKey};
 
 /// A hash that signatures use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,23 +91,21 @@ impl Hash {
         }
     }
 
-    fn size(self) -> i64 {
-        match self {
-            Self::Sha1 => 20,
-            Self::Sha256 => 32,
-            Self::Sha384 => 48,
-            Self::Sha512 => 64,
-        }
+    fn size(self) -> usize {
+        self.algorithm().output_len()
     }
 
     fn digest(self, data: &[u8]) -> Vec<u8> {
-        let algorithm = match self {
+        ring::digest::digest(self.algorithm(), data).as_ref().to_vec()
+    }
+
+    fn algorithm(self) -> &'static ring::digest::Algorithm {
+        match self {
             Self::Sha1 => &ring::digest::SHA1_FOR_LEGACY_USE_ONLY,
             Self::Sha256 => &ring::digest::SHA256,
             Self::Sha384 => &ring::digest::SHA384,
             Self::Sha512 => &ring::digest::SHA512,
-        };
-        ring::digest::digest(algorithm, data).as_ref().to_vec()
+        }
     }
 }
 
@@ -181,7 +180,7 @@ fn pss(parameters: &[u8]) -> Option<Hash> {
         && empty(&hash_parameters)
         && empty(&mgf_hash_parameters)
         && trailer == 1
-        && salt == hash.size();
+        && usize::try_from(salt) == Ok(hash.size());
     standard.then_some(hash)
 }
 
@@ -206,10 +205,10 @@ pub(crate) fn check(
     }
     match (algorithm, key) {
         (SignatureAlgorithm::RsaPkcs1(hash), PublicKey::Rsa { modulus, exponent }) => {
-            rsa_check(hash, false, signed, signature, modulus, *exponent, go)
+            rsa::Key { modulus, exponent: *exponent }.check(hash, rsa::Padding::Pkcs1, signed, signature, go)
         }
         (SignatureAlgorithm::RsaPss(hash), PublicKey::Rsa { modulus, exponent }) => {
-            rsa_check(hash, true, signed, signature, modulus, *exponent, go)
+            rsa::Key { modulus, exponent: *exponent }.check(hash, rsa::Padding::Pss, signed, signature, go)
         }
         (SignatureAlgorithm::Ecdsa(hash), PublicKey::Ec { curve, point }) => {
             if ecdsa(hash, *curve, signed, signature, point) { Ok(()) } else { Err(SignatureError::Ecdsa) }
@@ -234,105 +233,6 @@ pub(crate) fn check(
             },
         }),
     }
-}
-
-fn rsa_check(
-    hash: Hash,
-    pss: bool,
-    signed: &[u8],
-    signature: &[u8],
-    modulus: &[u8],
-    exponent: u64,
-    go: GoVersion,
-) -> Result<(), SignatureError> {
-    let bits = bit_length(modulus);
-    if go >= GoVersion::POLICIES && bits < 1024 {
-        return Err(SignatureError::RsaTooSmall(bits));
-    }
-    let size = bits.div_ceil(8);
-    // Go wants the signature as long as the modulus, and an odd modulus and exponent above 1.
-    if signature.len() != size
-        || !(2..1 << 31).contains(&exponent)
-        || modulus.last().is_none_or(|low| low % 2 == 0)
-    {
-        return Err(SignatureError::Rsa);
-    }
-    if (2048..=8192).contains(&bits) && exponent >= 3 && exponent % 2 == 1 {
-        let parameters: Option<&dyn ring_signature::VerificationAlgorithm> = match (pss, hash) {
-            (false, Hash::Sha1) => Some(&ring_signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY),
-            (false, Hash::Sha256) => Some(&ring_signature::RSA_PKCS1_2048_8192_SHA256),
-            (false, Hash::Sha384) => Some(&ring_signature::RSA_PKCS1_2048_8192_SHA384),
-            (false, Hash::Sha512) => Some(&ring_signature::RSA_PKCS1_2048_8192_SHA512),
-            (true, Hash::Sha256) => Some(&ring_signature::RSA_PSS_2048_8192_SHA256),
-            (true, Hash::Sha384) => Some(&ring_signature::RSA_PSS_2048_8192_SHA384),
-            (true, Hash::Sha512) => Some(&ring_signature::RSA_PSS_2048_8192_SHA512),
-            (true, Hash::Sha1) => None,
-        };
-        if let Some(parameters) = parameters {
-            return ring_signature::UnparsedPublicKey::new(parameters, pkcs1_public(modulus, exponent))
-                .verify(signed, signature)
-                .map_err(|_| SignatureError::Rsa);
-        }
-    }
-    rsa_fallback(hash, pss, signed, signature, modulus, exponent).ok_or(SignatureError::Rsa)
-}
-
-fn rsa_fallback(
-    hash: Hash,
-    pss: bool,
-    signed: &[u8],
-    signature: &[u8],
-    modulus: &[u8],
-    exponent: u64,
-) -> Option<()> {
-    let n = rsa::BoxedUint::from_be_slice_vartime(modulus);
-    let e = rsa::BoxedUint::from(exponent);
-    let key = rsa::RsaPublicKey::new_with_size_limits(n, e, 512..=16384).ok()?;
-    let digest = hash.digest(signed);
-    let verdict = match (pss, hash) {
-        (false, Hash::Sha1) => rsa::Pkcs1v15Sign::new::<sha1::Sha1>().verify(&key, &digest, signature),
-        (false, Hash::Sha256) => rsa::Pkcs1v15Sign::new::<sha2::Sha256>().verify(&key, &digest, signature),
-        (false, Hash::Sha384) => rsa::Pkcs1v15Sign::new::<sha2::Sha384>().verify(&key, &digest, signature),
-        (false, Hash::Sha512) => rsa::Pkcs1v15Sign::new::<sha2::Sha512>().verify(&key, &digest, signature),
-        (true, Hash::Sha256) => rsa::Pss::<sha2::Sha256>::new().verify(&key, &digest, signature),
-        (true, Hash::Sha384) => rsa::Pss::<sha2::Sha384>::new().verify(&key, &digest, signature),
-        (true, Hash::Sha512) => rsa::Pss::<sha2::Sha512>::new().verify(&key, &digest, signature),
-        (true, Hash::Sha1) => return None,
-    };
-    verdict.ok()
-}
-
-/// PKCS#1's RSAPublicKey.
-fn pkcs1_public(modulus: &[u8], exponent: u64) -> Vec<u8> {
-    let exponent_bytes = exponent.to_be_bytes();
-    let skip = exponent_bytes.iter().take_while(|&&byte| byte == 0).count();
-    let mut content = encode_integer(modulus);
-    content.extend(encode_integer(&exponent_bytes[skip..]));
-    encode(der::SEQUENCE, &content)
-}
-
-fn encode_integer(number: &[u8]) -> Vec<u8> {
-    let mut content = Vec::with_capacity(number.len() + 1);
-    if number.first().is_none_or(|first| first & 0x80 != 0) {
-        content.push(0);
-    }
-    content.extend(number);
-    encode(der::INTEGER, &content)
-}
-
-fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
-    let mut out = vec![tag];
-    let length = content.len().to_be_bytes();
-    let skip = length.iter().take_while(|&&byte| byte == 0).count();
-    match content.len() {
-        short @ 0..128 => out.push(u8::try_from(short).expect("below 128")),
-        _ => {
-            out.push(0x80 | u8::try_from(length.len() - skip).expect("at most 8"));
-            out.extend(&length[skip..]);
-        }
-    }
-    out.extend(content);
-    out
 }
 
 fn ecdsa(hash: Hash, curve: Curve, signed: &[u8], signature: &[u8], point: &[u8]) -> bool {

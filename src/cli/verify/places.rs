@@ -30,7 +30,7 @@ impl Places {
     /// Looks into each directory once, and reads each CA file once.
     pub(super) fn of(settings: &Settings<'_>, targets: &[Wanted]) -> Result<Self, Failure> {
         // The given one may be a pipe: it was read already, and cannot be read again.
-        let given = settings.ca.as_deref().map(CaFile::read);
+        let given = settings.ca.as_deref().map(|ca| CaFile::read(ca, settings.go));
         let given_at = given.as_ref().map(|_| 0);
         let mut places = Self { files: given.into_iter().collect(), found: HashMap::new() };
         let mut read: HashMap<PathBuf, usize> = HashMap::new();
@@ -45,7 +45,7 @@ impl Places {
                 Some(path) => Some(match read.get(&path) {
                     Some(&at) => at,
                     None => {
-                        places.files.push(CaFile::read(&target::read(&path)?));
+                        places.files.push(CaFile::read(&target::read(&path)?, settings.go));
                         *read.entry(path).or_insert(places.files.len() - 1)
                     }
                 }),

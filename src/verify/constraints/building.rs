@@ -1,7 +1,7 @@
 //! Name constraints as Go before 1.26 judges them: certificate by certificate, while the chain is built.
 
 use super::super::certificate::Certificate;
-use super::super::go::GoVersion;
+use super::super::go::{GoVersion, Since};
 use super::super::names::{self, Mailbox};
 use super::{Violation, mailboxes, octets, parent};
 
@@ -33,7 +33,7 @@ pub(in super::super) fn check_below(
                 return Err(Violation::Name(format!("x509: cannot parse dnsName {name:?}")));
             }
             let trees = (&constraints.permitted.dns, &constraints.excluded.dns);
-            let wildcard = go.excludes_wildcards();
+            let wildcard = go.has(&Since::EXCLUDED_WILDCARDS);
             each(&mut count, "DNS name", name, trees, |constraint, excluded| {
                 let over =
                     wildcard && excluded && parent(name).is_some() && parent(name) == parent(constraint);
@@ -43,7 +43,7 @@ pub(in super::super) fn check_below(
         for uri in &san.uris {
             let trees = (&constraints.permitted.uris, &constraints.excluded.uris);
             each(&mut count, "URI", uri.text, trees, |constraint, _| {
-                Ok(domain_matches(&uri.constrained_host()?, constraint))
+                Ok(domain_matches(&uri.constrained_host(go)?, constraint))
             })?;
         }
         for ip in &san.ips {

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::certificate::Certificate;
 use super::super::extensions::SubjectAltName;
 use super::super::go::GoVersion;
-use super::super::names::{self, Mailbox, Uri};
+use super::super::names::{self, Mailbox};
 use super::{NameConstraints, Range, Subtrees, Violation, mailboxes, octets, parent};
 
 /// Judges a whole chain, leaf first, as Go from 1.26 on does once the chain stands.
@@ -22,7 +22,7 @@ pub(in super::super) fn check_chain(chain: &[&Certificate<'_>], go: GoVersion) -
         if above.peek().is_none() {
             continue;
         }
-        let hosts = san.uris.iter().map(Uri::constrained_host).collect::<Result<Vec<_>, _>>();
+        let hosts = san.uris.iter().map(|uri| uri.constrained_host(go)).collect::<Result<Vec<_>, _>>();
         let hosts = hosts.map_err(Violation::Name)?;
         let mails = mailboxes(san, go)?;
         for constraints in above {
@@ -48,6 +48,7 @@ struct Kind<'a> {
 
 impl<'a> Sets<'a> {
     fn new(constraints: &NameConstraints<'a>, go: GoVersion) -> Self {
+        let masked = go >= GoVersion::NO_MAPPED;
         let kinds = |tree: &Subtrees<'a>, permitted: bool| {
             let mut kinds = Vec::new();
             if !tree.ips.is_empty() {
@@ -56,7 +57,10 @@ impl<'a> Sets<'a> {
                     domains: None,
                     mails: HashSet::new(),
                     ranges: prune(
-                        tree.ips.iter().map(Range::masked).collect(),
+                        tree.ips
+                            .iter()
+                            .map(|range| if masked { range.masked() } else { range.clone() })
+                            .collect(),
                         |a, b| {
                             (a.network.len(), &a.network, &a.mask).cmp(&(
                                 b.network.len(),

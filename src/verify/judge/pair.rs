@@ -1,6 +1,7 @@
 //! What Go asks before any chain: do key and certificate belong together, and can the key make a handshake?
 
 use super::super::certificate::Certificate;
+use super::super::go::Since;
 use super::super::key::{self, KeyError};
 use super::super::pitfalls::Code;
 use super::super::public_key::{Curve, PublicKey};
@@ -12,7 +13,7 @@ use super::Findings;
 pub(super) fn judge_pair(request: &Request<'_>, certificates: &[Certificate<'_>], findings: &mut Findings) {
     let Some(key) = request.key else { return };
     let leaf = &certificates[0];
-    let public = match key::public_of(&pem::blocks(key), &leaf.key) {
+    let public = match key::public_of(&pem::blocks(key, request.go), &leaf.key, request.go) {
         Ok(public) => public,
         Err(error) => {
             let (code, message, fix) = match &error {
@@ -49,14 +50,14 @@ pub(super) fn judge_pair(request: &Request<'_>, certificates: &[Certificate<'_>]
             "tls: unknown public key algorithm",
             "etcd-pki issue NAME --key-type p256 --force",
         ),
-        own if same_key(own, &public) => {}
+        own if same_key(own, &public, request.go) => {}
         own => {
             let says = if std::mem::discriminant(own) == std::mem::discriminant(&public) {
                 "tls: private key does not match public key"
             } else {
                 "tls: private key type does not match public key type"
             };
-            match certificates.iter().position(|one| same_key(&one.key, &public)) {
+            match certificates.iter().position(|one| same_key(&one.key, &public, request.go)) {
                 Some(at) => findings.reject(
                     Code::LeafNotFirst,
                     format!(
@@ -83,10 +84,14 @@ pub(super) fn judge_pair(request: &Request<'_>, certificates: &[Certificate<'_>]
     }
 }
 
-/// Go compares an RSA key's modulus only.
-fn same_key(left: &PublicKey, right: &PublicKey) -> bool {
+/// Of an RSA key Go compares the modulus only, before 1.26.
+fn same_key(left: &PublicKey, right: &PublicKey, go: GoVersion) -> bool {
     match (left, right) {
-        (PublicKey::Rsa { modulus: left, .. }, PublicKey::Rsa { modulus: right, .. }) => left == right,
+        (PublicKey::Rsa { modulus: left, .. }, PublicKey::Rsa { modulus: right, .. })
+            if go < GoVersion::CHAIN_CONSTRAINTS =>
+        {
+            left == right
+        }
         _ => left == right,
     }
 }
@@ -127,7 +132,7 @@ pub(super) fn judge_handshake(request: &Request<'_>, sent: &[Certificate<'_>], f
     for certificate in sent {
         if certificate.key.bits() > 8192
             && matches!(certificate.key, PublicKey::Rsa { .. })
-            && request.go >= GoVersion::STRICT_OIDS
+            && request.go.has(&Since::NO_LARGE_RSA)
         {
             let serves = request.role.serves() && request.sides != Sides::Dialling;
             let who = if serves { "server" } else { "client" };

@@ -91,8 +91,8 @@ impl<'a> Certificate<'a> {
         let issuer = tbs.element(der::SEQUENCE).ok_or_else(|| err("malformed issuer"))?;
         check_name(issuer, go)?;
         let mut validity = tbs.read(der::SEQUENCE).ok_or_else(|| err("malformed validity"))?;
-        let not_before = when::read(&mut validity)?;
-        let not_after = when::read(&mut validity)?;
+        let not_before = when::read(&mut validity, go)?;
+        let not_after = when::read(&mut validity, go)?;
         let subject = tbs.element(der::SEQUENCE).ok_or_else(|| err("malformed issuer"))?;
         check_name(subject, go)?;
         let spki = tbs.element(der::SEQUENCE).ok_or_else(|| err("malformed spki"))?;
@@ -214,7 +214,7 @@ fn check_other(tag: u8, value: der::Element<'_>, go: GoVersion) -> Result<(), St
         der::BIT_STRING => full.bit_string().is_some(),
         der::OID => full.oid(true).is_some(),
         der::BOOLEAN => full.boolean().is_some(),
-        der::UTC_TIME | der::GENERALIZED_TIME => when::read(&mut full).is_ok(),
+        der::UTC_TIME | der::GENERALIZED_TIME => when::read(&mut full, go).is_ok(),
         _ => true,
     };
     if ok { Ok(()) } else { Err("invalid ASN.1 element".to_owned()) }

@@ -19,11 +19,15 @@ impl GoVersion {
 
     /// SHA-1 signatures are refused from here on.
     pub(crate) const NO_SHA1: Self = Self::new(18, 0);
-    /// RSA signatures are checked by a library that takes odd moduli only.
+    /// RSA signatures are checked by code that takes odd moduli only, and signatures below the modulus.
     pub(crate) const ODD_MODULUS: Self = Self::new(20, 0);
     /// Arcs of object identifiers must be minimal; name constraints look at every certificate below, no longer at
     /// the leaf and the constraining certificate itself; errors say `tls: failed to verify certificate: `.
     pub(crate) const STRICT_OIDS: Self = Self::new(21, 0);
+    /// Arcs of policies may be of any size.
+    pub(crate) const LARGE_POLICIES: Self = Self::new(22, 0);
+    /// A date's offset from UTC is at most 24 hours.
+    pub(crate) const OFFSETS_OF_A_DAY: Self = Self::new(23, 0);
     /// `*` alone as a SAN covers nothing.
     pub(crate) const NO_BARE_WILDCARD: Self = Self::new(23, 0);
     /// Negative serial numbers and critical SKI, AKI and AIA are refused; duplicate extensions are named.

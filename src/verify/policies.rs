@@ -27,7 +27,12 @@ impl<'a> Policies<'a> {
         let mut seen = HashSet::new();
         while !list.is_empty() {
             let mut one = list.read(der::SEQUENCE).ok_or_else(bad)?;
-            let oid = one.read(der::OID).map(|oid| oid.0).filter(|oid| is_minimal(oid)).ok_or_else(bad)?;
+            let oid = if go < GoVersion::LARGE_POLICIES {
+                one.oid(go >= GoVersion::STRICT_OIDS)
+            } else {
+                one.read(der::OID).map(|oid| oid.0).filter(|oid| is_minimal(oid))
+            };
+            let oid = oid.ok_or_else(bad)?;
             if go >= GoVersion::POLICIES && !seen.insert(oid) {
                 return Err(bad());
             }

@@ -102,7 +102,7 @@ fn parsed(
     let go = etcd.map_or(GoVersion::NEWEST, EtcdVersion::go);
     let block = if is_pem { pem::blocks(bytes, go).into_iter().next() } else { None };
     let der = block.as_ref().map_or(bytes, |block| &block.der);
-    match List::parse(der, der_only) {
+    match List::parse(der, der_only, go) {
         Ok(list) => Some(list),
         Err(error) => {
             let says = if der_only { error.to_string() } else { older_words(der).to_owned() };
@@ -145,7 +145,7 @@ struct List {
 
 impl List {
     /// Reads what follows `TBSCertList ::= SEQUENCE { version, signature, issuer, thisUpdate, nextUpdate, … }`.
-    fn parse(bytes: &[u8], needs_version: bool) -> Result<Self, ParseError> {
+    fn parse(bytes: &[u8], needs_version: bool, go: GoVersion) -> Result<Self, ParseError> {
         let err = ParseError::new;
         let bad = || err("malformed crl");
         let mut outer = Der(bytes).read(der::SEQUENCE).ok_or_else(bad)?;
@@ -161,15 +161,15 @@ impl List {
         }
         let algorithm = tbs.read(der::SEQUENCE).ok_or_else(bad)?;
         let issuer = tbs.element(der::SEQUENCE).ok_or_else(|| err("malformed issuer"))?;
-        when::read(&mut tbs)?;
+        when::read(&mut tbs, go)?;
         let is_dated = tbs.peek(der::UTC_TIME) || tbs.peek(der::GENERALIZED_TIME);
-        let next_update = if is_dated { Some(when::read(&mut tbs)?) } else { None };
+        let next_update = if is_dated { Some(when::read(&mut tbs, go)?) } else { None };
         let mut serials = HashSet::new();
         if let Some(mut entries) = tbs.optional(der::SEQUENCE).ok_or_else(bad)? {
             while !entries.is_empty() {
                 let mut entry = entries.read(der::SEQUENCE).ok_or_else(bad)?;
                 let serial = entry.integer().ok_or_else(|| err("malformed serial number"))?;
-                when::read(&mut entry)?;
+                when::read(&mut entry, go)?;
                 serials.insert(magnitude(serial));
             }
         }
@@ -280,7 +280,8 @@ mod tests {
 
     #[test]
     fn what_is_no_list_is_told_in_the_words_of_either_reader() {
-        let words = |bytes: &[u8]| List::parse(bytes, true).err().map(|error| error.to_string());
+        let words =
+            |bytes: &[u8]| List::parse(bytes, true, GoVersion::NEWEST).err().map(|error| error.to_string());
         assert_eq!(words(b"garbage").as_deref(), Some("x509: malformed crl"));
         assert_eq!(words(&[0x30, 0]).as_deref(), Some("x509: malformed tbs crl"));
         assert_eq!(words(&[0x30, 2, 0x30, 0]).as_deref(), Some("x509: unsupported crl version"));

@@ -4,17 +4,18 @@ use ::time::{Date, Duration, Month, OffsetDateTime, PrimitiveDateTime, Time, Utc
 
 use super::certificate::ParseError;
 use super::der::{self, Der};
+use super::go::GoVersion;
 
 /// Reads a UTCTime or GeneralizedTime. Go parses the text by its layout, prints it back and wants the same text:
 /// so no fractions and no `+0000`, but an offset such as `+0100`, and UTCTime without seconds.
-pub(super) fn read(from: &mut Der<'_>) -> Result<OffsetDateTime, ParseError> {
+pub(super) fn read(from: &mut Der<'_>, go: GoVersion) -> Result<OffsetDateTime, ParseError> {
     if from.peek(der::UTC_TIME) {
-        let text = from.read(der::UTC_TIME).and_then(|content| utc(content.0));
+        let text = from.read(der::UTC_TIME).and_then(|content| utc(content.0, go));
         text.ok_or_else(|| ParseError::new("malformed UTCTime"))
     } else if from.peek(der::GENERALIZED_TIME) {
         let text = from.read(der::GENERALIZED_TIME).and_then(|content| {
             let year = i32::try_from(number(content.0.get(..4)?)?).ok()?;
-            moment(year, &content.0[4..], true)
+            moment(year, &content.0[4..], true, go)
         });
         text.ok_or_else(|| ParseError::new("malformed GeneralizedTime"))
     } else {
@@ -22,16 +23,16 @@ pub(super) fn read(from: &mut Der<'_>) -> Result<OffsetDateTime, ParseError> {
     }
 }
 
-fn utc(text: &[u8]) -> Option<OffsetDateTime> {
+fn utc(text: &[u8], go: GoVersion) -> Option<OffsetDateTime> {
     let short = i32::try_from(number(text.get(..2)?)?).ok()?;
     // 50 to 99 are 1950 to 1999 (RFC 5280, 4.1.2.5.1).
     let year = if short >= 50 { 1900 + short } else { 2000 + short };
     let rest = &text[2..];
-    moment(year, rest, true).or_else(|| moment(year, rest, false))
+    moment(year, rest, true, go).or_else(|| moment(year, rest, false, go))
 }
 
 /// `MMDDhhmm[ss]` and `Z` or an offset.
-fn moment(year: i32, text: &[u8], seconds: bool) -> Option<OffsetDateTime> {
+fn moment(year: i32, text: &[u8], seconds: bool, go: GoVersion) -> Option<OffsetDateTime> {
     let digits = if seconds { 10 } else { 8 };
     let field = |at: usize| u8::try_from(number(text.get(at..at + 2)?)?).ok();
     let date = Date::from_calendar_date(year, Month::try_from(field(0)?).ok()?, field(2)?).ok()?;
@@ -42,7 +43,8 @@ fn moment(year: i32, text: &[u8], seconds: bool) -> Option<OffsetDateTime> {
         b"Z" => Some(local),
         [sign @ (b'+' | b'-'), zone @ ..] if zone.len() == 4 => {
             let (hours, minutes) = (number(&zone[..2])?, number(&zone[2..])?);
-            if hours > 24 || minutes >= 60 || (hours == 0 && minutes == 0) {
+            let too_far = hours > 24 && go >= GoVersion::OFFSETS_OF_A_DAY;
+            if too_far || minutes >= 60 || (hours == 0 && minutes == 0) {
                 return None;
             }
             let offset = Duration::minutes(i64::from(hours * 60 + minutes));
@@ -76,10 +78,14 @@ pub(crate) fn rfc3339(moment: OffsetDateTime) -> String {
 mod tests {
     use super::*;
 
-    fn utc_time(text: &str) -> Option<String> {
+    fn utc_time_of(text: &str, go: GoVersion) -> Option<String> {
         let mut der = vec![der::UTC_TIME, u8::try_from(text.len()).unwrap()];
         der.extend(text.as_bytes());
-        read(&mut Der(&der)).ok().map(rfc3339)
+        read(&mut Der(&der), go).ok().map(rfc3339)
+    }
+
+    fn utc_time(text: &str) -> Option<String> {
+        utc_time_of(text, GoVersion::NEWEST)
     }
 
     #[test]
@@ -93,5 +99,13 @@ mod tests {
         {
             assert_eq!(utc_time(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn offsets_of_more_than_a_day_are_dates_to_older_releases() {
+        let far = "261121120000+2500";
+        assert_eq!(utc_time_of(far, GoVersion::new(22, 0)).unwrap(), "2026-11-20T11:00:00Z");
+        assert_eq!(utc_time(far), None);
+        assert_eq!(utc_time("261121120000+2400").unwrap(), "2026-11-20T12:00:00Z");
     }
 }

@@ -65,6 +65,7 @@ impl Draft {
             1 => signature.push(0),
             2 => drop(signature.pop()),
             3 => signature.insert(0, 0),
+            4 => signature = issuer.not_below_modulus(signature),
             _ => {}
         }
         der::sequence(&[&tbs, &outer, &der::bits(&signature)])

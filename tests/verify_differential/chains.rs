@@ -132,7 +132,7 @@ impl Maker {
         let mut signers: Vec<Signer> = Vec::new();
         let roots = 1 + self.dice.below(2);
         for _ in 0..roots {
-            let key = self.keys.any(&mut self.dice);
+            let key = self.keys.of_ca(&mut self.dice);
             let draft = self.ca(0, &key, &key.spki);
             let der = draft.signed(&mut self.dice, &draft.subject, &key);
             signers.push(Signer { name: draft.subject, key, der });
@@ -143,7 +143,7 @@ impl Maker {
             let above = if dice.one_in(4) { dice.below(signers.len()) } else { signers.len() - 1 };
             // Now and then the name or the key that another CA has: a cross-signature, a self-issued one, a loop.
             let twin = dice.below(signers.len());
-            let key = if dice.one_in(6) { signers[twin].key.clone() } else { self.keys.any(dice) };
+            let key = if dice.one_in(6) { signers[twin].key.clone() } else { self.keys.of_ca(dice) };
             let same_name = dice.seldom(12);
             let mut draft = self.ca(level, &key, &signers[above].key.spki);
             if same_name {

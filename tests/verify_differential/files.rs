@@ -153,6 +153,7 @@ fn odd_numbers(dice: &mut Dice, key: &Key) -> Option<String> {
             let parameters = if dice.one_in(3) { Vec::new() } else { der::tlv(0xa0, &curve.oid()) };
             Some(pem("EC PRIVATE KEY", &der::sequence(&[&version, &der::octets(&scalar), &parameters])))
         }
+        Secret::Even(_) => None,
         Secret::Ed25519(seed) => {
             let seed = if dice.one_in(2) { &seed[1..] } else { seed };
             let algorithm =

@@ -14,9 +14,21 @@ pub(crate) struct Go {
 }
 
 impl Go {
-    /// The go that `ETCDPKI_GO` names, or that of PATH.
-    pub(crate) fn find() -> Option<Self> {
-        let program = std::env::var("ETCDPKI_GO").unwrap_or_else(|_| "go".to_owned());
+    /// Each go that `ETCDPKI_GO` names, or that of PATH.
+    ///
+    /// # Panics
+    /// Where `ETCDPKI_GO` names one that cannot be run.
+    pub(crate) fn find() -> Vec<Self> {
+        match std::env::var("ETCDPKI_GO") {
+            Ok(all) => {
+                all.split(':').map(|one| Self::of(one).unwrap_or_else(|| panic!("{one} is no go"))).collect()
+            }
+            Err(_) => Self::of("go").into_iter().collect(),
+        }
+    }
+
+    fn of(program: &str) -> Option<Self> {
+        let program = program.to_owned();
         let output = command(&program).arg("version").output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let version = text.split_whitespace().nth(2)?.parse().ok()?;

@@ -8,6 +8,7 @@ use sha1::Digest;
 
 use super::der;
 use super::dice::Dice;
+use super::even::{self, Even};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Curve {
@@ -23,6 +24,7 @@ pub(crate) enum Secret {
     Rsa(Rc<rsa::RsaPrivateKey>),
     Ec(Curve, Vec<u8>),
     Ed25519(Vec<u8>),
+    Even(Rc<Even>),
 }
 
 /// A key: the SubjectPublicKeyInfo that certificates hold, and what signs.
@@ -79,6 +81,7 @@ pub(crate) struct Keys {
     p256: Vec<Key>,
     others: Vec<Key>,
     rsa: Vec<Key>,
+    even: Key,
 }
 
 impl Keys {
@@ -87,9 +90,11 @@ impl Keys {
         let key = |line: &str| {
             let numbers = line.split(' ').map(|hex| rsa::BoxedUint::from_str_radix_vartime(hex, 16).unwrap());
             let [exponent, p, q] = numbers.collect::<Vec<_>>().try_into().unwrap();
-            rsa_key(rsa::RsaPrivateKey::from_p_q(p, q, exponent).unwrap())
+            Rc::new(rsa::RsaPrivateKey::from_p_q(p, q, exponent).unwrap())
         };
-        let rsa = lines.map(key).collect();
+        let keys: Vec<_> = lines.map(key).collect();
+        let even = even_key(&keys[1]);
+        let rsa = keys.into_iter().map(rsa_key).collect();
         let p256 = (0..12).map(|_| ec(Curve::P256, dice.bytes(32))).collect();
         let mut others = Vec::new();
         for _ in 0..3 {
@@ -98,7 +103,7 @@ impl Keys {
         }
         others.push(ec(Curve::P224, dice.bytes(28)));
         others.push(ec(Curve::P521, [vec![0], dice.bytes(65)].concat()));
-        Self { p256, others, rsa }
+        Self { p256, others, rsa, even }
     }
 
     /// Any key; most are P-256.
@@ -110,16 +115,29 @@ impl Keys {
         }
     }
 
+    /// The key of a CA: any, or now and then one that only signs.
+    pub(crate) fn of_ca(&self, dice: &mut Dice) -> Key {
+        if dice.one_in(100) { self.even.clone() } else { self.any(dice) }
+    }
+
     pub(crate) fn p256(&self, dice: &mut Dice) -> Key {
         dice.pick(&self.p256)
     }
 }
 
-fn rsa_key(key: rsa::RsaPrivateKey) -> Key {
-    let exponent = key.e_bytes();
-    let public = der::sequence(&[&der::unsigned(&key.n_bytes()), &der::unsigned(&exponent)]);
+fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+    let public = der::sequence(&[&der::unsigned(modulus), &der::unsigned(exponent)]);
     let algorithm = der::sequence(&[&der::oid("1.2.840.113549.1.1.1"), der::NULL]);
-    Key { spki: der::sequence(&[&algorithm, &der::bits(&public)]), secret: Secret::Rsa(Rc::new(key)) }
+    der::sequence(&[&algorithm, &der::bits(&public)])
+}
+
+fn rsa_key(key: Rc<rsa::RsaPrivateKey>) -> Key {
+    Key { spki: rsa_spki(&key.n_bytes(), &key.e_bytes()), secret: Secret::Rsa(key) }
+}
+
+fn even_key(key: &Rc<rsa::RsaPrivateKey>) -> Key {
+    let even = Even(key.clone());
+    Key { spki: rsa_spki(&even.modulus(), &key.e_bytes()), secret: Secret::Even(Rc::new(even)) }
 }
 
 fn ed25519(seed: Vec<u8>) -> Key {
@@ -247,6 +265,7 @@ impl Key {
             Secret::Ec(Curve::P521, _) if usual => How::Ecdsa(Hash::Sha512),
             Secret::Ec(..) => How::Ecdsa(hash),
             Secret::Ed25519(_) => How::Ed25519,
+            Secret::Even(_) => How::Pkcs1(Hash::Sha256),
         }
     }
 
@@ -279,11 +298,24 @@ impl Key {
             }
             (Secret::Ec(curve, scalar), How::Ecdsa(hash)) => quick(*curve, *hash, &self.spki, scalar, data)
                 .unwrap_or_else(|| curve.sign(scalar, &hash.digest(data))),
+            (Secret::Even(key), _) => key.sign(data),
             (Secret::Ed25519(seed), _) => {
                 Ed25519KeyPair::from_seed_unchecked(seed).unwrap().sign(data).as_ref().to_vec()
             }
             _ => Vec::new(),
         }
+    }
+
+    /// An RSA signature that says the same, as a number that is not below the modulus; where there is one as long.
+    pub(crate) fn not_below_modulus(&self, signature: Vec<u8>) -> Vec<u8> {
+        let modulus = match &self.secret {
+            Secret::Rsa(key) => key.n_bytes().to_vec(),
+            Secret::Even(key) => key.modulus(),
+            _ => return signature,
+        };
+        let sum = even::plus(&signature, &modulus);
+        let (more, rest) = sum.split_at(sum.len() - signature.len());
+        if more.iter().all(|&byte| byte == 0) { rest.to_vec() } else { signature }
     }
 
     /// PKCS#1 or SEC1, as OpenSSL names it; Ed25519 has no such form.
@@ -297,7 +329,7 @@ impl Key {
                 let sec1 = der::sequence(&[&der::small(1), &der::octets(scalar), &parameters, &point]);
                 Some(("EC PRIVATE KEY", sec1))
             }
-            Secret::Ed25519(_) => None,
+            Secret::Ed25519(_) | Secret::Even(_) => None,
         }
     }
 
@@ -311,6 +343,7 @@ impl Key {
                 der::sequence(&[&der::small(1), &der::octets(scalar)]),
             ),
             Secret::Ed25519(seed) => (der::sequence(&[&der::oid("1.3.101.112")]), der::octets(seed)),
+            Secret::Even(_) => unreachable!("only CAs have it, and a CA's key is in no file"),
         };
         der::sequence(&[&der::small(0), &algorithm, &der::octets(&inner)])
     }

@@ -362,7 +362,7 @@ pub(crate) fn host(dice: &mut Dice) -> String {
         2..=4 => {
             (dice.pick(&["10.1.2.3", "127.0.0.1", "172.16.0.101", "::1", "fd00::1", "0.0.0.0"])).to_owned()
         }
-        4..=6 => (dice.pick(&odd)).to_owned(),
+        5 | 6 => (dice.pick(&odd)).to_owned(),
         7 => String::from_utf8_lossy(&domain(dice)).into_owned(),
         8 => "localhost".to_owned(),
         _ => "m1.etcd.test".to_owned(),

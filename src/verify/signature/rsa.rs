@@ -1,9 +1,9 @@
 //! RSA signatures. ring checks those of the sizes and exponents that are in use; Go checks others too (512 to 2047 and
-//! more than 8192 bits, any exponent before 1.24), and those are worked out here: public numbers only, so nothing
-//! leaks.
+//! more than 8192 bits, any exponent before 1.24, even moduli before 1.20), and those are worked out here: public
+//! numbers only, so nothing leaks.
 
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
-use crypto_bigint::{BoxedUint, Odd};
+use crypto_bigint::{BoxedUint, ConcatenatingMul, NonZero, Odd};
 use ring::signature as ring_signature;
 
 use super::super::der;
@@ -44,25 +44,48 @@ impl Key<'_> {
         if go >= GoVersion::POLICIES && bits < 1024 {
             return Err(SignatureError::RsaTooSmall(bits));
         }
-        if self.is_sound(go)
-            && signature.len() == bits.div_ceil(8)
-            && self.holds(hash, padding, signed, signature)
-        {
-            Ok(())
-        } else {
-            Err(SignatureError::Rsa)
+        if !self.is_sound(go) || signature.len() != bits.div_ceil(8) || bits > MAX_BITS {
+            return Err(SignatureError::Rsa);
         }
+        // As long as each other, so they compare as numbers do.
+        let holds = if signature < self.modulus {
+            self.holds(hash, padding, signed, signature)
+        } else {
+            go < GoVersion::ODD_MODULUS && self.holds(hash, padding, signed, &self.reduced(signature))
+        };
+        if holds { Ok(()) } else { Err(SignatureError::Rsa) }
     }
 
-    /// Whether Go works with such numbers at all. (Of an even modulus Go 1.19 would; nobody can sign with one.)
+    /// Whether Go works with such numbers at all.
     fn is_sound(&self, go: GoVersion) -> bool {
-        let odd = self.modulus.last().is_some_and(|low| low % 2 == 1);
-        odd && (go < GoVersion::POLICIES || (self.exponent % 2 == 1 && (3..1 << 31).contains(&self.exponent)))
+        let exponent = self.exponent % 2 == 1 && (3..1 << 31).contains(&self.exponent);
+        (go < GoVersion::ODD_MODULUS || self.is_odd()) && (go < GoVersion::POLICIES || exponent)
+    }
+
+    fn is_odd(&self) -> bool {
+        self.modulus.last().is_some_and(|low| low % 2 == 1)
+    }
+
+    /// What is left of a signature that is not below the modulus.
+    fn reduced(&self, signature: &[u8]) -> Vec<u8> {
+        let number = BoxedUint::from_be_slice_vartime(signature);
+        NonZero::new(BoxedUint::from_be_slice_vartime(self.modulus))
+            .into_option()
+            .map_or_else(Vec::new, |modulus| self.as_long(&number.rem_vartime(&modulus)))
+    }
+
+    /// A number below the modulus, as long as the modulus.
+    fn as_long(&self, number: &BoxedUint) -> Vec<u8> {
+        let bytes = number.to_be_bytes();
+        let (missing, more) =
+            (self.modulus.len().saturating_sub(bytes.len()), bytes.len().saturating_sub(self.modulus.len()));
+        [&vec![0; missing][..], &bytes[more..]].concat()
     }
 
     fn holds(&self, hash: Hash, padding: Padding, signed: &[u8], signature: &[u8]) -> bool {
         let bits = bit_length(self.modulus);
         if (2048..=8192).contains(&bits)
+            && self.is_odd()
             && self.exponent % 2 == 1
             && (3..1 << 33).contains(&self.exponent)
             && let Some(parameters) = of_ring(hash, padding)
@@ -80,19 +103,17 @@ impl Key<'_> {
 
     /// The signature to the power of the exponent; as long as the modulus.
     fn opened(&self, signature: &[u8]) -> Option<Vec<u8>> {
-        if bit_length(self.modulus) > MAX_BITS {
-            return None;
-        }
-        let modulus = Odd::new(BoxedUint::from_be_slice_vartime(self.modulus)).into_option()?;
+        let modulus = BoxedUint::from_be_slice_vartime(self.modulus);
         let number = BoxedUint::from_be_slice(signature, modulus.bits_precision()).ok()?;
-        if number >= *modulus {
-            return None;
-        }
-        let exponent = BoxedUint::from(self.exponent);
-        let base = BoxedMontyForm::new(number, &BoxedMontyParams::new_vartime(modulus));
-        let opened = base.pow_bounded_exp(&exponent, exponent.bits()).retrieve().to_be_bytes();
-        let (zeros, rest) = opened.split_at(opened.len().checked_sub(self.modulus.len())?);
-        zeros.iter().all(|&byte| byte == 0).then(|| rest.to_vec())
+        let opened = match Odd::new(modulus.clone()).into_option() {
+            Some(odd) => {
+                let exponent = BoxedUint::from(self.exponent);
+                let base = BoxedMontyForm::new(number, &BoxedMontyParams::new_vartime(odd));
+                base.pow_bounded_exp(&exponent, exponent.bits()).retrieve()
+            }
+            None => power(&number, self.exponent, &NonZero::new(modulus).into_option()?),
+        };
+        Some(self.as_long(&opened))
     }
 
     /// PKCS#1's RSAPublicKey.
@@ -115,6 +136,16 @@ fn of_ring(hash: Hash, padding: Padding) -> Option<&'static dyn ring_signature::
         (Padding::Pss, Hash::Sha384) => &ring_signature::RSA_PSS_2048_8192_SHA384,
         (Padding::Pss, Hash::Sha512) => &ring_signature::RSA_PSS_2048_8192_SHA512,
         (Padding::Pss, Hash::Sha1) => return None,
+    })
+}
+
+/// A power below any modulus, bit by bit of the exponent.
+fn power(base: &BoxedUint, exponent: u64, modulus: &NonZero<BoxedUint>) -> BoxedUint {
+    let times = |a: &BoxedUint, b: &BoxedUint| a.concatenating_mul(b).rem_vartime(modulus);
+    let bits = (0..u64::BITS - exponent.leading_zeros()).rev();
+    bits.fold(BoxedUint::one(), |power, bit| {
+        let square = times(&power, &power);
+        if exponent >> bit & 1 == 1 { times(&square, base) } else { square }
     })
 }
 

@@ -11,7 +11,7 @@ use crate::etcd::{ClientUrl, Direct, Fault, PeerUrl, Scheme};
 use super::gate::complaints;
 use super::node::Node;
 use super::observe::{Observed, Sight};
-use super::stage::LEGACY_PORT;
+use super::stage::{LEGACY_PORT, Settings};
 
 /// How long this machine tries to reach a member: it may be behind a jump host.
 const FROM_HERE: Duration = Duration::from_secs(2);
@@ -66,7 +66,7 @@ fn member(nodes: &[Node], i: usize, node: &Node, sight: &Sight, since: SystemTim
             checks.push(check(format!("health on {url}, from its host"), ok, saw));
         }
     }
-    for url in advertised(sight) {
+    for url in advertised(running) {
         if let Some(other) = nodes.iter().enumerate().find_map(|(j, other)| (j != i).then_some(other)) {
             let (ok, saw) = health(&other.client(&url));
             checks.push(check(format!("health on {url}, from {}", other.name), ok, saw));
@@ -85,9 +85,11 @@ fn member(nodes: &[Node], i: usize, node: &Node, sight: &Sight, since: SystemTim
     checks
 }
 
-/// The https URLs that the member tells clients of.
-fn advertised(sight: &Sight) -> Vec<ClientUrl> {
-    let urls = sight.client_urls.iter().filter_map(|url| url.parse::<PeerUrl>().ok());
+/// The https URLs that the member tells clients of, by what it runs with: the members list has them only once it has
+/// published them, some moments after its restart (etcd's `EtcdServer.publish`), and what is not there is not looked at.
+fn advertised(running: &Settings) -> Vec<ClientUrl> {
+    let urls = running.get("advertise-client-urls").map_or("", String::as_str).split(',');
+    let urls = urls.filter_map(|url| url.trim().parse::<PeerUrl>().ok());
     urls.filter(|url| url.scheme() == Scheme::Https).collect()
 }
 
@@ -111,5 +113,23 @@ fn refused(fault: &Fault) -> (Option<bool>, String) {
         // Served elsewhere (--listen-metrics-urls), or switched off.
         Fault::NotFound => (None, "not served there".to_owned()),
         fault => (Some(false), fault.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_member_advertises_over_https_is_looked_at() {
+        let running = |urls: &str| Settings::from([("advertise-client-urls".to_owned(), urls.to_owned())]);
+        let text =
+            |urls: &str| advertised(&running(urls)).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            text("https://172.16.0.101:2379, http://172.16.0.101:4001,https://etcd1.test:2379"),
+            ["https://172.16.0.101:2379", "https://etcd1.test:2379"]
+        );
+        assert_eq!(text("http://localhost:2379"), [""; 0]);
+        assert!(advertised(&Settings::new()).is_empty());
     }
 }

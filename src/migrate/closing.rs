@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
-
 use crate::etcd::client::{Client, Endpoint};
 use crate::etcd::{ClientUrl, Direct, Fault, PeerUrl, Scheme};
 
+use super::event::Check;
 use super::gate::complaints;
 use super::node::Node;
 use super::observe::{Observed, Sight};
@@ -15,19 +14,6 @@ use super::stage::{LEGACY_PORT, Settings};
 
 /// How long this machine tries to reach a member: it may be behind a jump host.
 const FROM_HERE: Duration = Duration::from_secs(2);
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// The member.
-    pub member: String,
-    /// What was looked at, in words.
-    pub what: String,
-    /// Whether it was as it should be; none where it could not be seen.
-    pub ok: Option<bool>,
-    /// What was seen.
-    pub saw: String,
-}
 
 /// Looks at every member once more, all at once.
 pub(super) fn look(nodes: &[Node], observed: &Observed, since: SystemTime) -> Vec<Check> {

@@ -10,13 +10,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::etcd::PeerUrl;
 
+use super::disk::settings;
 use super::error::MigrateError;
 use super::event::{Event, Report};
 use super::node::Node;
-use super::observe::{Observed, Wishes, clocks, observe, settings};
+use super::observe::{Observed, clocks, observe};
 use super::place::not_as_placed;
 use super::plan::has_quorum;
-use super::stage::{Settings, Stage, differences};
+use super::recipe::Wishes;
+use super::settings::{Settings, differences};
+use super::stage::Stage;
 
 /// A pause between two looks.
 const PAUSE: Duration = Duration::from_millis(150);

@@ -10,11 +10,12 @@ use crate::host::Layer;
 use crate::verify::{GoVersion, Judgement, Request, Role, Verdict, judge};
 
 use super::error::MigrateError;
-use super::node::{Node, Pair};
-use super::observe::{Observed, Sight, Wishes, in_parallel};
+use super::node::{Node, Pair, in_parallel};
+use super::observe::{Observed, Sight};
 use super::peers::{PeerAt, PeerPorts};
 use super::place::certificate_files;
 use super::plan::{Action, Step};
+use super::recipe::Wishes;
 use super::stage::Stage;
 use super::traces::Traces;
 

@@ -15,7 +15,7 @@ use crate::files::{FileMode, Meta};
 use crate::host::{HostError, RunOutput};
 
 use super::node::Node;
-use super::stage::Settings;
+use super::settings::Settings;
 
 /// How long `etcdctl` may take.
 const ETCDCTL: Duration = Duration::from_secs(10);

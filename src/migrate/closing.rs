@@ -10,7 +10,8 @@ use super::event::Check;
 use super::gate::complaints;
 use super::node::Node;
 use super::observe::{Observed, Sight};
-use super::stage::{LEGACY_PORT, Settings};
+use super::settings::Settings;
+use super::stage::LEGACY_PORT;
 
 /// How long this machine tries to reach a member: it may be behind a jump host.
 const FROM_HERE: Duration = Duration::from_secs(2);

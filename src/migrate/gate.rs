@@ -9,6 +9,7 @@ mod checks;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::etcd::PeerUrl;
+use crate::host::Absence;
 
 use super::disk::settings;
 use super::error::MigrateError;
@@ -17,6 +18,7 @@ use super::node::Node;
 use super::observe::{Observed, clocks, observe};
 use super::place::not_as_placed;
 use super::plan::has_quorum;
+use super::preflight::unfit;
 use super::recipe::Wishes;
 use super::settings::{Settings, differences};
 use super::stage::Stage;
@@ -97,6 +99,7 @@ impl Gate<'_> {
                 }
                 Ok(checks)
             });
+            let well = well.map_err(|saw| gate.with_cuts_from_it(&observed, saw, others));
             Ok(well.map(|checks| (checks, observed)))
         })
     }
@@ -109,7 +112,8 @@ impl Gate<'_> {
                 return gate.absent();
             };
             if after.identity.is_some_and(|identity| identity == process.identity) {
-                return Ok(Err(vec![format!("{} still runs its old process", node.name)]));
+                let doing = doing(&node.service.absence()?);
+                return Ok(Err(vec![format!("{} still runs its old process{doing}", node.name)]));
             }
             let actual = settings(node, &process.launch)?;
             if let Some((flag, wanted, actual)) = differences(after.settings, &actual).into_iter().next() {
@@ -179,8 +183,7 @@ impl Gate<'_> {
             let serves_on = self.nodes.len() > 2;
             return Err(MigrateError::UnitFailed { member, unit, what, log, serves_on });
         }
-        let doing = if absence.doing.is_empty() { String::new() } else { format!(": {}", absence.doing) };
-        Ok(Err(vec![format!("{} has no etcd process{doing}", node.name)]))
+        Ok(Err(vec![format!("{} has no etcd process{}", node.name, doing(&absence))]))
     }
 
     /// Tells what is waited for, when that is news and the wait is long.
@@ -223,6 +226,9 @@ impl Gate<'_> {
             if start.elapsed() > self.deadline {
                 let node = &self.nodes[self.member];
                 let mut saw = saw;
+                if saw.iter().any(|what| what.contains("TLS: ")) {
+                    saw.extend(unfit(self.nodes));
+                }
                 if let Some(since) = log_since {
                     saw.extend(complaints(node, since));
                 }
@@ -233,6 +239,11 @@ impl Gate<'_> {
             std::thread::sleep(PAUSE);
         }
     }
+}
+
+/// What a unit is at, where that can be said.
+fn doing(absence: &Absence) -> String {
+    if absence.doing.is_empty() { String::new() } else { format!(": {}", absence.doing) }
 }
 
 /// Both hold, or all that does not.

@@ -92,6 +92,17 @@ pub(super) fn sources_fit(
     Ok(())
 }
 
+/// Why the pairs with which members are spoken to would be refused now by whoever checks them, names apart.
+pub(super) fn unfit(nodes: &[Node]) -> Vec<String> {
+    let why = |node: &Node| {
+        let pair = node.pair.as_ref()?;
+        let client = Request::new(&pair.cert_pem, &pair.ca_pem, Role::Client);
+        let judged = refused(node, &judge(&Request { key: Some(&pair.key_pem), ..client }));
+        Some(judged.err()?.to_string())
+    };
+    nodes.iter().filter_map(why).collect()
+}
+
 /// A member's pair, judged as a peer's: dialled at its peer URLs, and dialling from the addresses that its machine has.
 fn dials(
     node: &Node,

@@ -115,6 +115,22 @@ impl Gate<'_> {
         self.dial(observed, pairs.filter(|(from, to)| from != to))
     }
 
+    /// What is wrong with the others, and where the cause may lie: one of them may not be well because it cannot reach
+    /// this member, which often leads.
+    pub(super) fn with_cuts_from_it(
+        &self,
+        observed: &Observed,
+        mut saw: Vec<String>,
+        counts: impl Fn(usize) -> bool,
+    ) -> Vec<String> {
+        if observed.members[self.member].running.is_some() {
+            let others = (0..self.nodes.len()).filter(|&i| counts(i));
+            let pairs = others.flat_map(|i| [(self.member, i), (i, self.member)]);
+            saw.extend(self.dial(observed, pairs).err().unwrap_or_default());
+        }
+        saw
+    }
+
     /// New connections from members' machines to others' peer URLs, with the real pairs. A URL that its member does not
     /// serve yet, or no more, is left out: the plan sees to that member first.
     fn dial(&self, observed: &Observed, pairs: impl Iterator<Item = (usize, usize)>) -> Looked {

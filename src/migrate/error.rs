@@ -259,7 +259,10 @@ impl MigrateError {
                 "see `etcd-pki verify`, then reissue with `etcd-pki issue {member} --ip … --force`, or where it was made"
             ),
             Self::Changed { path, .. } => {
-                format!("look at {path}; put back what was there or remove it, then run this again")
+                format!(
+                    "look at {path}: put back what was there, or place the pair that is to be there with `etcd-pki install`, then run \
+                     this again"
+                )
             }
             Self::ChangedInForce { path, .. } => {
                 format!("put back what was placed as {path}, restart etcd there, then run this again")

@@ -16,7 +16,7 @@ use super::error::MigrateError;
 use super::event::{Event, Report};
 use super::node::Node;
 use super::observe::{Observed, clocks, observe};
-use super::place::not_as_placed;
+use super::place::{not_as_issued, not_as_placed};
 use super::plan::has_quorum;
 use super::preflight::unfit;
 use super::recipe::Wishes;
@@ -48,7 +48,8 @@ pub(super) struct Gate<'a> {
     pub(super) deadline: Duration,
     /// Members that are down and are left so: nothing is asked of them.
     pub(super) away: &'a [usize],
-    /// The certificates that are in force are those that were issued: so it is on the way there.
+    /// The certificates that are in force are those that were issued: so it is on the way there. On the way back others may
+    /// have been issued since, and those that were placed are in force.
     pub(super) certified: bool,
     /// Who is told what is waited for.
     pub(super) report: &'a dyn Report,
@@ -164,11 +165,10 @@ impl Gate<'_> {
 
     /// The same of one that is about to be started with them.
     pub(super) fn is_as_placed(&self, i: usize) -> Result<(), MigrateError> {
-        if !self.certified {
-            return Ok(());
-        }
-        match not_as_placed(&self.nodes[i])? {
-            Some(path) => Err(MigrateError::Changed { member: self.nodes[i].name.clone(), path }),
+        let node = &self.nodes[i];
+        let changed = if self.certified { not_as_issued(node)? } else { not_as_placed(node)? };
+        match changed {
+            Some(path) => Err(MigrateError::Changed { member: node.name.clone(), path }),
             None => Ok(()),
         }
     }

@@ -147,6 +147,40 @@ impl<'a> Traces<'a> {
         Ok(())
     }
 
+    /// Takes these contents as placed by this tool, where it placed something there before.
+    ///
+    /// # Errors
+    /// [`MigrateError::Host`]
+    pub(super) fn account_for(&mut self, files: &[(PathBuf, &[u8])]) -> Result<(), MigrateError> {
+        let mut is_news = false;
+        for (path, bytes) in files {
+            let digest = digest(bytes);
+            let Some(trace) = self.traces.iter().find(|trace| trace.path == *path) else { continue };
+            if trace.placed.first() != Some(&digest) {
+                self.note(path, trace.purpose, || Before::Absent, digest);
+                is_news = true;
+            }
+        }
+        if is_news { self.save() } else { Ok(()) }
+    }
+
+    /// The first of the files of a purpose that is not as it was placed.
+    ///
+    /// # Errors
+    /// [`MigrateError::Host`]
+    pub(super) fn first_changed(&self, purpose: Purpose) -> Result<Option<String>, MigrateError> {
+        let is_file =
+            |trace: &&Trace| trace.purpose == purpose && !matches!(trace.before, Before::NoDirectory);
+        let traces: Vec<&Trace> = self.traces.iter().filter(is_file).collect();
+        let paths: Vec<PathBuf> = traces.iter().map(|trace| trace.path.clone()).collect();
+        let images = self.host.read_many(&paths)?;
+        let as_placed = |trace: &Trace, image: &FileImage| trace.placed.contains(&digest(&image.bytes));
+        let mut pairs = traces.iter().zip(images);
+        let changed =
+            pairs.find(|(trace, image)| !image.as_ref().is_some_and(|image| as_placed(trace, image)));
+        Ok(changed.map(|(trace, _)| trace.path.display().to_string()))
+    }
+
     /// Puts back what stood at these paths, in this order, and forgets them; a path without a trace is left as it is.
     /// Each of it can be done twice, so the record is written once, at the end.
     ///

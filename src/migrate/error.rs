@@ -298,6 +298,11 @@ impl MigrateError {
                 format!("move {path} away, or name another directory with ssl-dir in the inventory")
             }
             Self::Locked(_) => "wait for it to end; it may be another operator".into(),
+            Self::NoAnswer(what) if what.contains("TLS: ") => {
+                "`etcd-pki verify --cluster` says why. A pair that has expired: `etcd-pki renew NAME`, then `etcd-pki install --from \
+                 cluster.toml`; etcd needs no restart for it"
+                    .into()
+            }
             Self::NoAnswer(_) => "start etcd first, or correct the inventory".into(),
             Self::NoPair { .. } => "make it: `etcd-pki issue --from cluster.toml`".into(),
             Self::NoSecondPort { .. } => {

@@ -84,7 +84,8 @@ fn v2_data_is_kept_and_clients_need_no_certificate_and_the_end_is_looked_at() {
     lab.on("server3", "! curl -s --cacert /etc/ssl/etcd/ca.pem https://172.16.0.101:2380/version");
 
     // Renewed later, by `install` and by `apply`: served without a restart, and the way back knows them as its own.
-    let served = "openssl s_client -connect 172.16.0.101:2379 </dev/null 2>/dev/null | openssl x509 -noout -serial";
+    let served =
+        "openssl s_client -connect 172.16.0.101:2379 </dev/null 2>/dev/null | openssl x509 -noout -serial";
     let (started, old) = (lab.on("server1", "systemctl show -P MainPID etcd"), lab.on("server3", served));
     lab.done(&["renew", "server1", "server2"]);
     lab.done(&["install", "--from", "cluster.toml", "server1"]);

@@ -106,7 +106,7 @@ fn apply(
     let mut count = 0usize;
     let of = placed.plan.changes.len() + placed.trust.as_ref().map_or(0, |trust| trust.to_place().count());
     let applied = install::apply(host, bundle, &placed.plan, |change: &Change| {
-        done(super::report::word(change.action), &change.path);
+        done(change.action.describe(), &change.path);
         count += 1;
     });
     let applied = applied.map_err(InstallError::Host).and_then(|()| match &placed.trust {

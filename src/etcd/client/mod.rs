@@ -6,6 +6,7 @@
 mod answers;
 mod auth;
 mod http;
+mod reply;
 pub(super) mod snapshot;
 mod v2;
 pub(super) mod v3;
@@ -22,6 +23,7 @@ use super::types::{ClientUrl, MemberId, PeerUrl, Scheme};
 pub use answers::{Alarm, Health, KeyValue, Member, MemberList, Status, Versions};
 pub use auth::{Login, User};
 use http::Http;
+use reply::{HealthWire, VersionWire, active_peers};
 pub use watch::{Event, Watch};
 
 /// How a member is reached.
@@ -130,7 +132,7 @@ impl Client {
     /// [`EtcdError`]
     pub fn version(&self) -> Result<Versions> {
         let reply = self.http.get("/version")?.ok()?;
-        if let Ok(versions) = reply.json::<http::VersionWire>() {
+        if let Ok(versions) = reply.json::<VersionWire>() {
             return Ok(Versions { server: versions.etcdserver, cluster: versions.etcdcluster });
         }
         Err(reply.fault(Fault::malformed("/version is not as etcd writes it")))
@@ -147,7 +149,7 @@ impl Client {
         if reply.status == 404 {
             return Err(reply.fault(Fault::NotFound));
         }
-        let wire: http::HealthWire = reply.json().unwrap_or_default();
+        let wire: HealthWire = reply.json().unwrap_or_default();
         Ok(Health {
             healthy: reply.status == 200 && wire.health.is_true(),
             status: reply.status,
@@ -269,7 +271,7 @@ impl Client {
         if reply.status == 404 {
             return Ok(None);
         }
-        Ok(http::active_peers(&reply.ok()?.text()))
+        Ok(active_peers(&reply.ok()?.text()))
     }
 
     /// Writes a snapshot of the member's v3 data to `sink`, as `etcdctl snapshot save` has it, and checks the hash at its

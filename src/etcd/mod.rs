@@ -11,7 +11,8 @@ pub mod transport;
 pub mod types;
 
 pub use client::{
-    Alarm, Api, Client, Endpoint, Event, Health, KeyValue, Member, MemberList, Status, User, Versions, Watch,
+    Alarm, Api, Client, Endpoint, Event, Health, KeyValue, Member, MemberList, PeerStream, Status, User,
+    Versions, Watch,
 };
 pub use config::{Config, Conflict, Source};
 pub use error::{EtcdError, Fault};

@@ -41,7 +41,7 @@ fn member(nodes: &[Node], i: usize, node: &Node, sight: &Sight, since: SystemTim
         let (ok, saw) = health(&client);
         if url.at().port() == LEGACY_PORT && url.scheme() == Scheme::Http {
             checks.push(check(format!("health on {url}, from its host"), ok, saw));
-            let (ok, saw) = seen(client.active_peers().map(|_| "served".to_owned()));
+            let (ok, saw) = seen(client.peer_streams().map(|_| "served".to_owned()));
             checks.push(check(format!("metrics on {url}, from its host"), ok, saw));
             let status = client.status().map(|status| match status.leader {
                 Some(leader) => format!("etcd {}, leader {leader}", status.version),

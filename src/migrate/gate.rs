@@ -5,6 +5,7 @@
 //! through the member that was restarted, and its log.
 
 mod checks;
+mod heard;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,6 +23,8 @@ use super::preflight::unfit;
 use super::recipe::Wishes;
 use super::settings::{Settings, differences};
 use super::stage::Stage;
+
+pub(super) use heard::Heard;
 
 /// A pause between two looks.
 const PAUSE: Duration = Duration::from_millis(150);
@@ -51,6 +54,8 @@ pub(super) struct Gate<'a> {
     /// The certificates that are in force are those that were issued: so it is on the way there. On the way back others may
     /// have been issued since, and those that were placed are in force.
     pub(super) certified: bool,
+    /// What members were heard to send to others.
+    pub(super) heard: &'a Heard,
     /// Who is told what is waited for.
     pub(super) report: &'a dyn Report,
 }
@@ -211,6 +216,7 @@ impl Gate<'_> {
         look: impl Fn(&Self) -> Result<Passed, MigrateError>,
     ) -> Result<Held, MigrateError> {
         let start = Instant::now();
+        self.heard.forget();
         let mut told = (None, Vec::new());
         loop {
             let saw = match look(self) {

@@ -6,13 +6,14 @@
 mod answers;
 mod auth;
 mod http;
+mod peers;
 mod reply;
 pub(super) mod snapshot;
 mod v2;
 pub(super) mod v3;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ use super::types::{ClientUrl, MemberId, PeerUrl, Scheme};
 pub use answers::{Alarm, Health, KeyValue, Member, MemberList, Status, Versions};
 pub use auth::{Login, User};
 use http::Http;
-use reply::{HealthWire, VersionWire, active_peers};
+pub use peers::PeerStream;
+use reply::{HealthWire, VersionWire};
 pub use watch::{Event, Watch};
 
 /// How a member is reached.
@@ -261,17 +263,17 @@ impl Client {
         }
     }
 
-    /// The peers this member holds streams with, from `/metrics`; `None` where that is not exported: old versions, a
+    /// The streams of this member with each of its peers, from `/metrics`; `None` where that is not exported: old versions, a
     /// member that has no peers, or `--listen-metrics-urls` elsewhere.
     ///
     /// # Errors
     /// [`EtcdError`]
-    pub fn active_peers(&self) -> Result<Option<BTreeSet<MemberId>>> {
+    pub fn peer_streams(&self) -> Result<Option<BTreeMap<MemberId, PeerStream>>> {
         let reply = self.http.get("/metrics")?;
         if reply.status == 404 {
             return Ok(None);
         }
-        Ok(active_peers(&reply.ok()?.text()))
+        Ok(peers::streams(&reply.ok()?.text()))
     }
 
     /// Writes a snapshot of the member's v3 data to `sink`, as `etcdctl snapshot save` has it, and checks the hash at its

@@ -1,13 +1,10 @@
 //! Answers over HTTP, and what both APIs write alike in them.
 
-use std::collections::BTreeSet;
-
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::http::HeaderMap;
 
 use crate::etcd::error::{EtcdError, Fault};
-use crate::etcd::types::MemberId;
 
 /// A whole answer.
 pub(super) struct Reply {
@@ -126,38 +123,5 @@ impl Truth {
             Self::Word(word) => word == "true",
             Self::Bare(truth) => *truth,
         }
-    }
-}
-
-/// The peers with an open stream, from the text of `/metrics`:
-/// `etcd_network_active_peers{Local="8ddab7…",Remote="c0ff…"} 1`.
-pub(super) fn active_peers(metrics: &str) -> Option<BTreeSet<MemberId>> {
-    let mut exported = false;
-    let mut peers = BTreeSet::new();
-    for line in metrics.lines().filter_map(|line| line.strip_prefix("etcd_network_active_peers{")) {
-        exported = true;
-        let Some((labels, value)) = line.split_once('}') else { continue };
-        let remote = labels.split(',').find_map(|label| label.trim().strip_prefix("Remote=\""));
-        let id = remote.and_then(|rest| rest.trim_end_matches('"').parse::<MemberId>().ok());
-        if let (Some(id), Ok(count)) = (id, value.trim().parse::<f64>())
-            && count > 0.0
-        {
-            peers.insert(id);
-        }
-    }
-    exported.then_some(peers)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn active_peers_are_those_with_an_open_stream() {
-        let metrics = "# TYPE etcd_network_active_peers gauge\n\
-            etcd_network_active_peers{Local=\"8ddab73534be950c\",Remote=\"a1\"} 1\n\
-            etcd_network_active_peers{Local=\"8ddab73534be950c\",Remote=\"b2\"} 0\n";
-        assert_eq!(active_peers(metrics), Some(BTreeSet::from([MemberId(0xa1)])));
-        assert_eq!(active_peers("etcd_server_has_leader 1\n"), None);
     }
 }

@@ -167,7 +167,7 @@ impl Gate<'_> {
         }
     }
 
-    /// The others hold streams with it, where they tell.
+    /// The others hold streams with it, where they tell: by etcd's own word, or because what they send to it grows.
     fn seen_by_peers(&self, observed: &Observed, others: &[usize]) -> Looked {
         if !serves_its_url(&observed.members[self.member]) {
             // Only it can dial, until its URL follows; that commits go through is asked elsewhere.
@@ -179,14 +179,12 @@ impl Gate<'_> {
         for &i in others {
             let (node, sight) = (&self.nodes[i], &observed.members[i]);
             let Some(running) = &sight.running else { continue };
-            let peers = Speaker::to(node, running).active_peers();
-            match peers {
-                Some(peers) if !peers.contains(&id) => {
-                    wrong
-                        .push(format!("{} holds no stream with {}", node.name, self.nodes[self.member].name));
-                }
-                Some(_) => told += 1,
-                None => {}
+            let Some(streams) = Speaker::to(node, running).peer_streams() else { continue };
+            let stream = streams.get(&id).copied().unwrap_or_default();
+            if stream.active || self.heard.grew(i, id, stream.sent) {
+                told += 1;
+            } else {
+                wrong.push(format!("{} holds no stream with {}", node.name, self.nodes[self.member].name));
             }
         }
         match (wrong.is_empty(), told) {

@@ -255,8 +255,14 @@ fn a_cluster_without_its_quorum_answers_but_cannot_commit() {
         for client in &clients {
             client.commit_probe().unwrap();
             let own = client.status().unwrap().member_id;
-            let Some(active) = client.active_peers().unwrap() else { continue };
+            let Some(streams) = client.peer_streams().unwrap() else { continue };
+            let active: BTreeSet<_> =
+                streams.iter().filter(|(_, stream)| stream.active).map(|(id, _)| *id).collect();
             assert_eq!(&active | &BTreeSet::from([own]), ids);
+            // What is sent grows although nobody writes.
+            std::thread::sleep(Duration::from_secs(2));
+            let later = client.peer_streams().unwrap().unwrap();
+            assert!(streams.iter().all(|(id, stream)| later[id].sent > stream.sent), "{streams:?} {later:?}");
         }
 
         members.truncate(1);

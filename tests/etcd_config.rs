@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use etcd_pki::etcd::Config;
-use etcd_pki::etcd::config::{default_of, is_boolean};
+use etcd_pki::etcd::flags::{default_of, is_boolean};
 use etcd_pki::host::Launch;
 use etcd_pki::host::command::command;
 use etcd_support::{Etcd, address, binaries, strings};

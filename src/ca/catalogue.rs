@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::CaError;
 use super::inspect::{self, Certificate};
 use super::ledger::{Event, Ledger};
-use super::store::{CA_FILE, ISSUING_CA_FILE, Store, first_certificate};
+use super::store::{CA_FILE, ISSUING_CA_FILE, Store};
+use super::stored::first_certificate;
 use crate::files;
 
 /// How a certificate stands.

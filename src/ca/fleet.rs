@@ -2,10 +2,11 @@
 
 use ::time::OffsetDateTime;
 
-use super::issue::{Planned, Request};
 use super::ledger::{Event, Ledger};
+use super::planned::{Planned, Request};
 use super::rebuild::has_usages;
-use super::store::{Store, first_certificate};
+use super::store::Store;
+use super::stored::first_certificate;
 use super::{CaError, CertName, KeyType, Profiles, San, inspect};
 use crate::files;
 use crate::inventory::Inventory;

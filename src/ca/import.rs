@@ -11,9 +11,8 @@ use super::init::begin;
 use super::ledger::Event;
 use super::made::{MadeCa, finish, recovered};
 use super::pending::NewFile;
-use super::store::{
-    CA_FILE, CA_KEY_FILE, ISSUING_CA_FILE, ISSUING_CA_KEY_FILE, Store, Writer, certificates, read_key,
-};
+use super::store::{CA_FILE, CA_KEY_FILE, ISSUING_CA_FILE, ISSUING_CA_KEY_FILE, Store, Writer};
+use super::stored::{certificates, is_encrypted, read_key};
 use super::{CaError, Passphrase, inspect};
 
 /// What is adopted.
@@ -47,7 +46,7 @@ pub fn import(
     let key = read_key(adopted.key, adopted.key_pem, adopted.passphrase)?;
     let key_type = key.kind();
     // Encrypted if it was; an empty passphrase, which etcd-ca writes for none, protects nothing.
-    let is_encrypted = super::store::is_encrypted(adopted.key_pem);
+    let is_encrypted = is_encrypted(adopted.key_pem);
     let key_text =
         key.to_pem_with(adopted.passphrase.filter(|words| is_encrypted && !words.as_bytes().is_empty()))?;
 

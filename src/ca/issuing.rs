@@ -11,7 +11,8 @@ use super::ledger::Event;
 use super::made::{MadeCa, record};
 use super::options::{CaOptions, ca_params};
 use super::pending::{Change, NewFile};
-use super::store::{ISSUING_CA_FILE, ISSUING_CA_KEY_FILE, Store, Writer, read_key};
+use super::store::{ISSUING_CA_FILE, ISSUING_CA_KEY_FILE, Store, Writer};
+use super::stored::read_key;
 use super::{CaError, KeyType, Passphrase, PrivateKey};
 
 /// An issuing CA that is not written yet.

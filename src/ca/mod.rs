@@ -25,12 +25,14 @@ pub mod name;
 pub mod options;
 pub mod pem;
 mod pending;
+pub mod planned;
 pub mod profile;
 pub mod rebuild;
 pub mod renew;
 pub mod request;
 pub mod revoke;
 pub mod store;
+pub mod stored;
 
 pub use authority::Authority;
 pub use error::CaError;

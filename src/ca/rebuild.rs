@@ -4,7 +4,8 @@ use ::time::OffsetDateTime;
 
 use super::ledger::{Entry, Event};
 use super::profile::{Profiles, Usage};
-use super::store::{CA_FILE, ISSUING_CA_FILE, Store, Writer, first_certificate};
+use super::store::{CA_FILE, ISSUING_CA_FILE, Store, Writer};
+use super::stored::first_certificate;
 use super::{CaError, CertName, Profile, San, inspect};
 use crate::files;
 

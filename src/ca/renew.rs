@@ -4,10 +4,11 @@ use ::time::{Duration, OffsetDateTime};
 
 use super::authority::{Authority, BACKDATE};
 use super::inspect::{self, Certificate};
-use super::issue::{KeyPlan, Planned, PublicKey};
 use super::ledger::Ledger;
+use super::planned::{KeyPlan, Planned, PublicKey};
 use super::rebuild::guess_profile;
-use super::store::{Store, first_certificate};
+use super::store::Store;
+use super::stored::first_certificate;
 use super::{CaError, CertName, KeyType, Profile, Profiles, San};
 use crate::files;
 
@@ -27,7 +28,7 @@ pub struct RenewOptions {
 /// A certificate whose key is elsewhere (it was made from a request) keeps its key.
 ///
 /// # Errors
-/// [`CaError::NoSuchName`] when there is none, and what [`super::issue::plan`] refuses.
+/// [`CaError::NoSuchName`] when there is none, and what [`super::planned::plan`] refuses.
 pub fn plan(
     store: &Store,
     ledger: &Ledger,

@@ -10,8 +10,8 @@ use x509_parser::prelude::*;
 use super::authority::Authority;
 use super::encode::{crypto, san_type, subject_of};
 use super::inspect::{self, Item};
-use super::issue::{KeyPlan, Planned, PublicKey, Request};
 use super::name::without_repeats;
+use super::planned::{KeyPlan, Planned, PublicKey, Request};
 use super::store::Store;
 use super::{CaError, CertName, KeyType, PrivateKey, Profile, San, pem};
 use crate::files::{self, FileMode, Meta};
@@ -116,7 +116,7 @@ impl Parsed {
 /// its key, and names that must be confirmed: each is among those of `request`, or `trusted` takes them all.
 ///
 /// # Errors
-/// [`CaError::UnconfirmedNames`], and what [`super::issue::plan`] refuses.
+/// [`CaError::UnconfirmedNames`], and what [`super::planned::plan`] refuses.
 pub fn plan_signing(
     authority: &Authority,
     path: &Path,
@@ -141,7 +141,7 @@ pub fn plan_signing(
             return Err(CaError::UnconfirmedNames { path: path.to_owned(), names });
         }
     }
-    let mut planned = super::issue::plan(authority, &request, now)?;
+    let mut planned = super::planned::plan(authority, &request, now)?;
     planned.key = KeyPlan::Public(parsed.key.clone());
     Ok(planned)
 }

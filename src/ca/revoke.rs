@@ -8,7 +8,8 @@ use rcgen::{
 use super::authority::Authority;
 use super::encode::crypto;
 use super::ledger::{Entry, Event, Ledger};
-use super::store::{Store, Writer, first_certificate};
+use super::store::{Store, Writer};
+use super::stored::first_certificate;
 use super::{CaError, CertName, der, inspect, pem};
 use crate::files::{self, FileMode, Meta};
 

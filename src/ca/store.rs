@@ -8,10 +8,11 @@ use zeroize::Zeroizing;
 
 use super::authority::Authority;
 use super::certificate::CaCertificate;
-use super::key::{KeyError, Passphrase};
+use super::key::Passphrase;
 use super::ledger::{LEDGER_FILE, Ledger, LedgerWriter};
 use super::pending::Pending;
-use super::{CaError, CertName, PrivateKey, Profiles, pem};
+use super::stored::{CaKey, certificates, first_certificate, read_key};
+use super::{CaError, CertName, PrivateKey, Profiles};
 use crate::files::{self, DirLock, FileImage};
 
 /// The trust anchor's file.
@@ -39,45 +40,6 @@ pub struct Pair {
 impl std::fmt::Debug for Pair {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Pair({} bytes of certificate)", self.cert_pem.len())
-    }
-}
-
-/// The file of the key of the CA that issues.
-pub struct CaKey {
-    path: PathBuf,
-    bytes: Zeroizing<Vec<u8>>,
-}
-
-impl CaKey {
-    /// Reads it, unless others can.
-    fn read(path: PathBuf) -> Result<Option<Self>, CaError> {
-        let Some(image) = files::read(&path)? else { return Ok(None) };
-        let (mode, bytes) = (image.mode.bits(), Zeroizing::new(image.bytes));
-        if mode & 0o077 != 0 {
-            return Err(CaError::KeyReadable { path, mode });
-        }
-        Ok(Some(Self { path, bytes }))
-    }
-
-    /// The content.
-    pub const fn bytes(&self) -> &Zeroizing<Vec<u8>> {
-        &self.bytes
-    }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Whether a passphrase is needed.
-    pub fn is_encrypted(&self) -> bool {
-        is_encrypted(&self.bytes)
-    }
-}
-
-impl std::fmt::Debug for CaKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "CaKey({})", self.path.display())
     }
 }
 
@@ -264,8 +226,8 @@ impl Store {
         let mut chain = self.authorities()?.into_iter();
         let issuing = chain.next().expect("the root at least is there");
         let key = self.ca_key()?;
-        let private = read_key(&key.path, &key.bytes, passphrase)?;
-        let authority = Authority::new(issuing, private, &key.path)?.below(chain.collect())?;
+        let private = read_key(key.path(), key.bytes(), passphrase)?;
+        let authority = Authority::new(issuing, private, key.path())?.below(chain.collect())?;
         authority.check(now)?;
         Ok(authority)
     }
@@ -328,61 +290,4 @@ impl Writer {
     pub fn acknowledge(self) {
         self.pending.acknowledge();
     }
-}
-
-/// The first CERTIFICATE block of a file.
-pub(super) fn first_certificate(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, CaError> {
-    let blocks = pem::blocks(bytes);
-    let block = blocks.iter().find(|block| block.label == "CERTIFICATE").ok_or_else(|| {
-        CaError::Unreadable { path: path.to_owned(), what: "it holds no certificate in PEM form".into() }
-    })?;
-    Ok(block.der.to_vec())
-}
-
-/// The first certificate of a file, as DER.
-///
-/// # Errors
-/// [`CaError::File`], [`CaError::Unreadable`].
-pub fn first_certificate_of(path: &Path) -> Result<Vec<u8>, CaError> {
-    let image = files::read(path)?.ok_or_else(|| files::FileError::Io {
-        action: "read",
-        path: path.to_owned(),
-        source: std::io::ErrorKind::NotFound.into(),
-    })?;
-    first_certificate(path, &image.bytes)
-}
-
-/// Every certificate of a file, in its order; at least one.
-pub(super) fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CaCertificate>, CaError> {
-    first_certificate(path, bytes)?;
-    let blocks = pem::blocks(bytes);
-    let certificates = blocks.iter().filter(|block| block.label == "CERTIFICATE");
-    certificates.map(|block| CaCertificate::from_der(path, &block.der)).collect()
-}
-
-/// Whether the private key of a file is encrypted.
-pub fn is_encrypted(bytes: &[u8]) -> bool {
-    pem::blocks(bytes)
-        .iter()
-        .find(|block| block.label.ends_with("PRIVATE KEY"))
-        .is_some_and(|block| block.label.starts_with("ENCRYPTED") || !block.headers.is_empty())
-}
-
-/// Whether the private key of a file is encrypted with an empty passphrase, as etcd-ca writes one that has none.
-pub fn has_empty_passphrase(bytes: &[u8]) -> bool {
-    is_encrypted(bytes) && PrivateKey::from_pem(bytes, Some(&Passphrase::new(Zeroizing::default()))).is_ok()
-}
-
-/// The private key of a file.
-pub(super) fn read_key(
-    path: &Path,
-    bytes: &[u8],
-    passphrase: Option<&Passphrase>,
-) -> Result<PrivateKey, CaError> {
-    let path = path.to_owned();
-    PrivateKey::from_pem(bytes, passphrase).map_err(|error| match error {
-        KeyError::Encrypted => CaError::PassphraseNeeded { path },
-        KeyError::WrongPassphrase => CaError::WrongPassphrase { path },
-        KeyError::NoKey | KeyError::Unusable(_) => CaError::Unreadable { path, what: error.to_string() },
-    })
 }

@@ -12,8 +12,9 @@ use super::output::Style;
 use super::passphrase::PassphraseArgs;
 use super::pki::{key_type_parser, store};
 use super::{Context, Exit, Failure, Outcome};
-use crate::ca::issue::{Request, check_free, issue};
+use crate::ca::issue::{check_free, issue};
 use crate::ca::name::without_repeats;
+use crate::ca::planned::Request;
 use crate::ca::request::{Made, Parsed, make, plan_signing, request_file};
 use crate::ca::{CertName, KeyType, Store};
 

@@ -14,7 +14,7 @@ use super::{Context, Exit, Failure, Outcome};
 use crate::ca::CertName;
 use crate::ca::encode::fingerprint;
 use crate::ca::export::{k8s_secret, p12, pem_bundle};
-use crate::ca::store::first_certificate_of;
+use crate::ca::stored::first_certificate_of;
 use crate::files::{self, FileError, FileMode, Meta};
 
 /// The forms.

@@ -10,7 +10,7 @@ use super::init_ca::print;
 use super::passphrase::PassphraseArgs;
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::import::{Adopted, import};
-use crate::ca::store::{has_empty_passphrase, is_encrypted};
+use crate::ca::stored::{has_empty_passphrase, is_encrypted};
 use crate::ca::{Passphrase, Store};
 
 /// Adopt a certificate authority made by cfssl, openssl, easy-rsa, etcd-ca, step or kubeadm.

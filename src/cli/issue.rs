@@ -12,8 +12,9 @@ use super::passphrase::PassphraseArgs;
 use super::pki::{expiry, key_type_parser, rfc3339, store};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::fleet::{self, Drift, FleetOptions, State};
-use crate::ca::issue::{Issued, Planned, Request, check_free, issue, plan};
+use crate::ca::issue::{Issued, check_free, issue};
 use crate::ca::ledger::Ledger;
+use crate::ca::planned::{Planned, Request, plan};
 use crate::ca::{CertName, KeyType, Store};
 use crate::inventory::Inventory;
 

@@ -1,6 +1,7 @@
 //! `etcd-pki migrate`: the live migration, its way back, and where it stands.
 
 mod apply;
+mod consent;
 mod inventory;
 mod look;
 mod members;

@@ -10,8 +10,9 @@ use super::passphrase::PassphraseArgs;
 use super::pki::{key_type_parser, parse_span, store};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::catalogue::{Standing, catalogue};
-use crate::ca::issue::{Planned, issue};
+use crate::ca::issue::issue;
 use crate::ca::ledger::Ledger;
+use crate::ca::planned::Planned;
 use crate::ca::renew::{RenewOptions, plan};
 use crate::ca::{CertName, KeyType, Store};
 

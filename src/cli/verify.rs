@@ -6,6 +6,7 @@ mod inputs;
 mod members;
 mod output;
 mod places;
+mod settings;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -23,9 +24,10 @@ use crate::host::local::Local;
 use crate::verify::report::Judged;
 use crate::verify::{EtcdVersion, GoVersion, Severity, target};
 use args::{FailOn, Format, RoleArg};
-use inputs::{Settings, targets};
+use inputs::targets;
 use output::Report;
 use places::Places;
+use settings::Settings;
 
 /// Judge certificates the way etcd, a Go program, does: what it accepts, what it refuses and why, and what will bite.
 #[derive(Debug, Args)]

@@ -4,7 +4,11 @@
 //! Whatever else stands there (anchors, block scalars, tabs) is an error, never a guess: a member restarted with a file
 //! that was misread is a member lost.
 
+mod yaml;
+
 use std::collections::BTreeMap;
+
+use yaml::{scalar, split_key, value_of};
 
 /// The two nested sections, and what their keys' flags begin with.
 const SECTIONS: [(&str, &str); 2] = [("client-transport-security", ""), ("peer-transport-security", "peer-")];
@@ -107,13 +111,6 @@ fn place_of(flag: &str) -> (Option<&'static str>, &str) {
     }
 }
 
-fn scalar(value: &str) -> String {
-    let bare = matches!(value, "true" | "false")
-        || (!value.is_empty() && value.len() < 19 && value.bytes().all(|b| b.is_ascii_digit()));
-    // A JSON string is a double-quoted YAML scalar.
-    if bare { value.to_owned() } else { serde_json::Value::from(value).to_string() }
-}
-
 fn entries(text: &str) -> Result<Vec<Entry>, ConfigFileError> {
     let mut found: Vec<Entry> = Vec::new();
     let mut section: Option<&'static str> = None;
@@ -185,79 +182,6 @@ fn extend_list(found: &mut [Entry], content: &str, number: usize, indent: usize)
     value.push_str(&item);
     owner.end = number + 1;
     Ok(())
-}
-
-fn split_key(content: &str) -> Option<(&str, &str)> {
-    let (key, rest) = content.split_once(':')?;
-    if !rest.is_empty() && !rest.starts_with(' ') {
-        return None;
-    }
-    let key = key.trim_end();
-    let key = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
-    let plain = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    plain.then_some((key, rest.trim_start()))
-}
-
-/// A scalar or a flow list, without the comment behind it; empty for none, null and `~`.
-fn value_of(text: &str) -> Result<String, &'static str> {
-    if let Some(rest) = text.strip_prefix('"') {
-        let end = closing_quote(rest).ok_or("a double quote is not closed on its line")?;
-        only_comment(&rest[end + 1..])?;
-        return serde_json::from_str(&text[..end + 2]).map_err(|_| "an escape that is not understood");
-    }
-    if let Some(rest) = text.strip_prefix('\'') {
-        let mut value = String::new();
-        let mut parts = rest.split("''").peekable();
-        while let Some(part) = parts.next() {
-            if let Some((last, after)) = part.split_once('\'') {
-                value.push_str(last);
-                only_comment(after)?;
-                return if parts.next().is_none() { Ok(value) } else { Err("a quote too many") };
-            }
-            value.push_str(part);
-            if parts.peek().is_some() {
-                value.push('\'');
-            }
-        }
-        return Err("a single quote is not closed on its line");
-    }
-    let bare = match text.find(" #") {
-        Some(at) => text[..at].trim_end(),
-        None if text.starts_with('#') => "",
-        None => text,
-    };
-    if let Some(inner) = bare.strip_prefix('[') {
-        let inner = inner.strip_suffix(']').ok_or("a list is not closed on its line")?;
-        let items = inner.split(',').map(|item| value_of(item.trim()));
-        return Ok(items.collect::<Result<Vec<_>, _>>()?.join(","));
-    }
-    match bare {
-        "" | "null" | "~" => Ok(String::new()),
-        "{}" => Ok("{}".to_owned()),
-        _ if bare.starts_with(['&', '*', '!', '|', '>', '%', '@', '`', '{', '}', ']', ',', '?']) => {
-            Err("YAML that etcd's settings do not need")
-        }
-        _ if bare.contains(": ") || bare.ends_with(':') => Err("a mapping within a value"),
-        _ => Ok(bare.to_owned()),
-    }
-}
-
-fn closing_quote(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return Some(at),
-            _ => {}
-        }
-    }
-    None
-}
-
-fn only_comment(text: &str) -> Result<(), &'static str> {
-    let text = text.trim_start();
-    if text.is_empty() || text.starts_with('#') { Ok(()) } else { Err("something follows the closing quote") }
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! A supervised local etcd as a host: the member of a rehearsal, on a loopback address of its own.
 
-mod dir;
-
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,10 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 use ::time::OffsetDateTime;
 use ::time::format_description::well_known::Rfc3339;
 
-pub use dir::{DirError, ProcessDir, Unit};
+pub use super::supervisor::{DirError, ProcessDir, Unit};
 
 use super::local::Local;
-use super::supervisor::{Control, Request};
+use super::supervisor::{Control, Request, Status};
 use super::{
     Connection, Host, HostError, Launch, Layer, LayerFile, RunOutput, RunningProcess, Service, Stream, proc,
 };
@@ -162,7 +160,7 @@ impl ProcessService {
         }
     }
 
-    fn ask(&self, request: Request) -> Result<super::supervisor::Status, HostError> {
+    fn ask(&self, request: Request) -> Result<Status, HostError> {
         self.control()
             .ask(request)
             .map_err(|error| self.wrong(format!("its supervisor does not answer: {error}")))

@@ -5,10 +5,12 @@
 //! killed, the kernel kills etcd (`setpriv --pdeathsig`).
 
 mod control;
+mod dir;
 mod log;
 mod machine;
 
-pub use control::{Control, Request, Run, Status, Supervised};
+pub use control::{Control, KEEP, Request, Run, Status, Supervised};
+pub use dir::{DirError, ProcessDir, Unit};
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -18,12 +20,8 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::process::{DirError, ProcessDir};
 use crate::files::{self, DirLock, FileError, LockError};
 use machine::Machine;
-
-/// The byte on the lifeline that says: stay when I am gone.
-pub const KEEP: u8 = b'K';
 
 /// How often the child is looked at.
 const TICK: Duration = Duration::from_millis(20);

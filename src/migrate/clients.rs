@@ -7,10 +7,12 @@ use std::time::Duration;
 use crate::etcd::{PeerUrl, Scheme};
 use crate::host::{ClientProcess, Connection};
 
+use super::disk::settings;
 use super::error::MigrateError;
 use super::node::Node;
-use super::observe::{in_parallel, settings};
-use super::stage::{LEGACY_PORT, Settings, Stage};
+use super::node::in_parallel;
+use super::settings::Settings;
+use super::stage::{LEGACY_PORT, Stage};
 
 /// How often the sockets are looked at: short connections are easily missed.
 pub(super) const LOOKS: u32 = 4;

@@ -3,31 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
-
 use crate::etcd::client::{Client, Endpoint};
 use crate::etcd::{ClientUrl, Direct, Fault, PeerUrl, Scheme};
 
+use super::event::Check;
 use super::gate::complaints;
 use super::node::Node;
 use super::observe::{Observed, Sight};
+use super::settings::Settings;
 use super::stage::LEGACY_PORT;
 
 /// How long this machine tries to reach a member: it may be behind a jump host.
 const FROM_HERE: Duration = Duration::from_secs(2);
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// The member.
-    pub member: String,
-    /// What was looked at, in words.
-    pub what: String,
-    /// Whether it was as it should be; none where it could not be seen.
-    pub ok: Option<bool>,
-    /// What was seen.
-    pub saw: String,
-}
 
 /// Looks at every member once more, all at once.
 pub(super) fn look(nodes: &[Node], observed: &Observed, since: SystemTime) -> Vec<Check> {
@@ -54,7 +41,7 @@ fn member(nodes: &[Node], i: usize, node: &Node, sight: &Sight, since: SystemTim
         let (ok, saw) = health(&client);
         if url.at().port() == LEGACY_PORT && url.scheme() == Scheme::Http {
             checks.push(check(format!("health on {url}, from its host"), ok, saw));
-            let (ok, saw) = seen(client.active_peers().map(|_| "served".to_owned()));
+            let (ok, saw) = seen(client.peer_streams().map(|_| "served".to_owned()));
             checks.push(check(format!("metrics on {url}, from its host"), ok, saw));
             let status = client.status().map(|status| match status.leader {
                 Some(leader) => format!("etcd {}, leader {leader}", status.version),
@@ -66,7 +53,7 @@ fn member(nodes: &[Node], i: usize, node: &Node, sight: &Sight, since: SystemTim
             checks.push(check(format!("health on {url}, from its host"), ok, saw));
         }
     }
-    for url in advertised(sight) {
+    for url in advertised(running) {
         if let Some(other) = nodes.iter().enumerate().find_map(|(j, other)| (j != i).then_some(other)) {
             let (ok, saw) = health(&other.client(&url));
             checks.push(check(format!("health on {url}, from {}", other.name), ok, saw));
@@ -85,9 +72,11 @@ fn member(nodes: &[Node], i: usize, node: &Node, sight: &Sight, since: SystemTim
     checks
 }
 
-/// The https URLs that the member tells clients of.
-fn advertised(sight: &Sight) -> Vec<ClientUrl> {
-    let urls = sight.client_urls.iter().filter_map(|url| url.parse::<PeerUrl>().ok());
+/// The https URLs that the member tells clients of, by what it runs with: the members list has them only once it has
+/// published them, some moments after its restart (etcd's `EtcdServer.publish`), and what is not there is not looked at.
+fn advertised(running: &Settings) -> Vec<ClientUrl> {
+    let urls = running.get("advertise-client-urls").map_or("", String::as_str).split(',');
+    let urls = urls.filter_map(|url| url.trim().parse::<PeerUrl>().ok());
     urls.filter(|url| url.scheme() == Scheme::Https).collect()
 }
 
@@ -111,5 +100,23 @@ fn refused(fault: &Fault) -> (Option<bool>, String) {
         // Served elsewhere (--listen-metrics-urls), or switched off.
         Fault::NotFound => (None, "not served there".to_owned()),
         fault => (Some(false), fault.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_member_advertises_over_https_is_looked_at() {
+        let running = |urls: &str| Settings::from([("advertise-client-urls".to_owned(), urls.to_owned())]);
+        let text =
+            |urls: &str| advertised(&running(urls)).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            text("https://172.16.0.101:2379, http://172.16.0.101:4001,https://etcd1.test:2379"),
+            ["https://172.16.0.101:2379", "https://etcd1.test:2379"]
+        );
+        assert_eq!(text("http://localhost:2379"), [""; 0]);
+        assert!(advertised(&Settings::new()).is_empty());
     }
 }

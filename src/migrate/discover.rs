@@ -1,15 +1,14 @@
 //! Who the members of a cluster are, asked of one of them.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 
-use crate::etcd::{Config, PeerUrl};
-use crate::files::FileImage;
-use crate::host::{Host, Launch, Service};
+use crate::etcd::PeerUrl;
+use crate::host::{Host, Service};
 
+use super::disk::{config_by, settings};
 use super::error::MigrateError;
 use super::node::Node;
-use super::observe::{in_parallel, settings};
+use super::node::in_parallel;
 use super::speak::Speaker;
 
 /// What etcd calls a member that was given no name.
@@ -82,20 +81,6 @@ pub fn etcd_name(host: &dyn Host, service: &dyn Service) -> Result<String, Migra
     };
     let config = config_by(host.name(), &launch, |path| Ok(host.read(path)?))?;
     Ok(config.get("name").unwrap_or(DEFAULT_NAME).to_owned())
-}
-
-/// The configuration of a launch; that of its file, as `read` gives it, where it has one.
-pub(super) fn config_by(
-    member: &str,
-    launch: &Launch,
-    read: impl Fn(&Path) -> Result<Option<FileImage>, MigrateError>,
-) -> Result<Config, MigrateError> {
-    let drift = |what: String| MigrateError::Drift { member: member.to_owned(), what };
-    let config = Config::of(launch).map_err(|error| drift(error.to_string()))?;
-    let Some(path) = config.file().map(PathBuf::from) else { return Ok(config) };
-    let image = read(&path)?.ok_or_else(|| drift(format!("{} is not there", path.display())))?;
-    let text = String::from_utf8_lossy(&image.bytes).into_owned();
-    config.with_file(&text).map_err(|error| drift(format!("{}: {error}", path.display())))
 }
 
 /// Whether members that have our certificates in force already demand certificates of clients; none where nobody has.

@@ -259,7 +259,10 @@ impl MigrateError {
                 "see `etcd-pki verify`, then reissue with `etcd-pki issue {member} --ip … --force`, or where it was made"
             ),
             Self::Changed { path, .. } => {
-                format!("look at {path}; put back what was there or remove it, then run this again")
+                format!(
+                    "look at {path}: put back what was there, or place the pair that is to be there with `etcd-pki install`, then run \
+                     this again"
+                )
             }
             Self::ChangedInForce { path, .. } => {
                 format!("put back what was placed as {path}, restart etcd there, then run this again")
@@ -295,6 +298,11 @@ impl MigrateError {
                 format!("move {path} away, or name another directory with ssl-dir in the inventory")
             }
             Self::Locked(_) => "wait for it to end; it may be another operator".into(),
+            Self::NoAnswer(what) if what.contains("TLS: ") => {
+                "`etcd-pki verify --cluster` says why. A pair that has expired: `etcd-pki renew NAME`, then `etcd-pki install --from \
+                 cluster.toml`; etcd needs no restart for it"
+                    .into()
+            }
             Self::NoAnswer(_) => "start etcd first, or correct the inventory".into(),
             Self::NoPair { .. } => "make it: `etcd-pki issue --from cluster.toml`".into(),
             Self::NoSecondPort { .. } => {

@@ -3,9 +3,21 @@
 use serde::Serialize;
 
 use super::around::Moved;
-use super::closing::Check;
 use super::plan::Action;
 use super::stage::Stage;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// The member.
+    pub member: String,
+    /// What was looked at, in words.
+    pub what: String,
+    /// Whether it was as it should be; none where it could not be seen.
+    pub ok: Option<bool>,
+    /// What was seen.
+    pub saw: String,
+}
 
 /// Something that happened.
 #[derive(Debug, Clone, Serialize)]

@@ -5,18 +5,26 @@
 //! through the member that was restarted, and its log.
 
 mod checks;
+mod heard;
 
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::etcd::PeerUrl;
+use crate::host::Absence;
 
+use super::disk::settings;
 use super::error::MigrateError;
 use super::event::{Event, Report};
 use super::node::Node;
-use super::observe::{Observed, Wishes, clocks, observe, settings};
-use super::place::not_as_placed;
+use super::observe::{Observed, clocks, observe};
+use super::place::{not_as_issued, not_as_placed};
 use super::plan::has_quorum;
-use super::stage::{Settings, Stage, differences};
+use super::preflight::unfit;
+use super::recipe::Wishes;
+use super::settings::{Settings, differences};
+use super::stage::Stage;
+
+pub(super) use heard::Heard;
 
 /// A pause between two looks.
 const PAUSE: Duration = Duration::from_millis(150);
@@ -43,8 +51,11 @@ pub(super) struct Gate<'a> {
     pub(super) deadline: Duration,
     /// Members that are down and are left so: nothing is asked of them.
     pub(super) away: &'a [usize],
-    /// The certificates that are in force are those that were issued: so it is on the way there.
+    /// The certificates that are in force are those that were issued: so it is on the way there. On the way back others may
+    /// have been issued since, and those that were placed are in force.
     pub(super) certified: bool,
+    /// What members were heard to send to others.
+    pub(super) heard: &'a Heard,
     /// Who is told what is waited for.
     pub(super) report: &'a dyn Report,
 }
@@ -94,6 +105,7 @@ impl Gate<'_> {
                 }
                 Ok(checks)
             });
+            let well = well.map_err(|saw| gate.with_cuts_from_it(&observed, saw, others));
             Ok(well.map(|checks| (checks, observed)))
         })
     }
@@ -106,7 +118,8 @@ impl Gate<'_> {
                 return gate.absent();
             };
             if after.identity.is_some_and(|identity| identity == process.identity) {
-                return Ok(Err(vec![format!("{} still runs its old process", node.name)]));
+                let doing = doing(&node.service.absence()?);
+                return Ok(Err(vec![format!("{} still runs its old process{doing}", node.name)]));
             }
             let actual = settings(node, &process.launch)?;
             if let Some((flag, wanted, actual)) = differences(after.settings, &actual).into_iter().next() {
@@ -157,11 +170,10 @@ impl Gate<'_> {
 
     /// The same of one that is about to be started with them.
     pub(super) fn is_as_placed(&self, i: usize) -> Result<(), MigrateError> {
-        if !self.certified {
-            return Ok(());
-        }
-        match not_as_placed(&self.nodes[i])? {
-            Some(path) => Err(MigrateError::Changed { member: self.nodes[i].name.clone(), path }),
+        let node = &self.nodes[i];
+        let changed = if self.certified { not_as_issued(node)? } else { not_as_placed(node)? };
+        match changed {
+            Some(path) => Err(MigrateError::Changed { member: node.name.clone(), path }),
             None => Ok(()),
         }
     }
@@ -176,8 +188,7 @@ impl Gate<'_> {
             let serves_on = self.nodes.len() > 2;
             return Err(MigrateError::UnitFailed { member, unit, what, log, serves_on });
         }
-        let doing = if absence.doing.is_empty() { String::new() } else { format!(": {}", absence.doing) };
-        Ok(Err(vec![format!("{} has no etcd process{doing}", node.name)]))
+        Ok(Err(vec![format!("{} has no etcd process{}", node.name, doing(&absence))]))
     }
 
     /// Tells what is waited for, when that is news and the wait is long.
@@ -205,6 +216,7 @@ impl Gate<'_> {
         look: impl Fn(&Self) -> Result<Passed, MigrateError>,
     ) -> Result<Held, MigrateError> {
         let start = Instant::now();
+        self.heard.forget();
         let mut told = (None, Vec::new());
         loop {
             let saw = match look(self) {
@@ -220,6 +232,9 @@ impl Gate<'_> {
             if start.elapsed() > self.deadline {
                 let node = &self.nodes[self.member];
                 let mut saw = saw;
+                if saw.iter().any(|what| what.contains("TLS: ")) {
+                    saw.extend(unfit(self.nodes));
+                }
                 if let Some(since) = log_since {
                     saw.extend(complaints(node, since));
                 }
@@ -230,6 +245,11 @@ impl Gate<'_> {
             std::thread::sleep(PAUSE);
         }
     }
+}
+
+/// What a unit is at, where that can be said.
+fn doing(absence: &Absence) -> String {
+    if absence.doing.is_empty() { String::new() } else { format!(": {}", absence.doing) }
 }
 
 /// Both hold, or all that does not.

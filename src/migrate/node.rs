@@ -12,7 +12,8 @@ use crate::etcd::{Client, ClientUrl, DialFrom, Endpoint, PeerUrl, Scheme, Tls};
 use crate::host::{Host, Service};
 
 use super::error::MigrateError;
-use super::stage::{LEGACY_PORT, Settings};
+use super::settings::Settings;
+use super::stage::LEGACY_PORT;
 
 /// How long a call of a gate or an observation may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -123,4 +124,17 @@ impl Node {
         urls.retain(|url| url.scheme() == Scheme::Https);
         urls
     }
+}
+
+/// Does something for every node, by its place, at once; the first error wins.
+pub(super) fn in_parallel<T: Send>(
+    nodes: &[Node],
+    work: impl Fn(usize, &Node) -> Result<T, MigrateError> + Sync,
+) -> Result<Vec<T>, MigrateError> {
+    let work = &work;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            nodes.iter().enumerate().map(|(i, node)| scope.spawn(move || work(i, node))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a look at a host does not panic")).collect()
+    })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::etcd::{PeerUrl, Scheme};
 
-use super::stage::Settings;
+use super::settings::Settings;
 
 /// How far above a peer port its second one is: 2382 beside 2380. 2379 is the clients', and 2381 is where kubeadm and
 /// kubespray have etcd serve its metrics.

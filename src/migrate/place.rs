@@ -39,7 +39,7 @@ pub(super) fn certificate_files(node: &Node, owner: Option<Owner>) -> Vec<Planne
 ///
 /// # Errors
 /// [`MigrateError::Host`]
-pub(super) fn not_as_placed(node: &Node) -> Result<Option<String>, MigrateError> {
+pub(super) fn not_as_issued(node: &Node) -> Result<Option<String>, MigrateError> {
     let files = certificate_files(node, None);
     let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
     let images = node.host.read_many(&paths)?;
@@ -47,6 +47,14 @@ pub(super) fn not_as_placed(node: &Node) -> Result<Option<String>, MigrateError>
         image.as_ref().is_none_or(|image| image.bytes != *file.bytes || image.mode != file.mode)
     });
     Ok(other.map(|(file, _)| file.path.display().to_string()))
+}
+
+/// The first of the certificate files that is not there as it was placed.
+///
+/// # Errors
+/// [`MigrateError::Host`]
+pub(super) fn not_as_placed(node: &Node) -> Result<Option<String>, MigrateError> {
+    Traces::load(&*node.host)?.first_changed(Purpose::Certificate)
 }
 
 /// Places the certificates for the user that etcd runs as.

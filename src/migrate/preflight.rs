@@ -10,11 +10,12 @@ use crate::host::Layer;
 use crate::verify::{GoVersion, Judgement, Request, Role, Verdict, judge};
 
 use super::error::MigrateError;
-use super::node::{Node, Pair};
-use super::observe::{Observed, Sight, Wishes, in_parallel};
+use super::node::{Node, Pair, in_parallel};
+use super::observe::{Observed, Sight};
 use super::peers::{PeerAt, PeerPorts};
 use super::place::certificate_files;
 use super::plan::{Action, Step};
+use super::recipe::Wishes;
 use super::stage::Stage;
 use super::traces::Traces;
 
@@ -89,6 +90,17 @@ pub(super) fn sources_fit(
         dials(node, pair, &observed.members[i], &others.collect::<Vec<_>>(), wishes)
     })?;
     Ok(())
+}
+
+/// Why the pairs with which members are spoken to would be refused now by whoever checks them, names apart.
+pub(super) fn unfit(nodes: &[Node]) -> Vec<String> {
+    let why = |node: &Node| {
+        let pair = node.pair.as_ref()?;
+        let client = Request::new(&pair.cert_pem, &pair.ca_pem, Role::Client);
+        let judged = refused(node, &judge(&Request { key: Some(&pair.key_pem), ..client }));
+        Some(judged.err()?.to_string())
+    };
+    nodes.iter().filter_map(why).collect()
 }
 
 /// A member's pair, judged as a peer's: dialled at its peer URLs, and dialling from the addresses that its machine has.

@@ -2,6 +2,7 @@
 //! are switched off (3.4 with `--config-file`), or the gateway does not want us, `etcdctl` on its host.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use zeroize::Zeroizing;
 
 use crate::etcd::etcdctl::{Etcdctl, PairFiles};
 use crate::etcd::{
-    Alarm, Client, ClientUrl, EtcdError, Fault, MemberId, MemberList, PeerUrl, Scheme, Status,
+    Alarm, Client, ClientUrl, EtcdError, Fault, MemberId, MemberList, PeerStream, PeerUrl, Scheme, Status,
 };
 use crate::files::{FileMode, Meta};
 use crate::host::{HostError, RunOutput};
 
 use super::node::Node;
-use super::stage::Settings;
+use super::settings::Settings;
 
 /// How long `etcdctl` may take.
 const ETCDCTL: Duration = Duration::from_secs(10);
@@ -92,9 +93,9 @@ impl<'a> Speaker<'a> {
         Err(why)
     }
 
-    /// The peers it holds streams with; none where it does not tell.
-    pub(super) fn active_peers(&self) -> Option<std::collections::BTreeSet<MemberId>> {
-        self.urls.iter().find_map(|url| self.node.client(url).active_peers().ok()).flatten()
+    /// Its streams with its peers; none where it does not tell.
+    pub(super) fn peer_streams(&self) -> Option<BTreeMap<MemberId, PeerStream>> {
+        self.urls.iter().find_map(|url| self.node.client(url).peer_streams().ok()).flatten()
     }
 
     /// Writes a snapshot of the v3 data to `sink`, its hash checked; returns its length in bytes.

@@ -4,51 +4,19 @@
 //! next one, from this laptop or another, cannot put back byte for byte. A file that somebody else changed since
 //! is never overwritten: it is shown.
 
+mod trace;
+
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
 
-use crate::files::{self, FileImage, FileMode, Meta, Owner};
+use crate::files::{self, FileImage, FileMode, Meta};
 use crate::host::{Host, Placement};
 
 use super::error::MigrateError;
-
-/// A file or directory that this tool placed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Trace {
-    path: PathBuf,
-    purpose: Purpose,
-    before: Before,
-    /// The SHA-256 of what was placed, in hexadecimal, and of what was placed before that: a run that is killed
-    /// just before it replaces one with the other leaves the older. Empty for a directory.
-    placed: Vec<String>,
-}
-
-/// What a path is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Purpose {
-    /// How a unit around the members reaches them.
-    Around,
-    /// A certificate, a key, a CA.
-    Certificate,
-    /// etcd's settings.
-    Setting,
-}
-
-/// What stood at a path before.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Before {
-    /// Nothing.
-    Absent,
-    /// Nothing, and a directory was made.
-    NoDirectory,
-    /// A file, with its content in base64.
-    File { mode: FileMode, owner: Owner, content: String },
-}
+pub(super) use trace::Purpose;
+use trace::{Before, Trace, digest};
 
 /// The traces on one host.
 pub(super) struct Traces<'a> {
@@ -145,6 +113,40 @@ impl<'a> Traces<'a> {
             self.host.place_all(&wanted)?;
         }
         Ok(())
+    }
+
+    /// Takes these contents as placed by this tool, where it placed something there before.
+    ///
+    /// # Errors
+    /// [`MigrateError::Host`]
+    pub(super) fn account_for(&mut self, files: &[(PathBuf, &[u8])]) -> Result<(), MigrateError> {
+        let mut is_news = false;
+        for (path, bytes) in files {
+            let digest = digest(bytes);
+            let Some(trace) = self.traces.iter().find(|trace| trace.path == *path) else { continue };
+            if trace.placed.first() != Some(&digest) {
+                self.note(path, trace.purpose, || Before::Absent, digest);
+                is_news = true;
+            }
+        }
+        if is_news { self.save() } else { Ok(()) }
+    }
+
+    /// The first of the files of a purpose that is not as it was placed.
+    ///
+    /// # Errors
+    /// [`MigrateError::Host`]
+    pub(super) fn first_changed(&self, purpose: Purpose) -> Result<Option<String>, MigrateError> {
+        let is_file =
+            |trace: &&Trace| trace.purpose == purpose && !matches!(trace.before, Before::NoDirectory);
+        let traces: Vec<&Trace> = self.traces.iter().filter(is_file).collect();
+        let paths: Vec<PathBuf> = traces.iter().map(|trace| trace.path.clone()).collect();
+        let images = self.host.read_many(&paths)?;
+        let as_placed = |trace: &Trace, image: &FileImage| trace.placed.contains(&digest(&image.bytes));
+        let mut pairs = traces.iter().zip(images);
+        let changed =
+            pairs.find(|(trace, image)| !image.as_ref().is_some_and(|image| as_placed(trace, image)));
+        Ok(changed.map(|(trace, _)| trace.path.display().to_string()))
     }
 
     /// Puts back what stood at these paths, in this order, and forgets them; a path without a trace is left as it is.
@@ -267,28 +269,6 @@ impl<'a> Traces<'a> {
     }
 }
 
-impl Before {
-    fn of(image: Option<&FileImage>) -> Self {
-        image.map_or(Self::Absent, |image| Self::File {
-            mode: image.mode,
-            owner: image.owner,
-            content: STANDARD.encode(&image.bytes),
-        })
-    }
-}
-
-impl Trace {
-    /// Whether a path holds what was placed, or (when the run was killed before it was placed) what was there.
-    fn matches(&self, now: Option<&FileImage>) -> bool {
-        match (now, &self.before) {
-            (Some(image), _) if self.placed.contains(&digest(&image.bytes)) => true,
-            (None, Before::Absent | Before::NoDirectory) => true,
-            (Some(image), Before::File { content, .. }) => STANDARD.encode(&image.bytes) == *content,
-            _ => false,
-        }
-    }
-}
-
 /// Whether a file is there as it is to be placed.
 fn says(image: Option<&FileImage>, file: &Placement<'_>) -> bool {
     image.is_some_and(|image| {
@@ -296,11 +276,6 @@ fn says(image: Option<&FileImage>, file: &Placement<'_>) -> bool {
             && image.mode == file.meta.mode
             && file.meta.owner.is_none_or(|owner| owner == image.owner)
     })
-}
-
-fn digest(bytes: &[u8]) -> String {
-    use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::etcd::Scheme;
 use crate::files::{FileMode, Meta};
 
-use super::discover::config_by;
+use super::disk::config_by;
 use super::error::MigrateError;
 use super::node::Node;
 use super::observe::Observed;

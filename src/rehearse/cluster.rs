@@ -1,172 +1,29 @@
 //! A throw-away cluster: members on loopback addresses of their own, with the ports they have in production.
 
+mod address;
+mod binary;
+mod error;
+
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::etcd::client::{Client, Endpoint};
-use crate::etcd::{ClientUrl, HostPort, PeerUrl, Scheme};
+use crate::etcd::{ClientUrl, Scheme};
 use crate::files::{self, FileError, FileMode, Meta};
-use crate::host::command;
 use crate::host::process::{DirError, ProcessDir, ProcessHost, Unit};
 use crate::host::supervisor::{Request, Supervised};
 use crate::inventory;
-
-/// The port clients use.
-pub const CLIENT_PORT: u16 = 2379;
-/// The port members use among themselves.
-pub const PEER_PORT: u16 = 2380;
-/// The plain-text port that stays on the loopback address.
-pub const LEGACY_PORT: u16 = crate::migrate::stage::LEGACY_PORT;
-/// Where https is served during the migration, on versions that cannot serve it beside http.
-pub const SECOND_PORT: u16 = crate::migrate::stage::SECOND_PORT;
-/// Where members find each other for a while with `--strict`.
-pub const SECOND_PEER_PORT: u16 = 2382;
-
-/// The most members that can be asked for; etcd itself advises seven at most.
-pub const MOST_MEMBERS: u8 = 9;
-
-/// How long a new cluster may take until every member is healthy.
-const HEALTHY_WITHIN: Duration = Duration::from_secs(60);
-
-/// The etcd binary and its version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binary {
-    /// Its absolute path.
-    pub path: PathBuf,
-    /// Such as `3.4.23`.
-    pub version: String,
-}
-
-/// Why a cluster could not be started.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClusterError {
-    /// The addresses would leave the loopback net.
-    #[error("{members} members from {base} on do not fit into 127.0.0.0/8")]
-    Addresses {
-        /// The first address.
-        base: Ipv4Addr,
-        /// How many members.
-        members: u8,
-    },
-    /// A member's directory could not be used.
-    #[error(transparent)]
-    Dir(#[from] DirError),
-    /// A file could not be used.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A signal came while it started.
-    #[error("interrupted")]
-    Interrupted,
-    /// There is no etcd in PATH.
-    #[error("there is no etcd in PATH")]
-    NoEtcd,
-    /// The file is not an etcd that runs here.
-    #[error("{path} is no etcd that runs here: {what}")]
-    NotEtcd {
-        /// The file.
-        path: PathBuf,
-        /// What it said or the system said.
-        what: String,
-    },
-    /// A port is taken.
-    #[error("{address} is in use")]
-    PortInUse {
-        /// The address and port.
-        address: SocketAddr,
-    },
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address and port.
-        address: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A member did not become healthy.
-    #[error("{member} did not become healthy within {} s: {what}", HEALTHY_WITHIN.as_secs())]
-    Unhealthy {
-        /// The member.
-        member: String,
-        /// What was seen last.
-        what: String,
-    },
-    /// A supervisor could not be started.
-    #[error("{member}: cannot start its supervisor: {source}")]
-    Supervisor {
-        /// The member.
-        member: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-/// Finds etcd and asks it for its version.
-///
-/// # Errors
-/// [`ClusterError::NoEtcd`], [`ClusterError::NotEtcd`].
-pub fn find_etcd(given: Option<&Path>) -> Result<Binary, ClusterError> {
-    let path = match given {
-        Some(path) => path.to_owned(),
-        None => {
-            let search = std::env::var_os("PATH").unwrap_or_default();
-            let mut candidates = std::env::split_paths(&search).map(|dir| dir.join("etcd"));
-            candidates.find(|path| path.is_file()).ok_or(ClusterError::NoEtcd)?
-        }
-    };
-    let wrong = |what: String| ClusterError::NotEtcd { path: path.clone(), what };
-    let path = path.canonicalize().map_err(|error| wrong(error.to_string()))?;
-    let mut ask = command::command(&path);
-    // ETCD_* variables of the caller's would count as settings.
-    ask.arg("--version").env_clear();
-    if let Some((name, value)) = unsupported_architecture() {
-        ask.env(name, value);
-    }
-    let output = command::run(ask, b"", Duration::from_secs(10)).map_err(|error| wrong(error.to_string()))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let version = text.lines().find_map(|line| line.strip_prefix("etcd Version:")).map(str::trim);
-    let version = version.ok_or_else(|| wrong("`--version` does not print `etcd Version:`".to_owned()))?;
-    Ok(Binary { version: version.to_owned(), path })
-}
-
-/// etcd up to 3.4 refuses to run on ARM unless it is told that this is known.
-fn unsupported_architecture() -> Option<(&'static str, &'static str)> {
-    cfg!(target_arch = "aarch64").then_some(("ETCD_UNSUPPORTED_ARCH", "arm64"))
-}
-
-/// The addresses of so many members, one after the other from `base` on.
-///
-/// # Errors
-/// [`ClusterError::Addresses`] when they do not all lie in 127.0.0.0/8.
-pub fn addresses(base: Ipv4Addr, members: u8) -> Result<Vec<Ipv4Addr>, ClusterError> {
-    let first = u32::from(base);
-    let all: Option<Vec<_>> =
-        (0..u32::from(members)).map(|i| first.checked_add(i).map(Ipv4Addr::from)).collect();
-    all.filter(|all| all.iter().all(Ipv4Addr::is_loopback)).ok_or(ClusterError::Addresses { base, members })
-}
-
-/// Checks that every port of every address is free.
-///
-/// # Errors
-/// [`ClusterError::PortInUse`], [`ClusterError::Listen`].
-pub fn check_ports(addresses: &[Ipv4Addr]) -> Result<(), ClusterError> {
-    for &address in addresses {
-        for port in [CLIENT_PORT, PEER_PORT, LEGACY_PORT, SECOND_PORT, SECOND_PEER_PORT] {
-            let address = SocketAddr::from((address, port));
-            match TcpListener::bind(address) {
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                    return Err(ClusterError::PortInUse { address });
-                }
-                Err(source) => return Err(ClusterError::Listen { address, source }),
-            }
-        }
-    }
-    Ok(())
-}
+pub use address::{
+    CLIENT_PORT, LEGACY_PORT, MOST_MEMBERS, PEER_PORT, SECOND_PEER_PORT, SECOND_PORT, addresses, check_ports,
+    url,
+};
+use binary::unsupported_architecture;
+pub use binary::{Binary, find_etcd};
+pub use error::ClusterError;
+use error::HEALTHY_WITHIN;
 
 /// A member of the cluster. Dropping it stops it.
 #[derive(Debug)]
@@ -193,11 +50,6 @@ impl Member {
     pub fn host(&self) -> Result<ProcessHost, DirError> {
         ProcessHost::open(&self.name, self.dir.path())
     }
-}
-
-/// A URL at an address.
-pub fn url(address: Ipv4Addr, scheme: Scheme, port: u16) -> ClientUrl {
-    PeerUrl::new(scheme, HostPort::from(SocketAddr::from((address, port))))
 }
 
 /// A running cluster. Dropping it stops every member.
@@ -360,37 +212,4 @@ fn last_words(dir: &ProcessDir) -> String {
     let log = String::from_utf8_lossy(&log);
     let lines: Vec<_> = log.lines().rev().take(3).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_stay_on_the_loopback_net() {
-        let base = Ipv4Addr::new(127, 0, 1, 254);
-        let all = addresses(base, 3).unwrap();
-        assert_eq!(all[2], Ipv4Addr::new(127, 0, 2, 0));
-        assert!(addresses(Ipv4Addr::new(10, 0, 0, 1), 1).is_err());
-        assert!(addresses(Ipv4Addr::new(127, 255, 255, 255), 2).is_err());
-        assert!(addresses(Ipv4Addr::BROADCAST, 2).is_err());
-    }
-
-    #[test]
-    fn a_taken_port_is_named() {
-        let address = Ipv4Addr::new(127, 63, 0, 1);
-        let taken = TcpListener::bind((address, LEGACY_PORT)).unwrap();
-        let Err(ClusterError::PortInUse { address }) = check_ports(&[address]) else {
-            panic!("it is taken");
-        };
-        assert_eq!(address, taken.local_addr().unwrap());
-    }
-
-    #[test]
-    fn what_is_no_etcd_is_said() {
-        let missing = find_etcd(Some(Path::new("/nonexistent/etcd"))).unwrap_err();
-        assert!(matches!(missing, ClusterError::NotEtcd { .. }), "{missing}");
-        let other = find_etcd(Some(Path::new("/bin/true"))).unwrap_err();
-        assert!(other.to_string().contains("does not print"), "{other}");
-    }
 }

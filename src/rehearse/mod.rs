@@ -8,13 +8,15 @@ pub mod load;
 mod peer_watch;
 pub mod proof;
 mod run;
+mod scratch;
 mod tool;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use peer_watch::{PeerFigures, PeerWatch};
-pub use run::{Kept, Rehearsal, Settings, stop};
+pub use run::{Kept, Rehearsal, Settings};
+pub use scratch::stop;
 
 /// The figures of a load.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]

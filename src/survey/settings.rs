@@ -1,7 +1,7 @@
 //! What a member's settings give away: what keeps it from starting, and what bites although it starts.
 
 use super::{Member, finding, judgement};
-use crate::etcd::config::env_name;
+use crate::etcd::flags::env_name;
 use crate::etcd::{Config, PeerUrl, Scheme};
 use crate::host::access::End;
 use crate::verify::{Code, Finding, Judgement, Severity};

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::launch::{Definition, base_name};
 use super::unit::{Fragment, OWN_DIR, UnitError, exec_start, merge_dropins};
 use super::{MARK, envfile, shell, words};
-use crate::etcd::config::env_name;
+use crate::etcd::flags::env_name;
 use crate::etcd::{Config, config_file};
 use crate::host::Layer;
 

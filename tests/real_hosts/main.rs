@@ -20,3 +20,4 @@ mod strict;
 mod support;
 mod units;
 mod verify;
+mod years;

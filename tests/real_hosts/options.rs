@@ -82,6 +82,26 @@ fn v2_data_is_kept_and_clients_need_no_certificate_and_the_end_is_looked_at() {
     lab.done(&["install", "--from", "cluster.toml", "--trust-store"]);
     lab.on("server3", "curl -sf https://172.16.0.101:2379/v2/keys/old | grep -q kept");
     lab.on("server3", "! curl -s --cacert /etc/ssl/etcd/ca.pem https://172.16.0.101:2380/version");
+
+    // Renewed later, by `install` and by `apply`: served without a restart, and the way back knows them as its own.
+    let served =
+        "openssl s_client -connect 172.16.0.101:2379 </dev/null 2>/dev/null | openssl x509 -noout -serial";
+    let (started, old) = (lab.on("server1", "systemctl show -P MainPID etcd"), lab.on("server3", served));
+    lab.done(&["renew", "server1", "server2"]);
+    lab.done(&["install", "--from", "cluster.toml", "server1"]);
+    assert_ne!(lab.on("server3", served), old);
+    let said = lab.tool(&["migrate", "apply", "--yes", "--client-auth", "off"]);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("server2") && said.contains("place the certificates"), "{said}");
+    assert_eq!(lab.on("server1", "systemctl show -P MainPID etcd"), started);
+    lab.done(&["migrate", "status"]);
+
+    // By other hands: that is seen before anything is restarted with it, and `install` puts it right.
+    lab.on("server2", "cat /etc/ssl/certs/ca-certificates.crt >/etc/ssl/etcd/ca.pem");
+    let (exit, code, message, hint) = lab.refused(&["migrate", "rollback", "--yes"]);
+    assert!(code == "file-changed" && message.contains("/etc/ssl/etcd/ca.pem"), "{exit} {message}");
+    assert!(hint.contains("etcd-pki install"), "{hint}");
+    lab.done(&["install", "--from", "cluster.toml", "server2", "--force"]);
     lab.done(&["migrate", "rollback", "--yes"]);
     lab.on(
         "server3",

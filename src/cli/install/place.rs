@@ -9,6 +9,7 @@ use crate::host::bundle::Bundle;
 use crate::host::install::{self, Change, InstallError, Plan, Target};
 use crate::host::trust::{self, TrustPlan};
 use crate::host::{Host, HostError};
+use crate::migrate::{self, MigrateError};
 use crate::verify::{GoVersion, Request, Role, Severity, Verdict, judge, leaf_of};
 
 /// What goes where.
@@ -85,6 +86,9 @@ pub(super) fn place(
             trust.store.update()
         ));
     }
+    if !args.dry_run && !job.is_image {
+        migrate::account_for(host, &target.dir, &bundle).map_err(|error| of_record(&error))?;
+    }
     let placed = Placed { name: job.name.clone(), host: host.name().to_owned(), target, owner, plan, trust };
     if !args.dry_run && !placed.is_empty() {
         apply(host, job, &bundle, &placed, &mut done)?;
@@ -102,7 +106,7 @@ fn apply(
     let mut count = 0usize;
     let of = placed.plan.changes.len() + placed.trust.as_ref().map_or(0, |trust| trust.to_place().count());
     let applied = install::apply(host, bundle, &placed.plan, |change: &Change| {
-        done(super::report::word(change.action), &change.path);
+        done(change.action.describe(), &change.path);
         count += 1;
     });
     let applied = applied.map_err(InstallError::Host).and_then(|()| match &placed.trust {
@@ -158,6 +162,11 @@ fn judged(bundle: &Bundle) -> Result<Vec<String>, Failure> {
         }
     }
     Ok(warnings)
+}
+
+/// The record of a migration on the node could not be kept.
+fn of_record(error: &MigrateError) -> Failure {
+    Failure::no(error.code(), error.to_string()).hint(error.hint())
 }
 
 fn owner_of(host: &dyn Host, spec: &str, is_given: bool) -> Result<Owner, Failure> {

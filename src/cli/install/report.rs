@@ -73,13 +73,13 @@ pub(super) fn single(context: &Context, placed: &Placed, dry_run: bool) {
         let owner = if change.owner.is_some() { placed.owner.as_str() } else { "" };
         let path = change.path.display();
         match change.action {
-            Action::RemoveLeftover => out.line(format_args!("  {:<14} {path}", word(change.action))),
-            action => out.line(format_args!("  {:<14} {path}  {} {owner}", word(action), change.mode)),
+            Action::RemoveLeftover => out.line(format_args!("  {:<14} {path}", change.action.describe())),
+            action => out.line(format_args!("  {:<14} {path}  {} {owner}", action.describe(), change.mode)),
         }
     }
     if let Some(trust) = &placed.trust {
         for path in trust.to_place() {
-            out.line(format_args!("  {:<14} {}", word(Action::Create), path.display()));
+            out.line(format_args!("  {:<14} {}", Action::Create.describe(), path.display()));
         }
         if trust.updates() {
             out.line(format_args!("  {:<14} {}", "run", trust.store.update()));
@@ -114,14 +114,4 @@ fn steps(placed: &Placed) -> usize {
     let trust = placed.trust.as_ref();
     let trust = trust.map_or(0, |trust| trust.to_place().count() + usize::from(trust.updates()));
     placed.plan.changes.len() + trust
-}
-
-pub(super) fn word(action: Action) -> &'static str {
-    match action {
-        Action::MakeDirectory => "make directory",
-        Action::Create => "create",
-        Action::Replace => "replace",
-        Action::SetMode => "set mode",
-        Action::RemoveLeftover => "remove",
-    }
 }

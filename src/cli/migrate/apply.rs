@@ -1,12 +1,12 @@
 //! `migrate apply`, `rollback` and `seal`: the plan is shown, the operator is asked, then it goes.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::super::output::Style as Paint;
-use super::super::{Context, Exit, Failure, Outcome, Output};
+use super::super::{Context, Exit, Failure, Outcome};
+use super::consent::confirm;
 use super::look::{planned, show_plan};
 use super::narrate::Narrator;
 use super::{ClusterArgs, inventory, options};
@@ -127,30 +127,4 @@ pub(super) fn clients(context: &Context, args: &ApplyArgs) -> Outcome {
         }
         Err(error) => Err(Failure::new(Exit::Failed, error.code(), error.to_string()).hint(error.hint())),
     }
-}
-
-fn confirm(context: &Context) -> Result<(), Failure> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        return Err(Failure::usage(
-            "no-terminal",
-            "this would change the cluster, and there is no terminal to ask on",
-        )
-        .hint("look at `etcd-pki migrate plan`, then pass --yes"));
-    }
-    if ask(&context.out, "Go on? [y/N]") {
-        Ok(())
-    } else {
-        Err(Failure::no("declined", "nothing was changed"))
-    }
-}
-
-/// Asks; only a yes is one.
-pub(super) fn ask(out: &Output, question: &str) -> bool {
-    let mut stderr = std::io::stderr().lock();
-    let _ = write!(stderr, "{} ", out.err(question, Paint::Bold));
-    let _ = stderr.flush();
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    matches!(answer.trim(), "y" | "Y" | "yes")
 }

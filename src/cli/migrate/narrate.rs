@@ -2,6 +2,7 @@
 
 use super::super::output::Style;
 use super::super::{Context, Output};
+use super::consent::ask;
 use crate::migrate::around::Moved;
 use crate::migrate::plan::{Action, Goal};
 use crate::migrate::stage::Stage;
@@ -170,6 +171,6 @@ impl Report for Narrator {
     }
 
     fn go_on(&self, member: &str, stage: Stage) -> bool {
-        super::apply::ask(&self.out, &format!("Go on with {member} → {}? [y/N]", stage.describe()))
+        ask(&self.out, &format!("Go on with {member} → {}? [y/N]", stage.describe()))
     }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::Failure;
-use super::inputs::{Settings, Wanted};
 use super::places::no_ca;
+use super::settings::{Settings, Wanted};
 use crate::verify::probe::{Asked, Pair, ProbeError, Served, host_of, probe};
 use crate::verify::report::Judged;
 use crate::verify::{

@@ -1,38 +1,22 @@
 //! What is judged, and against what: files, directories, names in the PKI directory.
 
-use std::path::{Path, PathBuf};
-
-use ::time::OffsetDateTime;
+use std::path::Path;
 
 use super::super::Failure;
-use super::super::pki::expiry;
 use super::VerifyArgs;
 use super::places::{Place, no_ca};
-use crate::host::access::{self, Reader};
+use super::settings::{Settings, Wanted};
+use crate::host::access;
 use crate::host::local::Local;
 use crate::survey::files;
 use crate::verify::report::Judged;
-use crate::verify::target::{self, Contents, Target, Unreadable};
-use crate::verify::{
-    Code, CrlFile, Finding, GoVersion, Leaf, Request, Role, Severity, Verdict, judge_each, on_disk,
-};
+use crate::verify::target::{self, Target, Unreadable};
+use crate::verify::{Code, CrlFile, Finding, Leaf, Request, Role, Severity, Verdict, judge_each, on_disk};
 
 impl From<Unreadable> for Failure {
     fn from(error: Unreadable) -> Self {
         Self::usage("unreadable", error.to_string()).hint("give a file or directory that you may read")
     }
-}
-
-/// What all certificates of a run are judged against.
-pub(super) struct Settings<'a> {
-    pub(super) args: &'a VerifyArgs,
-    pub(super) pki_dir: &'a Path,
-    pub(super) chain: Option<Contents>,
-    pub(super) ca: Option<Contents>,
-    pub(super) crl: Option<CrlFile>,
-    pub(super) reader: Option<Reader>,
-    pub(super) at: OffsetDateTime,
-    pub(super) go: GoVersion,
 }
 
 /// The list that was given; else, where the PKI directory's CA is what is judged against, the list that was made there.
@@ -44,12 +28,6 @@ pub(super) fn crl(pki_dir: &Path, args: &VerifyArgs) -> Result<Option<CrlFile>, 
         }
         None => Ok(None),
     }
-}
-
-/// A certificate to judge, and whether it was named or found in a directory.
-pub(super) struct Wanted {
-    pub(super) target: Target,
-    found: bool,
 }
 
 pub(super) fn targets(settings: &Settings<'_>) -> Result<Vec<Wanted>, Failure> {
@@ -78,13 +56,6 @@ pub(super) fn targets(settings: &Settings<'_>) -> Result<Vec<Wanted>, Failure> {
 }
 
 impl Settings<'_> {
-    /// A path, or the certificate of that name in the PKI directory.
-    pub(super) fn resolve(&self, path: &Path) -> PathBuf {
-        let bare = path.components().count() == 1 && path.extension().is_none() && !path.exists();
-        let named = self.pki_dir.join(path).with_extension("pem");
-        if bare && named.is_file() { named } else { path.to_owned() }
-    }
-
     /// One result for each role; none for a CA's own certificate that a directory happens to hold.
     pub(super) fn judge(&self, wanted: &Wanted, place: &Place<'_>) -> Result<Vec<Judged>, Failure> {
         let Target { certificate: path, key } = &wanted.target;
@@ -131,10 +102,6 @@ impl Settings<'_> {
         Ok(judged.collect())
     }
 
-    pub(super) fn extra_chain(&self) -> &[u8] {
-        self.chain.as_deref().unwrap_or_default()
-    }
-
     /// Whether the given user cannot read the files; says why.
     fn is_unreadable(&self, target: &Target, found: &mut Vec<Finding>) -> Result<bool, Failure> {
         let Some(reader) = &self.reader else { return Ok(false) };
@@ -153,37 +120,5 @@ impl Settings<'_> {
         let unreadable = found.iter().any(|finding| finding.severity == Severity::Error);
         found.extend(sight.walks.get(1).and_then(|key| files::exposed(Some(reader), key)));
         Ok(unreadable)
-    }
-
-    /// The given role, or each that the extended key usage is made for.
-    pub(super) fn roles(&self, leaf: Option<&Leaf>) -> Vec<Role> {
-        if let Some(role) = self.args.role {
-            return vec![role.into()];
-        }
-        let Some(leaf) = leaf else { return vec![Role::Server] };
-        let dialled = !self.args.hosts.is_empty();
-        let mut roles = Vec::new();
-        if leaf.for_servers || dialled || !leaf.for_clients {
-            roles.push(Role::Server);
-        }
-        if leaf.for_clients {
-            roles.push(Role::Client);
-        }
-        roles
-    }
-
-    pub(super) fn expiry(&self, leaf: Option<&Leaf>) -> Option<Finding> {
-        let (within, leaf) = (self.args.expires_within?, leaf?);
-        let soon = leaf.not_after >= self.at && leaf.not_after - self.at <= within;
-        soon.then(|| Finding {
-            code: Code::ExpiresSoon,
-            severity: Severity::Error,
-            message: format!("it ends on {}", expiry(leaf.not_after, self.at)),
-            etcd_says: None,
-            fix: Some(format!(
-                "etcd-pki renew {}",
-                if leaf.common_name.is_empty() { "NAME" } else { &leaf.common_name }
-            )),
-        })
     }
 }

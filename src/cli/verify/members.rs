@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::reach::{self, connected, with_unit};
 use super::super::{Context, Failure};
 use super::VerifyArgs;
-use super::inputs::Settings;
+use super::settings::Settings;
 use crate::host::Host;
 use crate::host::local::Local;
 use crate::host::ssh::SshOptions;

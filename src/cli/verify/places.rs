@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::super::Failure;
-use super::inputs::{Settings, Wanted};
+use super::settings::{Settings, Wanted};
 use crate::verify::{CaFile, Finding, Trust, on_disk, target};
 
 /// The directories of all certificates that are judged.

@@ -9,10 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::json;
-use ureq::http::Method;
 use zeroize::Zeroizing;
 
-use super::http::{Http, Reply};
+use super::reply::Reply;
 use crate::etcd::error::{EtcdError, Fault};
 
 /// gRPC's "failed precondition": here, that authentication is not enabled.
@@ -63,8 +62,12 @@ enum Token {
 }
 
 impl Session {
-    /// The `Authorization` header for a path, after logging in where that was not done yet.
-    pub(super) fn header(&self, http: &Http, path: &str) -> Result<Option<Zeroizing<String>>, EtcdError> {
+    /// The `Authorization` header for a path, after logging in where that was not done yet: `post` sends a body to a path.
+    pub(super) fn header(
+        &self,
+        path: &str,
+        post: impl FnOnce(&str, String) -> Result<Reply, EtcdError>,
+    ) -> Result<Option<Zeroizing<String>>, EtcdError> {
         let User { name, password } = &self.user;
         if path.starts_with("/v2/") {
             let pair = Zeroizing::new(format!("{name}:{}", password.as_str()));
@@ -79,7 +82,7 @@ impl Session {
         }
         let mut token = self.token.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Token::None = *token {
-            *token = log_in(http, prefix, &self.user)?;
+            *token = log_in(prefix, &self.user, post)?;
         }
         Ok(match &*token {
             Token::Held(token) => Some(token.clone()),
@@ -107,18 +110,17 @@ impl Session {
     }
 }
 
-fn log_in(http: &Http, prefix: &str, user: &User) -> Result<Token, EtcdError> {
+fn log_in(
+    prefix: &str,
+    user: &User,
+    post: impl FnOnce(&str, String) -> Result<Reply, EtcdError>,
+) -> Result<Token, EtcdError> {
     #[derive(Deserialize)]
     struct Granted {
         token: String,
     }
     let body = json!({ "name": user.name, "password": user.password.as_str() }).to_string();
-    // Once: the token's lock is held.
-    let reply = http.send_once(
-        Method::POST,
-        &format!("/{prefix}/auth/authenticate"),
-        Some(("application/json", body)),
-    )?;
+    let reply = post(&format!("/{prefix}/auth/authenticate"), body)?;
     if reply.is_unserved() {
         return Ok(Token::NotNeeded);
     }

@@ -1,19 +1,17 @@
-//! Requests and answers over HTTP, and what both APIs share.
+//! Requests over HTTP, as both APIs make them.
 
-use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use ureq::http::{HeaderMap, Method, Request};
+use ureq::http::{Method, Request};
 use ureq::{Agent, Body};
 
 use super::Endpoint;
 use super::auth::{Login, Session};
+use super::reply::Reply;
 use crate::etcd::error::{EtcdError, Fault};
 use crate::etcd::transport::{Carried, Unresolved, Via};
-use crate::etcd::types::{ClientUrl, MemberId, Scheme};
+use crate::etcd::types::{ClientUrl, Scheme};
 
 /// The largest answer that is read, in bytes.
 const LARGEST: u64 = 256 << 20;
@@ -79,7 +77,7 @@ impl Http {
         }
     }
 
-    pub(super) fn send_once(
+    fn send_once(
         &self,
         method: Method,
         path: &str,
@@ -116,7 +114,7 @@ impl Http {
         }
         let mut builder = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(session) = &self.user
-            && let Some(header) = session.header(self, path)?
+            && let Some(header) = session.header(path, |path, body| self.log_in(path, body))?
         {
             builder = builder.header("Authorization", header.as_str());
         }
@@ -142,6 +140,11 @@ impl Http {
         }
     }
 
+    /// Asks for a token. Once: the token's lock is held.
+    fn log_in(&self, path: &str, body: String) -> Result<Reply, EtcdError> {
+        self.send_once(Method::POST, path, Some(("application/json", body)))
+    }
+
     fn run(
         &self,
         request: Request<impl ureq::AsSendBody>,
@@ -158,143 +161,6 @@ impl Http {
     pub(super) fn error(&self, call: String, fault: Fault) -> EtcdError {
         EtcdError { url: self.base.clone(), call, fault }
     }
-}
-
-/// A whole answer.
-pub(super) struct Reply {
-    pub(super) status: u16,
-    headers: HeaderMap,
-    bytes: Vec<u8>,
-    base: String,
-    call: String,
-}
-
-impl Reply {
-    pub(super) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// A header that holds a number, written in `radix`.
-    pub(super) fn header(&self, name: &str, radix: u32) -> Option<u64> {
-        u64::from_str_radix(self.headers.get(name)?.to_str().ok()?, radix).ok()
-    }
-
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, EtcdError> {
-        serde_json::from_slice(&self.bytes).map_err(|error| self.fault(Fault::malformed(error)))
-    }
-
-    pub(super) fn fault(&self, fault: Fault) -> EtcdError {
-        EtcdError { url: self.base.clone(), call: self.call.clone(), fault }
-    }
-
-    /// Whether the path does not exist there: Go's own 404, not a gRPC or v2 "not found" in JSON.
-    pub(super) fn is_unserved(&self) -> bool {
-        self.status == 404 && serde_json::from_slice::<ErrorWire>(&self.bytes).is_err()
-    }
-
-    /// The answer if its status says success.
-    pub(super) fn ok(self) -> Result<Self, EtcdError> {
-        if (200..300).contains(&self.status) { Ok(self) } else { Err(self.fault(self.refusal())) }
-    }
-
-    /// What an answer with another status means.
-    pub(super) fn refusal(&self) -> Fault {
-        let Ok(wire) = serde_json::from_slice::<ErrorWire>(&self.bytes) else {
-            if self.status == 404 {
-                return Fault::NotFound;
-            }
-            let message = self.text().trim().to_owned();
-            return Fault::Server { status: self.status, code: None, message };
-        };
-        wire.fault(self.status)
-    }
-}
-
-/// An error as v3 (`error`, `code`) and v2 (`errorCode`, `message`, `cause`) write it.
-#[derive(Debug, Deserialize)]
-pub(super) struct ErrorWire {
-    error: Option<String>,
-    message: Option<String>,
-    cause: Option<String>,
-    #[serde(alias = "errorCode", alias = "grpc_code")]
-    code: Option<i64>,
-}
-
-impl ErrorWire {
-    pub(super) fn fault(self, status: u16) -> Fault {
-        let mut message = self.message.or(self.error).unwrap_or_default();
-        if let Some(cause) = self.cause.filter(|cause| !cause.is_empty()) {
-            message = format!("{message} ({cause})");
-        }
-        // gRPC: 7 permission denied, 16 unauthenticated; 3.3 and 3.4 answer 3 with these words; v2: 110.
-        let unnamed =
-            ["user name is empty", "invalid auth token", "authentication failed", "permission denied"];
-        let v2 = message.starts_with("The request requires user authentication");
-        if matches!(self.code, Some(7 | 16)) || v2 || unnamed.iter().any(|words| message.contains(words)) {
-            return Fault::Auth { message };
-        }
-        Fault::Server { status, code: self.code, message }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct VersionWire {
-    pub(super) etcdserver: String,
-    pub(super) etcdcluster: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct HealthWire {
-    #[serde(default)]
-    pub(super) health: Truth,
-    #[serde(default)]
-    pub(super) reason: String,
-}
-
-/// `"true"`, and `true` as some versions write it.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Truth {
-    Word(String),
-    Bare(bool),
-}
-
-impl Default for Truth {
-    fn default() -> Self {
-        Self::Bare(false)
-    }
-}
-
-impl Truth {
-    pub(super) fn is_true(&self) -> bool {
-        match self {
-            Self::Word(word) => word == "true",
-            Self::Bare(truth) => *truth,
-        }
-    }
-}
-
-/// The peers with an open stream, from the text of `/metrics`:
-/// `etcd_network_active_peers{Local="8ddab7…",Remote="c0ff…"} 1`.
-pub(super) fn active_peers(metrics: &str) -> Option<BTreeSet<MemberId>> {
-    let mut exported = false;
-    let mut peers = BTreeSet::new();
-    for line in metrics.lines().filter_map(|line| line.strip_prefix("etcd_network_active_peers{")) {
-        exported = true;
-        let Some((labels, value)) = line.split_once('}') else { continue };
-        let remote = labels.split(',').find_map(|label| label.trim().strip_prefix("Remote=\""));
-        let id = remote.and_then(|rest| rest.trim_end_matches('"').parse::<MemberId>().ok());
-        if let (Some(id), Ok(count)) = (id, value.trim().parse::<f64>())
-            && count > 0.0
-        {
-            peers.insert(id);
-        }
-    }
-    exported.then_some(peers)
 }
 
 /// What the HTTP client's error means.
@@ -320,18 +186,4 @@ pub(super) fn fault_in_body(error: std::io::Error) -> Fault {
         };
     }
     Fault::from_io(&error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn active_peers_are_those_with_an_open_stream() {
-        let metrics = "# TYPE etcd_network_active_peers gauge\n\
-            etcd_network_active_peers{Local=\"8ddab73534be950c\",Remote=\"a1\"} 1\n\
-            etcd_network_active_peers{Local=\"8ddab73534be950c\",Remote=\"b2\"} 0\n";
-        assert_eq!(active_peers(metrics), Some(BTreeSet::from([MemberId(0xa1)])));
-        assert_eq!(active_peers("etcd_server_has_leader 1\n"), None);
-    }
 }

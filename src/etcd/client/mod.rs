@@ -6,12 +6,14 @@
 mod answers;
 mod auth;
 mod http;
+mod peers;
+mod reply;
 pub(super) mod snapshot;
 mod v2;
 pub(super) mod v3;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ use super::types::{ClientUrl, MemberId, PeerUrl, Scheme};
 pub use answers::{Alarm, Health, KeyValue, Member, MemberList, Status, Versions};
 pub use auth::{Login, User};
 use http::Http;
+pub use peers::PeerStream;
+use reply::{HealthWire, VersionWire};
 pub use watch::{Event, Watch};
 
 /// How a member is reached.
@@ -130,7 +134,7 @@ impl Client {
     /// [`EtcdError`]
     pub fn version(&self) -> Result<Versions> {
         let reply = self.http.get("/version")?.ok()?;
-        if let Ok(versions) = reply.json::<http::VersionWire>() {
+        if let Ok(versions) = reply.json::<VersionWire>() {
             return Ok(Versions { server: versions.etcdserver, cluster: versions.etcdcluster });
         }
         Err(reply.fault(Fault::malformed("/version is not as etcd writes it")))
@@ -147,7 +151,7 @@ impl Client {
         if reply.status == 404 {
             return Err(reply.fault(Fault::NotFound));
         }
-        let wire: http::HealthWire = reply.json().unwrap_or_default();
+        let wire: HealthWire = reply.json().unwrap_or_default();
         Ok(Health {
             healthy: reply.status == 200 && wire.health.is_true(),
             status: reply.status,
@@ -259,17 +263,17 @@ impl Client {
         }
     }
 
-    /// The peers this member holds streams with, from `/metrics`; `None` where that is not exported: old versions, a
+    /// The streams of this member with each of its peers, from `/metrics`; `None` where that is not exported: old versions, a
     /// member that has no peers, or `--listen-metrics-urls` elsewhere.
     ///
     /// # Errors
     /// [`EtcdError`]
-    pub fn active_peers(&self) -> Result<Option<BTreeSet<MemberId>>> {
+    pub fn peer_streams(&self) -> Result<Option<BTreeMap<MemberId, PeerStream>>> {
         let reply = self.http.get("/metrics")?;
         if reply.status == 404 {
             return Ok(None);
         }
-        Ok(http::active_peers(&reply.ok()?.text()))
+        Ok(peers::streams(&reply.ok()?.text()))
     }
 
     /// Writes a snapshot of the member's v3 data to `sink`, as `etcdctl snapshot save` has it, and checks the hash at its

@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 use ureq::http::Method;
 
 use super::Result;
-use super::http::{ErrorWire, Http, fault_in_body};
+use super::http::{Http, fault_in_body};
+use super::reply::ErrorWire;
 use crate::etcd::error::Fault;
 
 /// The length of the hash at the end, in bytes.

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::json;
 use ureq::http::Method;
 
-use super::http::{Http, Reply};
+use super::http::Http;
+use super::reply::Reply;
 use super::{Api, KeyValue, Member, MemberList, Result, Status};
 use crate::etcd::error::Fault;
 use crate::etcd::types::{MemberId, PeerUrl};

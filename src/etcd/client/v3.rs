@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use super::http::{Http, Reply};
+use super::http::Http;
+use super::reply::Reply;
 use super::{Alarm, Api, KeyValue, Member, MemberList, Result, Status};
 use crate::etcd::error::Fault;
 use crate::etcd::types::{MemberId, PeerUrl};

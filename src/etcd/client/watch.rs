@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::json;
 use ureq::http::Method;
 
-use super::http::{ErrorWire, Http, fault_in_body};
+use super::http::{Http, fault_in_body};
+use super::reply::ErrorWire;
 use super::v2::{self, KeysWire};
 use super::v3::{self, Header, KeyValueWire};
 use super::{KeyValue, Result};

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::KEEP;
+use super::dir::ProcessDir;
 use crate::files::{self, FileMode};
 use crate::host::command::command;
-use crate::host::process::ProcessDir;
+
+/// The byte on the lifeline that says: stay when I am gone.
+pub const KEEP: u8 = b'K';
 
 /// How long a supervisor may take to answer: it never blocks, but the machine may be busy.
 const ANSWER: Duration = Duration::from_secs(10);

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::control::{Request, Run, Status};
+use super::dir::ProcessDir;
 use super::log::Log;
 use crate::host::command::command;
-use crate::host::process::ProcessDir;
 
 /// How long a SIGTERM may take before SIGKILL; etcd 3.5 was seen to take 15 s while clients held streams open.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,30 +1,14 @@
 //! What a stance takes on the disk of a station's machine.
 
-use std::path::{Path, PathBuf};
-
 use crate::files::{FileMode, Meta};
 use crate::host::{Layer, LayerFile, Service as _};
 use crate::systemd::endpoints::{Target, render};
 use crate::systemd::unit::Fragment;
 
 use super::super::stage::LEGACY_PORT;
+use super::plan::Plan;
 use super::station::Station;
 use super::{Kind, MigrateError, Stance, Surroundings, Ways, proxy, trouble};
-
-/// What a stance takes on the disk.
-pub(super) struct Plan {
-    pub(super) files: Vec<LayerFile>,
-    pub(super) certificates: Vec<(PathBuf, Vec<u8>, FileMode)>,
-}
-
-impl Plan {
-    /// Whether it has a file at this path, or below it.
-    pub(super) fn holds(&self, path: &Path) -> bool {
-        let settings = self.files.iter().map(|file| &file.path);
-        let certificates = self.certificates.iter().map(|(path, ..)| path);
-        settings.chain(certificates).any(|own| own.starts_with(path))
-    }
-}
 
 impl Station<'_> {
     /// What a stance takes there.

@@ -5,12 +5,15 @@
 //! stays. `migrate clients` takes them on to https with certificates of their own. On the way back they return first.
 
 mod aim;
+mod bring;
 mod find;
 mod following;
 mod moving;
+mod plan;
 mod process;
 mod proxy;
 mod station;
+mod works;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

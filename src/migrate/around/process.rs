@@ -10,7 +10,7 @@ use crate::host::{Host, proc};
 use crate::systemd::Definition;
 use crate::systemd::unit::Fragment;
 
-use super::aim::Plan;
+use super::plan::Plan;
 
 /// A unit's main process.
 pub(super) struct Process {

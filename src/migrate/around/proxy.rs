@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::systemd::Definition;
 
-use super::super::stage::Settings;
+use super::super::settings::Settings;
 use super::{Kind, MigrateError, Place};
 
 /// How long one request to a proxy may take.

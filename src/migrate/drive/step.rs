@@ -7,7 +7,7 @@ use crate::etcd::types::join;
 
 use super::super::error::MigrateError;
 use super::super::event::Event;
-use super::super::gate::{After, Gate, Held};
+use super::super::gate::{After, Gate, Heard, Held};
 use super::super::journal::Journal;
 use super::super::node::Node;
 use super::super::observe::{Observed, Sight};
@@ -37,6 +37,7 @@ impl Migration<'_> {
         let down = (0..self.nodes.len())
             .filter(|&i| i != step.member && observed.members[i].standing.running.is_none());
         let away: Vec<usize> = down.filter(|_| self.options.way.down == Down::Left).collect();
+        let heard = Heard::default();
         let gate = Gate {
             nodes: self.nodes,
             wishes: self.options.wishes,
@@ -44,6 +45,7 @@ impl Migration<'_> {
             deadline: self.options.step_timeout,
             away: &away,
             certified: self.options.goal != Goal::Http,
+            heard: &heard,
             report: self.report,
         };
         let told = |when, held: Held| {

@@ -115,6 +115,22 @@ impl Gate<'_> {
         self.dial(observed, pairs.filter(|(from, to)| from != to))
     }
 
+    /// What is wrong with the others, and where the cause may lie: one of them may not be well because it cannot reach
+    /// this member, which often leads.
+    pub(super) fn with_cuts_from_it(
+        &self,
+        observed: &Observed,
+        mut saw: Vec<String>,
+        counts: impl Fn(usize) -> bool,
+    ) -> Vec<String> {
+        if observed.members[self.member].running.is_some() {
+            let others = (0..self.nodes.len()).filter(|&i| counts(i));
+            let pairs = others.flat_map(|i| [(self.member, i), (i, self.member)]);
+            saw.extend(self.dial(observed, pairs).err().unwrap_or_default());
+        }
+        saw
+    }
+
     /// New connections from members' machines to others' peer URLs, with the real pairs. A URL that its member does not
     /// serve yet, or no more, is left out: the plan sees to that member first.
     fn dial(&self, observed: &Observed, pairs: impl Iterator<Item = (usize, usize)>) -> Looked {
@@ -151,7 +167,7 @@ impl Gate<'_> {
         }
     }
 
-    /// The others hold streams with it, where they tell.
+    /// The others hold streams with it, where they tell: by etcd's own word, or because what they send to it grows.
     fn seen_by_peers(&self, observed: &Observed, others: &[usize]) -> Looked {
         if !serves_its_url(&observed.members[self.member]) {
             // Only it can dial, until its URL follows; that commits go through is asked elsewhere.
@@ -163,14 +179,12 @@ impl Gate<'_> {
         for &i in others {
             let (node, sight) = (&self.nodes[i], &observed.members[i]);
             let Some(running) = &sight.running else { continue };
-            let peers = Speaker::to(node, running).active_peers();
-            match peers {
-                Some(peers) if !peers.contains(&id) => {
-                    wrong
-                        .push(format!("{} holds no stream with {}", node.name, self.nodes[self.member].name));
-                }
-                Some(_) => told += 1,
-                None => {}
+            let Some(streams) = Speaker::to(node, running).peer_streams() else { continue };
+            let stream = streams.get(&id).copied().unwrap_or_default();
+            if stream.active || self.heard.grew(i, id, stream.sent) {
+                told += 1;
+            } else {
+                wrong.push(format!("{} holds no stream with {}", node.name, self.nodes[self.member].name));
             }
         }
         match (wrong.is_empty(), told) {

@@ -11,7 +11,7 @@ use etcd_pki::rehearse::Figures;
 use etcd_pki::rehearse::load::{Load, Speak};
 
 use super::moments::{At, Cell, Row, Way, table};
-use crate::lab_support::faults::{Course, Hosts};
+use crate::lab_support::faults::{Course, Hosts, root_on};
 use crate::lab_support::run::{End, Run, Told, number};
 use crate::lab_support::{Entry, Lab, differences, finish, start};
 
@@ -19,8 +19,8 @@ use crate::lab_support::{Entry, Lab, differences, finish, start};
 const TRIES: usize = 6;
 
 /// Seconds that a gate is waited for when a fault stands, and when it passes. A leader that stops while it cannot reach
-/// another member takes seven.
-const SHORT: &str = "10";
+/// another member takes seven, and on two cores with two labs a member that starts may take more than ten.
+const SHORT: &str = "20";
 const LONG: &str = "60";
 
 pub(super) type Trees = Vec<BTreeMap<PathBuf, Entry>>;
@@ -198,6 +198,7 @@ impl<'a> Campaign<'a> {
             if end.exit != 0 && !struck {
                 println!("    again: {end:?}");
                 assert!(in_vain < TRIES, "healed, and yet: {end:?}");
+                self.start_as_told(&end);
                 std::thread::sleep(Duration::from_secs(2));
             }
             if end.exit == 0 {
@@ -205,6 +206,16 @@ impl<'a> Campaign<'a> {
             }
         }
         assert_end(self.lab, &self.before, way, "at the end of a pass");
+    }
+
+    /// A member that went down after its step was done is not the tool's to start: its hint says who does.
+    fn start_as_told(&self, end: &End) {
+        if end.code != "members-down" {
+            return;
+        }
+        assert!(end.hint.starts_with("start it first"), "{end:?}");
+        let (down, _) = end.message.split_once(" is down").unwrap_or_else(|| panic!("one of them: {end:?}"));
+        root_on(self.lab, number(down), "systemctl start --no-block etcd");
     }
 
     fn words(&self, way: Way, seconds: &'static str) -> Vec<&'a str> {
@@ -249,11 +260,12 @@ impl<'a> Campaign<'a> {
         }
         // A fault that must be seen is seen at the latest when the next member comes back.
         let mut steps = if cell.must_be_seen() { 2 } else { 1 };
-        let mut passed = false;
+        let (mut passed, mut seen) = (false, !cell.must_be_seen());
         while let Some(told) = run.told() {
             stages.note(&told);
             if told.event == "step" && told.state == "done" {
                 steps -= 1;
+                seen |= cell.is_mended(number(&told.member), hosts);
                 if steps == 0 {
                     passed = true;
                     run.stand();
@@ -263,7 +275,7 @@ impl<'a> Campaign<'a> {
         }
         let seconds = since.elapsed().as_secs();
         let struck = if passed {
-            if cell.must_be_seen() {
+            if !seen {
                 self.wrong.push(format!("{name}: it was not seen"));
             }
             (cell.fault.heal)(lab, hosts);

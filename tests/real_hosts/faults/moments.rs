@@ -1,6 +1,6 @@
 //! Where in a migration a fault strikes: every planned step, there and back.
 
-use crate::lab_support::faults::{Course, Fault};
+use crate::lab_support::faults::{Course, Fault, Hosts, STOPPED};
 use crate::lab_support::run::Told;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +116,11 @@ impl Cell {
             Course::Lurks if self.fault.name.contains("dials from") => self.stage == "tls",
             Course::Lurks => false,
         }
+    }
+
+    /// Whether a member's step puts right what went wrong: one that was stopped is started when its own turn comes.
+    pub(super) fn is_mended(&self, by: u8, hosts: Hosts) -> bool {
+        self.fault.name == STOPPED.name && by == hosts.others.0
     }
 
     pub(super) fn describe(&self) -> String {

@@ -42,7 +42,8 @@ pub const EXPIRED: Fault = Fault {
     },
     heal: |lab, at| here(lab, &format!("mv pki/kept.pem pki/server{}.pem", at.own)),
     course: Course::Given,
-    stops: &[("certificate-refused", "expired")],
+    // On the way back they are not given to anybody any more: members are spoken to with them.
+    stops: &[("certificate-refused", "expired"), ("gate", "certificate would be refused: EP012")],
 };
 
 /// The pair that is given is another CA's.
@@ -61,5 +62,5 @@ pub const OTHERS_PAIR: Fault = Fault {
         here(lab, &format!("mv kept.pem pki/server{0}.pem; mv kept-key.pem pki/server{0}-key.pem", at.own));
     },
     course: Course::Given,
-    stops: &[("certificate-refused", "did not sign it")],
+    stops: &[("certificate-refused", "did not sign it"), ("gate", "did not sign it")],
 };

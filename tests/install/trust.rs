@@ -1,11 +1,12 @@
 //! `install --trust-store` into file trees as four kinds of systems have them.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use super::support::TOOL;
+
 fn tool(dir: &Path, words: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-pki"));
+    let mut command = Command::new(TOOL);
     command.current_dir(dir).args(words).output().unwrap()
 }
 

@@ -19,12 +19,12 @@ fn whole(algorithm: &[&[u8]], public: &[u8]) -> Vec<u8> {
 }
 
 fn rsa(dice: &mut Dice) -> Vec<u8> {
-    let bits = dice.pick(&[
+    let bits: usize = dice.pick(&[
         64, 504, 520, 521, 528, 536, 768, 1000, 1016, 1023, 1024, 1025, 2047, 4096, 8192, 8193, 8200, 9000,
         16400,
     ]);
-    let mut modulus = dice.bytes((bits + 7) / 8);
-    modulus[0] = if bits % 8 == 0 { modulus[0] | 0x80 } else { 1 << (bits % 8 - 1) };
+    let mut modulus = dice.bytes(bits.div_ceil(8));
+    modulus[0] = if bits.is_multiple_of(8) { modulus[0] | 0x80 } else { 1 << (bits % 8 - 1) };
     let last = modulus.len() - 1;
     modulus[last] |= 1;
     let mut number = der::unsigned(&modulus);

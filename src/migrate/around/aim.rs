@@ -5,10 +5,14 @@ use crate::host::{Layer, LayerFile, Service as _};
 use crate::systemd::endpoints::{Target, render};
 use crate::systemd::unit::Fragment;
 
+use super::super::error::MigrateError;
 use super::super::stage::LEGACY_PORT;
+use super::place::{Surroundings, trouble};
 use super::plan::Plan;
+use super::proxy;
+use super::stance::{Kind, Stance};
 use super::station::Station;
-use super::{Kind, MigrateError, Stance, Surroundings, Ways, proxy, trouble};
+use super::ways::Ways;
 
 impl Station<'_> {
     /// What a stance takes there.

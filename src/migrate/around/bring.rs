@@ -6,10 +6,14 @@ use std::time::Duration;
 use crate::files::{FileMode, Meta};
 use crate::host::{Placement, Service as _};
 
+use super::super::error::MigrateError;
 use super::super::traces::{Purpose, Traces};
+use super::place::{Surroundings, trouble};
 use super::plan::Plan;
+use super::stance::Stance;
 use super::station::Station;
-use super::{MigrateError, Patience, Stance, Surroundings, Ways, trouble};
+use super::ways::Ways;
+use super::works::Patience;
 
 impl Station<'_> {
     /// Brings it to a stance; returns whether anything had to be done.

@@ -8,8 +8,10 @@ use crate::inventory::ProxyKind;
 use crate::systemd::endpoints::{Known, Uses, uses};
 use crate::systemd::{Definition, SystemdService, layers};
 
+use super::super::error::MigrateError;
+use super::place::{Place, trouble};
+use super::stance::Kind;
 use super::station::Station;
-use super::{Kind, MigrateError, Place, trouble};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -10,8 +10,13 @@ use crate::host::Service as _;
 use crate::systemd::layers;
 
 use super::super::clients;
+use super::super::error::MigrateError;
+use super::place::{Surroundings, trouble};
+use super::stance::Kind;
 use super::station::Station;
-use super::{Kind, MigrateError, Patience, Surroundings, Ways, find, proxy, trouble};
+use super::ways::Ways;
+use super::works::Patience;
+use super::{find, proxy};
 
 /// How often a v2 proxy asks, unless it is told otherwise, in milliseconds.
 const INTERVAL: u64 = 30_000;

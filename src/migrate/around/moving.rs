@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::super::drive::Migration;
+use super::super::error::MigrateError;
 use super::super::event::Event;
 use super::super::journal::Journal;
 use super::super::observe::{Observed, Sight};
@@ -11,9 +12,11 @@ use super::super::peers::PeerAt;
 use super::super::plan::{Goal, Step};
 use super::super::stage::Stage;
 use super::following::Followers;
+use super::place::{Place, Surroundings};
 use super::proxy;
+use super::stance::{Kind, Moved, Stance};
 use super::station::Station;
-use super::{Kind, MigrateError, Moved, Place, Stance, Surroundings, Ways};
+use super::ways::Ways;
 use crate::etcd::Scheme;
 use crate::inventory::ProxyKind;
 

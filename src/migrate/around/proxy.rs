@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use crate::systemd::Definition;
 
+use super::super::error::MigrateError;
 use super::super::settings::Settings;
-use super::{Kind, MigrateError, Place};
+use super::place::Place;
+use super::stance::Kind;
 
 /// How long one request to a proxy may take.
 const REQUEST: Duration = Duration::from_secs(5);

@@ -8,8 +8,10 @@ use crate::systemd::endpoints::Uses;
 use crate::systemd::unit::OWN_DIR;
 use crate::systemd::{Definition, SystemdService, layers};
 
+use super::super::error::MigrateError;
 use super::super::traces::{Purpose, Traces};
-use super::{Kind, MigrateError, Moved, Place, Stance};
+use super::place::Place;
+use super::stance::{Kind, Moved, Stance};
 
 /// A unit that reaches etcd.
 pub(super) struct Station<'a> {

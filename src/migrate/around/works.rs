@@ -4,12 +4,21 @@ use std::time::{Duration, Instant};
 
 use crate::host::Service as _;
 
+use super::super::error::MigrateError;
+use super::place::trouble;
 use super::process::Process;
+use super::proxy;
 use super::station::Station;
-use super::{MigrateError, Patience, proxy, trouble};
 
 /// Up for so long is up: one that dies of its settings dies at once. So long back its log is looked at.
 const STEADY: Duration = Duration::from_secs(2);
+
+/// How long a station may take to work again, and how often it is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) most: Duration,
+    pub(super) pause: Duration,
+}
 
 impl Station<'_> {
     pub(super) fn process(&self) -> Result<Option<Process>, MigrateError> {

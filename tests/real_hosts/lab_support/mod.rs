@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use etcd_pki::etcd::client::{Api, Client, Endpoint};
 use etcd_pki::etcd::{PeerUrl, Scheme, Tls};
@@ -212,7 +213,9 @@ pub fn finish(lab: &Lab, load: Load, scheme: Scheme) -> Figures {
     let tls = (scheme == Scheme::Https).then(|| lab.client_tls());
     let keys = |at| {
         let url = format!("{scheme}://{at}:2379").parse().unwrap();
-        let client = Client::new(Endpoint::direct(url, tls.clone())).with_api(api(&lab.version));
+        // Tens of thousands of keys, from a member that may have been restarted a moment ago.
+        let endpoint = Endpoint { timeout: Duration::from_secs(60), ..Endpoint::direct(url, tls.clone()) };
+        let client = Client::new(endpoint).with_api(api(&lab.version));
         client.get_prefix(PREFIX).unwrap()
     };
     load.finish(|| lab.addresses().into_iter().map(keys).collect())

@@ -32,6 +32,9 @@ const PAUSE: Duration = Duration::from_millis(150);
 /// How long nothing is said about a wait, and between two words about it.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// How long an alarm is waited for that was disarmed a moment ago.
+const ALARM: Duration = Duration::from_secs(3);
+
 /// How far back a failed unit's log is shown.
 const RECENT: Duration = Duration::from_secs(60);
 
@@ -191,6 +194,13 @@ impl Gate<'_> {
         Ok(Err(vec![format!("{} has no etcd process{}", node.name, doing(&absence))]))
     }
 
+    /// How long to wait for what was seen to pass. An alarm does not: somebody has to see to it, and etcd takes no writes
+    /// meanwhile.
+    fn patience(&self, saw: &[String]) -> Duration {
+        let alarm = saw.iter().any(|what| what.contains("an alarm is raised"));
+        if alarm { self.deadline.min(ALARM) } else { self.deadline }
+    }
+
     /// Tells what is waited for, when that is news and the wait is long.
     fn tell(
         &self,
@@ -229,7 +239,8 @@ impl Gate<'_> {
                 Err(error @ (MigrateError::NoAnswer(_) | MigrateError::Host(_))) => vec![error.to_string()],
                 Err(error) => return Err(error),
             };
-            if start.elapsed() > self.deadline {
+            let patience = self.patience(&saw);
+            if start.elapsed() > patience {
                 let node = &self.nodes[self.member];
                 let mut saw = saw;
                 if saw.iter().any(|what| what.contains("TLS: ")) {
@@ -238,7 +249,7 @@ impl Gate<'_> {
                 if let Some(since) = log_since {
                     saw.extend(complaints(node, since));
                 }
-                let (member, seconds) = (node.name.clone(), self.deadline.as_secs());
+                let (member, seconds) = (node.name.clone(), patience.as_secs());
                 return Err(MigrateError::Gate { member, when, seconds, saw });
             }
             self.tell(when, start, &mut told, &saw);

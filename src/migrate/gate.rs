@@ -194,6 +194,13 @@ impl Gate<'_> {
         Ok(Err(vec![format!("{} has no etcd process{}", node.name, doing(&absence))]))
     }
 
+    /// Who cannot reach the member, and whom it cannot reach: one that leads and is cut off takes long to stop.
+    fn cuts(&self) -> Vec<String> {
+        let others = |i: usize| i != self.member && self.counts(i);
+        let observed = observe(self.nodes, self.wishes);
+        observed.map(|observed| self.with_cuts_from_it(&observed, Vec::new(), others)).unwrap_or_default()
+    }
+
     /// How long to wait for what was seen to pass. An alarm does not: somebody has to see to it, and etcd takes no writes
     /// meanwhile.
     fn patience(&self, saw: &[String]) -> Duration {
@@ -247,6 +254,8 @@ impl Gate<'_> {
                     saw.extend(unfit(self.nodes));
                 }
                 if let Some(since) = log_since {
+                    let cuts = self.cuts();
+                    saw.extend(cuts.into_iter().filter(|cut| !saw.contains(cut)).collect::<Vec<_>>());
                     saw.extend(complaints(node, since));
                 }
                 let (member, seconds) = (node.name.clone(), patience.as_secs());

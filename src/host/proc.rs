@@ -26,7 +26,8 @@ pub fn process(pid: u32) -> io::Result<Option<RunningProcess>> {
     let Some(Stat { state, start_time, .. }) = parse_stat(&String::from_utf8_lossy(&stat)) else {
         return Err(odd(pid, "stat"));
     };
-    if matches!(state, 'Z' | 'X' | 'x') {
+    // One that is being replaced by another program, or ends, has no command line.
+    if matches!(state, 'Z' | 'X' | 'x') || cmdline.is_empty() {
         return Ok(None);
     }
     let uid = parse_uid(&String::from_utf8_lossy(&status)).ok_or_else(|| odd(pid, "status"))?;

@@ -35,6 +35,8 @@ process() {
         exe=${exe% (deleted)}
         case ${exe##*/} in etcd|etcd2|etcd[-._0-9]*) ;; *) continue ;; esac
         cmdline=$(base64 -w0 "/proc/$pid/cmdline") && environ=$(base64 -w0 "/proc/$pid/environ") || continue
+        # One that is being replaced by another program, or ends, has no command line.
+        [ -n "$cmdline" ] || continue
         status=$(cat "/proc/$pid/status") || continue
         field pid "$pid"; field cmdline "$cmdline"; field environ "$environ"; field status "$status"
         return

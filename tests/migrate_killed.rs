@@ -57,10 +57,12 @@ fn killed_and_resumed(seed: u64, rounds: u32) {
     }
 }
 
+/// Thirty runs where all is asked for, sixteen else; their number is even, so that they end as they began.
 #[test]
-fn thirty_runs_killed_at_random_moments_are_finished_by_the_next() {
+fn runs_killed_at_random_moments_are_finished_by_the_next() {
+    let all = std::env::var_os("ETCDPKI_TEST_ALL").is_some();
     std::thread::scope(|scope| {
-        for (seed, rounds) in [(1, 16), (2, 14)] {
+        for (seed, rounds) in if all { [(1, 16), (2, 14)] } else { [(1, 8), (2, 8)] } {
             scope.spawn(move || killed_and_resumed(seed, rounds));
         }
     });

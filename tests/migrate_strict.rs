@@ -104,7 +104,7 @@ fn killed_at_any_planned_step_every_peer_url_is_served_all_the_while() {
     for (way, first) in [("apply", "beside"), ("rollback", "bridge")] {
         let begun = format!("step {first} done");
         let mut runs = 0;
-        let moments = killed_at_each(way, |moments| {
+        let moments = killed_at_each(way, 1, |moments| {
             runs += 1;
             // Until something is in force the word is given; then every other run does without.
             let strict = !moments.iter().any(|moment| moment.contains(&begun)) || runs % 2 == 0;

@@ -27,7 +27,7 @@ pub const PREFIX: &str = "rehearsal/";
 
 /// How many writers there are.
 pub const WRITERS: u64 = 4;
-/// How often each of them writes.
+/// How often each of them writes, where nothing else is said.
 pub const PERIOD: Duration = Duration::from_millis(40);
 /// How long one endpoint may take to answer. A write that was under way when the leader changed is answered by nobody
 /// (etcd gives up on it after seven seconds), so this is what such a write costs.
@@ -92,6 +92,14 @@ impl Load {
     /// # Errors
     /// What the first write met, in words.
     pub fn start(addresses: &[Ipv4Addr], api: Api) -> Result<Self, String> {
+        Self::start_every(PERIOD, addresses, api)
+    }
+
+    /// As [`Self::start`], each writer writing once a period.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_every(period: Duration, addresses: &[Ipv4Addr], api: Api) -> Result<Self, String> {
         let targets = Targets::new(addresses.to_vec(), api);
         let circle = Circle::new(&targets, 0, ATTEMPT);
         let first =
@@ -108,7 +116,7 @@ impl Load {
         });
         let writers = (0..WRITERS).map(|writer| {
             let shared = Arc::clone(&shared);
-            std::thread::spawn(move || write(&shared, writer))
+            std::thread::spawn(move || write(&shared, writer, period))
         });
         let writers = writers.collect();
         let watching = Arc::clone(&shared);
@@ -196,11 +204,11 @@ fn lost(acknowledged: &BTreeMap<String, String>, found: &[Vec<KeyValue>]) -> u64
     u64::try_from(lost.len()).unwrap_or(u64::MAX)
 }
 
-fn write(shared: &Shared, writer: u64) {
+fn write(shared: &Shared, writer: u64, period: Duration) {
     let index = usize::try_from(writer).expect("a handful");
     let mut circle = Circle::new(&shared.targets, index, ATTEMPT);
     // Writers take turns within a period.
-    let step = PERIOD / u32::try_from(WRITERS).expect("a handful");
+    let step = period / u32::try_from(WRITERS).expect("a handful");
     let mut due = Instant::now() + step * u32::try_from(writer).expect("a handful");
     for number in 0.. {
         let wait = due.saturating_duration_since(Instant::now());
@@ -218,7 +226,7 @@ fn write(shared: &Shared, writer: u64) {
         } else {
             shared.record().failed += 1;
         }
-        due += PERIOD;
+        due += period;
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Member, finding};
 use crate::etcd::{HostPort, PeerUrl, Scheme};
 use crate::host::{HostError, Stream};
-use crate::verify::probe::{Asked, Pair, ProbeError, Served, probe_over};
+use crate::verify::probe::{self, Asked, Pair, ProbeError, Served, probe_over};
 use crate::verify::{
     Code, Finding, Lookups, Request, Role, Severity, Sides, Verdict, judge, leaf_of, served,
 };
@@ -292,15 +292,30 @@ fn tried(
                 && clean
                 && (shown || pair.is_none())
             {
-                let code = if words == "EOF" { Code::PeerSourceAddress } else { Code::CaNotReloaded };
-                findings.push(refusal(
-                    code,
-                    format!("{} refuses {} although its files as they are now would not", to.name, from.name),
-                    words,
-                    format!("look at what {} logs: journalctl -u {} | etcd-pki explain -", to.name, to.unit),
-                ));
+                findings.push(unanswered(from, to, words));
             }
         }
         _ => {}
     }
+}
+
+/// A dialled one that is not served although the files of both say that it would be.
+fn unanswered(from: &Member, to: &Member, words: String) -> Finding {
+    if words == probe::TIMEOUT {
+        // etcd looks up what a peer's certificate names before it answers, and has no patience of its own for that.
+        let seconds = PATIENCE.as_secs();
+        return refusal(
+            Code::Unreachable,
+            format!("{} does not answer {} within {seconds} s of the handshake", to.name, from.name),
+            words,
+            format!("does the resolver of {} answer for the names in {}'s certificate?", to.name, from.name),
+        );
+    }
+    let code = if words == "EOF" { Code::PeerSourceAddress } else { Code::CaNotReloaded };
+    refusal(
+        code,
+        format!("{} refuses {} although its files as they are now would not", to.name, from.name),
+        words,
+        format!("look at what {} logs: journalctl -u {} | etcd-pki explain -", to.name, to.unit),
+    )
 }

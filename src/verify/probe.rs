@@ -17,6 +17,9 @@ use rustls::{AlertDescription, ClientConfig, ClientConnection, DigitallySignedSt
 
 use super::certificate::name_text;
 
+/// What [`Asked::answered`] says of one that kept silent, in Go's words.
+pub const TIMEOUT: &str = "i/o timeout";
+
 /// What was found at a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Served {
@@ -244,7 +247,7 @@ fn last_words(session: &mut ClientConnection, stream: &mut impl Read, error: &io
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
             "EOF".to_owned()
         }
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "i/o timeout".to_owned(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => TIMEOUT.to_owned(),
         _ => error.to_string(),
     }
 }

@@ -34,7 +34,8 @@ pub struct Found {
 /// started and so has no name; [`MigrateError::Url`].
 pub fn members(node: &Node) -> Result<Vec<Found>, MigrateError> {
     let process = node.service.running()?;
-    let process = process.ok_or_else(|| MigrateError::NoAnswer(format!("{} is down", node.name)))?;
+    let process =
+        process.ok_or_else(|| MigrateError::NoAnswer(vec![format!("{} is down", node.name).into()]))?;
     let running = settings(node, &process.launch)?;
     let list = Speaker::to(node, &running).members().map_err(|error| MigrateError::of(&node.name, error))?;
     list.members

@@ -4,6 +4,8 @@ use crate::etcd::{EtcdError, Fault, UrlError};
 use crate::files::{FileError, LockError};
 use crate::host::HostError;
 
+use super::trouble::{self, Kind, Trouble};
+
 /// Why a migration stops. Whatever it is, the next run carries on from what it then sees.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,6 +34,16 @@ pub enum MigrateError {
         /// The member.
         member: String,
         /// What verify found.
+        why: String,
+    },
+    /// What a host keeps of what was there before cannot be read.
+    #[error("{member}: {path} is no record of a migration: {why}")]
+    BadRecord {
+        /// The member.
+        member: String,
+        /// The file.
+        path: String,
+        /// Why not.
         why: String,
     },
     /// A file of ours was changed by somebody else since.
@@ -99,6 +111,8 @@ pub enum MigrateError {
         seconds: u64,
         /// What was seen last.
         saw: Vec<String>,
+        /// Whether an alarm is raised.
+        alarm: bool,
     },
     /// A host refused.
     #[error(transparent)]
@@ -115,8 +129,8 @@ pub enum MigrateError {
         what: String,
     },
     /// No member answers.
-    #[error("no member of the cluster answers: {0}")]
-    NoAnswer(String),
+    #[error("no member of the cluster answers: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    NoAnswer(Vec<Trouble>),
     /// There can be no second peer port, which `--strict` needs.
     #[error("{member}: no second peer port can be opened: {why}")]
     NoSecondPort {
@@ -220,6 +234,7 @@ impl MigrateError {
         match self {
             Self::Around { .. } => "unit-around",
             Self::Auth { .. } => "auth",
+            Self::BadRecord { .. } => "bad-record",
             Self::Certificate { .. } => "certificate-refused",
             Self::Changed { .. } | Self::ChangedInForce { .. } => "file-changed",
             Self::Clock { .. } => "clock-skew",
@@ -258,6 +273,10 @@ impl MigrateError {
             Self::Certificate { member, .. } => format!(
                 "see `etcd-pki verify`, then reissue with `etcd-pki issue {member} --ip … --force`, or where it was made"
             ),
+            Self::BadRecord { path, .. } => format!(
+                "put {path} back from a backup of that host; without it nothing can be put back as it was: once the cluster is as \
+                 you want it, move the file away"
+            ),
             Self::Changed { path, .. } => {
                 format!(
                     "look at {path}: put back what was there, or place the pair that is to be there with `etcd-pki install`, then run \
@@ -284,7 +303,7 @@ impl MigrateError {
             }
             Self::Etcd { .. } | Self::Host(_) => "run the same command again: it carries on from what it finds".into(),
             Self::File(_) => "mend the path named above, then run this again".into(),
-            Self::Gate { saw, .. } if saw.iter().any(|what| what.contains("an alarm is raised")) => {
+            Self::Gate { alarm: true, .. } => {
                 "nothing is restarted while an alarm stands: free space (compact, defragment, a larger quota), then `etcdctl \
                  alarm disarm`, then run this again"
                     .into()
@@ -298,7 +317,7 @@ impl MigrateError {
                 format!("move {path} away, or name another directory with ssl-dir in the inventory")
             }
             Self::Locked(_) => "wait for it to end; it may be another operator".into(),
-            Self::NoAnswer(what) if what.contains("TLS: ") => {
+            Self::NoAnswer(refused) if trouble::any(refused, Kind::Tls) => {
                 "`etcd-pki verify --cluster` says why. A pair that has expired: `etcd-pki renew NAME`, then `etcd-pki install --from \
                  cluster.toml`; etcd needs no restart for it"
                     .into()

@@ -23,6 +23,7 @@ use super::preflight::unfit;
 use super::recipe::Wishes;
 use super::settings::{Settings, differences};
 use super::stage::Stage;
+use super::trouble::{Kind, Trouble, any};
 
 pub(super) use heard::Heard;
 
@@ -39,10 +40,10 @@ const ALARM: Duration = Duration::from_secs(3);
 const RECENT: Duration = Duration::from_secs(60);
 
 /// What held, or what did not.
-type Looked = Result<Vec<String>, Vec<String>>;
+type Looked = Result<Vec<String>, Vec<Trouble>>;
 
 /// The same, with the cluster as it was when it held.
-type Passed = Result<(Vec<String>, Observed), Vec<String>>;
+type Passed = Result<(Vec<String>, Observed), Vec<Trouble>>;
 
 /// A gate to be passed.
 pub(super) struct Gate<'a> {
@@ -122,7 +123,7 @@ impl Gate<'_> {
             };
             if after.identity.is_some_and(|identity| identity == process.identity) {
                 let doing = doing(&node.service.absence()?);
-                return Ok(Err(vec![format!("{} still runs its old process{doing}", node.name)]));
+                return Ok(Err(vec![format!("{} still runs its old process{doing}", node.name).into()]));
             }
             let actual = settings(node, &process.launch)?;
             if let Some((flag, wanted, actual)) = differences(after.settings, &actual).into_iter().next() {
@@ -191,11 +192,11 @@ impl Gate<'_> {
             let serves_on = self.nodes.len() > 2;
             return Err(MigrateError::UnitFailed { member, unit, what, log, serves_on });
         }
-        Ok(Err(vec![format!("{} has no etcd process{}", node.name, doing(&absence))]))
+        Ok(Err(vec![format!("{} has no etcd process{}", node.name, doing(&absence)).into()]))
     }
 
     /// Who cannot reach the member, and whom it cannot reach: one that leads and is cut off takes long to stop.
-    fn cuts(&self) -> Vec<String> {
+    fn cuts(&self) -> Vec<Trouble> {
         let others = |i: usize| i != self.member && self.counts(i);
         let observed = observe(self.nodes, self.wishes);
         observed.map(|observed| self.with_cuts_from_it(&observed, Vec::new(), others)).unwrap_or_default()
@@ -203,9 +204,8 @@ impl Gate<'_> {
 
     /// How long to wait for what was seen to pass. An alarm does not: somebody has to see to it, and etcd takes no writes
     /// meanwhile.
-    fn patience(&self, saw: &[String]) -> Duration {
-        let alarm = saw.iter().any(|what| what.contains("an alarm is raised"));
-        if alarm { self.deadline.min(ALARM) } else { self.deadline }
+    fn patience(&self, saw: &[Trouble]) -> Duration {
+        if any(saw, Kind::Alarm) { self.deadline.min(ALARM) } else { self.deadline }
     }
 
     /// Tells what is waited for, when that is news and the wait is long.
@@ -213,15 +213,16 @@ impl Gate<'_> {
         &self,
         when: &'static str,
         start: Instant,
-        told: &mut (Option<Instant>, Vec<String>),
-        saw: &[String],
+        told: &mut (Option<Instant>, Vec<Trouble>),
+        saw: &[Trouble],
     ) {
         let (last, what) = &mut *told;
         let due = last.unwrap_or(start) + QUIET;
         if Instant::now() >= due && what != saw {
             let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
             let member = self.nodes[self.member].name.as_str();
-            self.report.event(&Event::Waiting { member, when, ms, saw: saw.to_vec() });
+            let words = saw.iter().map(ToString::to_string).collect();
+            self.report.event(&Event::Waiting { member, when, ms, saw: words });
             *told = (Some(Instant::now()), saw.to_vec());
         }
     }
@@ -243,23 +244,26 @@ impl Gate<'_> {
                 }
                 Ok(Err(saw)) => saw,
                 // Nobody answers, or a host hiccups: that may pass. Everything else will not.
-                Err(error @ (MigrateError::NoAnswer(_) | MigrateError::Host(_))) => vec![error.to_string()],
+                Err(MigrateError::NoAnswer(refused)) => refused,
+                Err(error @ MigrateError::Host(_)) => vec![error.to_string().into()],
                 Err(error) => return Err(error),
             };
             let patience = self.patience(&saw);
             if start.elapsed() > patience {
                 let node = &self.nodes[self.member];
                 let mut saw = saw;
-                if saw.iter().any(|what| what.contains("TLS: ")) {
-                    saw.extend(unfit(self.nodes));
+                let alarm = any(&saw, Kind::Alarm);
+                if any(&saw, Kind::Tls) {
+                    saw.extend(unfit(self.nodes).into_iter().map(Trouble::from));
                 }
                 if let Some(since) = log_since {
                     let cuts = self.cuts();
                     saw.extend(cuts.into_iter().filter(|cut| !saw.contains(cut)).collect::<Vec<_>>());
-                    saw.extend(complaints(node, since));
+                    saw.extend(complaints(node, since).into_iter().map(Trouble::from));
                 }
                 let (member, seconds) = (node.name.clone(), patience.as_secs());
-                return Err(MigrateError::Gate { member, when, seconds, saw });
+                let saw = saw.iter().map(ToString::to_string).collect();
+                return Err(MigrateError::Gate { member, when, seconds, saw, alarm });
             }
             self.tell(when, start, &mut told, &saw);
             std::thread::sleep(PAUSE);

@@ -30,6 +30,7 @@ mod snapshot;
 mod speak;
 pub mod stage;
 mod traces;
+mod trouble;
 mod v2_backup;
 
 pub use clients::InTheWay;
@@ -41,3 +42,4 @@ pub use node::{Node, Pair};
 pub use observe::{Observed, Sight, observe};
 pub use recipe::Wishes;
 pub use renewed::account_for;
+pub use trouble::Trouble;

@@ -15,7 +15,7 @@ use super::traces::Traces;
 /// not ours to read, nothing is done.
 ///
 /// # Errors
-/// [`MigrateError::Host`], or [`MigrateError::Changed`] when the record is no record.
+/// [`MigrateError::Host`], or [`MigrateError::BadRecord`] when the record is no record.
 pub fn account_for(host: &dyn Host, dir: &std::path::Path, bundle: &Bundle) -> Result<(), MigrateError> {
     let mut traces = match Traces::load(host) {
         Err(MigrateError::Host(HostError::File { source, .. }))

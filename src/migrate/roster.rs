@@ -7,6 +7,7 @@ use super::error::MigrateError;
 use super::node::Node;
 use super::peers::{PeerAt, PeerPorts};
 use super::speak::Speaker;
+use super::trouble::Trouble;
 
 pub(super) fn find<'a>(list: &'a MemberList, node: &Node, disk: &Disk) -> Option<&'a Member> {
     let own = disk.base.get("initial-advertise-peer-urls").map_or("", String::as_str);
@@ -32,7 +33,7 @@ pub(super) fn member_list(nodes: &[Node], disks: &[Disk]) -> Result<(MemberList,
     let mut refused = Vec::new();
     for (node, disk) in nodes.iter().zip(disks) {
         let Some(running) = &disk.running else {
-            refused.push(format!("{} is down", node.name));
+            refused.push(Trouble::from(format!("{} is down", node.name)));
             continue;
         };
         match Speaker::to(node, running).members() {
@@ -40,10 +41,10 @@ pub(super) fn member_list(nodes: &[Node], disks: &[Disk]) -> Result<(MemberList,
             Err(error) if matches!(error.fault, Fault::Auth { .. }) => {
                 return Err(MigrateError::of(&node.name, error));
             }
-            Err(error) => refused.push(error.to_string()),
+            Err(error) => refused.push(error.into()),
         }
     }
-    Err(MigrateError::NoAnswer(refused.join("; ")))
+    Err(MigrateError::NoAnswer(refused))
 }
 
 /// The only member of a cluster went down on our way: nobody is left to ask, and it has to be started all the same, or to

@@ -17,6 +17,7 @@ use crate::host::{HostError, RunOutput};
 
 use super::node::Node;
 use super::settings::Settings;
+use super::trouble::Trouble;
 
 /// How long `etcdctl` may take.
 const ETCDCTL: Duration = Duration::from_secs(10);
@@ -78,16 +79,16 @@ impl<'a> Speaker<'a> {
     }
 
     /// `Ok` when it says that it is healthy.
-    pub(super) fn health(&self) -> std::result::Result<(), String> {
-        let mut why = "no client listener answers".to_owned();
+    pub(super) fn health(&self) -> std::result::Result<(), Trouble> {
+        let mut why = Trouble::from("no client listener answers");
         for url in &self.urls {
             match self.node.client(url).health() {
                 Ok(health) if health.healthy => return Ok(()),
                 Ok(health) => {
                     let what = health.reason.unwrap_or(health.body);
-                    why = format!("it says that it is not healthy: {}", what.trim());
+                    why = format!("it says that it is not healthy: {}", what.trim()).into();
                 }
-                Err(error) => why = error.to_string(),
+                Err(error) => why = error.into(),
             }
         }
         Err(why)

@@ -4,6 +4,8 @@
 //! next one, from this laptop or another, cannot put back byte for byte. A file that somebody else changed since
 //! is never overwritten: it is shown.
 
+#[cfg(test)]
+mod tests;
 mod trace;
 
 use std::path::{Path, PathBuf};
@@ -31,7 +33,7 @@ impl<'a> Traces<'a> {
     /// Reads what the host keeps.
     ///
     /// # Errors
-    /// [`MigrateError::Host`], or [`MigrateError::Changed`] when the record cannot be read.
+    /// [`MigrateError::Host`], or [`MigrateError::BadRecord`] when the record cannot be read.
     pub(super) fn load(host: &'a dyn Host) -> Result<Self, MigrateError> {
         Self::parse(host, host.read(&Self::file(host))?.as_ref())
     }
@@ -44,13 +46,14 @@ impl<'a> Traces<'a> {
     /// What a host was found to keep.
     ///
     /// # Errors
-    /// [`MigrateError::Changed`] when the record cannot be read.
+    /// [`MigrateError::BadRecord`] when the record cannot be read.
     pub(super) fn parse(host: &'a dyn Host, image: Option<&FileImage>) -> Result<Self, MigrateError> {
         let file = Self::file(host);
         let traces = image.map_or(Ok(Vec::new()), |image| serde_json::from_slice(&image.bytes));
-        let traces = traces.map_err(|_| MigrateError::Changed {
+        let traces = traces.map_err(|error| MigrateError::BadRecord {
             member: host.name().to_owned(),
             path: file.display().to_string(),
+            why: error.to_string(),
         })?;
         Ok(Self { host, file, traces, has_dir: false })
     }
@@ -82,7 +85,7 @@ impl<'a> Traces<'a> {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             self.make_dir(parent, meta, purpose)?;
         }
-        self.note(path, purpose, || Before::NoDirectory, String::new());
+        self.note(path, purpose, || Before::NoDirectory, None, String::new());
         self.save()?;
         self.host.make_dir(path, meta)?;
         Ok(())
@@ -104,7 +107,8 @@ impl<'a> Traces<'a> {
         let mut wanted = Vec::with_capacity(files.len());
         for (file, image) in files.iter().zip(&images) {
             if !says(image.as_ref(), file) {
-                self.note(file.path, purpose, || Before::of(image.as_ref()), digest(file.bytes));
+                let image = image.as_ref();
+                self.note(file.path, purpose, || Before::of(image), image, digest(file.bytes));
                 wanted.push(*file);
             }
         }
@@ -120,12 +124,14 @@ impl<'a> Traces<'a> {
     /// # Errors
     /// [`MigrateError::Host`]
     pub(super) fn account_for(&mut self, files: &[(PathBuf, &[u8])]) -> Result<(), MigrateError> {
+        let held: Vec<_> = files.iter().filter(|(path, _)| self.holds(path)).collect();
+        let images = self.host.read_many(&held.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>())?;
         let mut is_news = false;
-        for (path, bytes) in files {
+        for ((path, bytes), image) in held.into_iter().zip(images) {
             let digest = digest(bytes);
             let Some(trace) = self.traces.iter().find(|trace| trace.path == *path) else { continue };
             if trace.placed.first() != Some(&digest) {
-                self.note(path, trace.purpose, || Before::Absent, digest);
+                self.note(path, trace.purpose, || Before::Absent, image.as_ref(), digest);
                 is_news = true;
             }
         }
@@ -238,14 +244,18 @@ impl<'a> Traces<'a> {
         Ok(())
     }
 
-    fn note(&mut self, path: &Path, purpose: Purpose, before: impl FnOnce() -> Before, placed: String) {
+    /// Notes that something is about to be placed where `now` stands.
+    fn note(
+        &mut self,
+        path: &Path,
+        purpose: Purpose,
+        before: impl FnOnce() -> Before,
+        now: Option<&FileImage>,
+        placed: String,
+    ) {
         match self.traces.iter_mut().find(|trace| trace.path == path) {
             // The first pre-image is the one to go back to.
-            Some(trace) => {
-                trace.placed.retain(|digest| *digest != placed);
-                trace.placed.insert(0, placed);
-                trace.placed.truncate(2);
-            }
+            Some(trace) => trace.place(now, placed),
             None => {
                 let (path, before) = (path.to_owned(), before());
                 self.traces.push(Trace { path, purpose, before, placed: vec![placed] });
@@ -276,108 +286,4 @@ fn says(image: Option<&FileImage>, file: &Placement<'_>) -> bool {
             && image.mode == file.meta.mode
             && file.meta.owner.is_none_or(|owner| owner == image.owner)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::host::process::{ProcessDir, ProcessHost, Unit};
-
-    /// A host whose state directory is its own.
-    fn host(dir: &Path) -> ProcessHost {
-        let unit = Unit { exec: vec!["/usr/bin/etcd".into()], address: "127.0.1.1".parse().unwrap() };
-        ProcessDir::new(dir.join("server1")).create(&unit, &std::collections::BTreeMap::new()).unwrap();
-        ProcessHost::open("server1", dir.join("server1")).unwrap()
-    }
-
-    fn place(
-        traces: &mut Traces<'_>,
-        path: &Path,
-        bytes: &[u8],
-        meta: Meta,
-        purpose: Purpose,
-    ) -> Result<(), MigrateError> {
-        traces.place_all(&[Placement { path, bytes, meta }], purpose)
-    }
-
-    #[test]
-    fn what_was_there_comes_back_byte_for_byte_and_what_was_not_goes() {
-        let dir = tempfile::tempdir().unwrap();
-        let host = host(dir.path());
-        let (old, new) = (dir.path().join("etcd.conf"), dir.path().join("ssl/etcd/ca.pem"));
-        files::create_new(&old, b"ETCD_NAME=a\n", Meta::mode(FileMode::new(0o640))).unwrap();
-
-        let mut traces = Traces::load(&host).unwrap();
-        place(&mut traces, &old, b"ETCD_NAME=b\n", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
-        traces.make_dir(new.parent().unwrap(), Meta::mode(FileMode::DIR), Purpose::Setting).unwrap();
-        place(&mut traces, &new, b"a certificate", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
-
-        // Another run, perhaps on another laptop.
-        let mut traces = Traces::load(&host).unwrap();
-        assert!(!traces.is_empty());
-        traces.put_all_back().unwrap();
-        let image = files::read(&old).unwrap().unwrap();
-        assert_eq!((image.bytes.as_slice(), image.mode), (&b"ETCD_NAME=a\n"[..], FileMode::new(0o640)));
-        assert!(!dir.path().join("ssl").exists());
-        assert!(Traces::load(&host).unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_file_that_somebody_changed_since_is_shown_and_left() {
-        let dir = tempfile::tempdir().unwrap();
-        let host = host(dir.path());
-        let path = dir.path().join("30-certs.env");
-        let mut traces = Traces::load(&host).unwrap();
-        place(&mut traces, &path, b"ours", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
-        files::replace(&path, b"theirs", Meta::mode(FileMode::PUBLIC)).unwrap();
-        for refused in [
-            place(&mut traces, &path, b"ours again", Meta::mode(FileMode::PUBLIC), Purpose::Setting),
-            traces.put_back(std::slice::from_ref(&path)),
-            traces.put_all_back(),
-        ] {
-            assert!(matches!(refused, Err(MigrateError::Changed { .. })), "{refused:?}");
-        }
-        assert_eq!(files::read(&path).unwrap().unwrap().bytes, b"theirs");
-    }
-
-    #[test]
-    fn what_a_killed_run_was_writing_goes() {
-        let dir = tempfile::tempdir().unwrap();
-        let host = host(dir.path());
-        let key = dir.path().join("server1-key.pem");
-        let leave = |name: &str| {
-            files::create_new(&dir.path().join(name), b"half a key", Meta::mode(FileMode::SECRET)).unwrap();
-        };
-        let mut traces = Traces::load(&host).unwrap();
-        for undo in [false, true] {
-            leave(".server1-key.pem.4711-0.tmp");
-            match undo {
-                false => {
-                    place(&mut traces, &key, b"a key", Meta::mode(FileMode::SECRET), Purpose::Certificate)
-                        .unwrap()
-                }
-                true => traces.put_all_back().unwrap(),
-            }
-            assert!(!dir.path().join(".server1-key.pem.4711-0.tmp").exists());
-        }
-        assert_eq!(files::list(dir.path()).unwrap(), ["server1"], "nothing else is left");
-    }
-
-    #[test]
-    fn a_run_killed_between_the_record_and_the_file_is_finished_or_undone() {
-        for finish in [true, false] {
-            let dir = tempfile::tempdir().unwrap();
-            let host = host(dir.path());
-            let path = dir.path().join("40-tls.env");
-            let mut killed = Traces::load(&host).unwrap();
-            killed.note(&path, Purpose::Setting, || Before::Absent, digest(b"ours"));
-            killed.save().unwrap();
-            let mut traces = Traces::load(&host).unwrap();
-            if finish {
-                place(&mut traces, &path, b"ours", Meta::mode(FileMode::PUBLIC), Purpose::Setting).unwrap();
-            }
-            traces.put_all_back().unwrap();
-            assert!(!path.exists());
-        }
-    }
 }

@@ -168,7 +168,7 @@ impl Migration<'_> {
         }
         Err(match last {
             Some((member, source)) => MigrateError::of(&member, source),
-            None => MigrateError::NoAnswer("no member serves clients".to_owned()),
+            None => MigrateError::NoAnswer(vec!["no member serves clients".into()]),
         })
     }
 }

@@ -6,6 +6,7 @@ use crate::etcd::{PeerUrl, Status};
 use super::super::node::Node;
 use super::super::observe::{Observed, Sight};
 use super::super::speak::Speaker;
+use super::super::trouble::Trouble;
 use super::{Gate, Looked};
 
 impl Gate<'_> {
@@ -23,23 +24,23 @@ impl Gate<'_> {
                 .iter()
                 .map(|&i| scope.spawn(move || health(&self.nodes[i], &observed.members[i])))
                 .collect();
-            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("no answer".to_owned()))).collect()
+            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("no answer".into()))).collect()
         });
         let mut leaders = Vec::new();
         for (&i, health) in counted.iter().zip(healths) {
             let name = &self.nodes[i].name;
             match (&observed.members[i].status, health) {
-                (_, Err(why)) => wrong.push(format!("{name}: {why}")),
-                (None, _) => wrong.push(format!("{name} does not answer")),
+                (_, Err(why)) => wrong.push(why.of(name)),
+                (None, _) => wrong.push(format!("{name} does not answer").into()),
                 (Some(status), Ok(())) => match status.leader {
-                    None => wrong.push(format!("{name} knows no leader")),
+                    None => wrong.push(format!("{name} knows no leader").into()),
                     Some(leader) => leaders.push(leader),
                 },
             }
         }
         leaders.dedup();
         if leaders.len() > 1 {
-            wrong.push("the members do not agree on a leader".to_owned());
+            wrong.push("the members do not agree on a leader".into());
         }
         wrong.extend(self.lagging(observed, &counted));
         if let Some(i) = counted.first() {
@@ -59,7 +60,7 @@ impl Gate<'_> {
 
     /// Members that have not yet applied what the others had when they were asked. They are asked one after the
     /// other under load, so a second look at those that seem behind is fair.
-    fn lagging(&self, observed: &Observed, counted: &[usize]) -> Vec<String> {
+    fn lagging(&self, observed: &Observed, counted: &[usize]) -> Vec<Trouble> {
         let statuses: Vec<(usize, &Status)> =
             counted.iter().filter_map(|&i| Some((i, observed.members[i].status.as_ref()?))).collect();
         let newest = statuses.iter().map(|(_, status)| status.raft_index).max().unwrap_or_default();
@@ -72,7 +73,7 @@ impl Gate<'_> {
                 let running = observed.members[i].running.as_ref()?;
                 let again = Speaker::to(node, running).status().ok();
                 let behind = newest.saturating_sub(again.as_ref().map_or(0, applied));
-                (behind > 0).then(|| format!("{} is {behind} log entries behind", node.name))
+                (behind > 0).then(|| format!("{} is {behind} log entries behind", node.name).into())
             })
             .collect()
     }
@@ -96,7 +97,7 @@ impl Gate<'_> {
         for url in sight.running.as_ref().map(|running| node.https_urls(running)).unwrap_or_default() {
             match node.client(&url).version() {
                 Ok(_) => checks.push(format!("{url} answers with a client certificate")),
-                Err(error) => wrong.push(error.to_string()),
+                Err(error) => wrong.push(error.into()),
             }
         }
         let pairs = others.iter().flat_map(|&i| [(self.member, i), (i, self.member)]);
@@ -120,9 +121,9 @@ impl Gate<'_> {
     pub(super) fn with_cuts_from_it(
         &self,
         observed: &Observed,
-        mut saw: Vec<String>,
+        mut saw: Vec<Trouble>,
         counts: impl Fn(usize) -> bool,
-    ) -> Vec<String> {
+    ) -> Vec<Trouble> {
         if observed.members[self.member].running.is_some() {
             let others = (0..self.nodes.len()).filter(|&i| counts(i));
             let pairs = others.flat_map(|i| [(self.member, i), (i, self.member)]);
@@ -160,10 +161,10 @@ impl Gate<'_> {
     /// A commit goes through the member.
     fn commits(&self, sight: &Sight) -> Looked {
         let node = &self.nodes[self.member];
-        let running = sight.running.as_ref().ok_or_else(|| vec![format!("{} is down", node.name)])?;
+        let running = sight.running.as_ref().ok_or_else(|| vec![format!("{} is down", node.name).into()])?;
         match Speaker::to(node, running).commit() {
             Ok(()) => Ok(vec!["a commit goes through it".to_owned()]),
-            Err(error) => Err(vec![error.to_string()]),
+            Err(error) => Err(vec![error.into()]),
         }
     }
 
@@ -184,7 +185,8 @@ impl Gate<'_> {
             if stream.active || self.heard.grew(i, id, stream.sent) {
                 told += 1;
             } else {
-                wrong.push(format!("{} holds no stream with {}", node.name, self.nodes[self.member].name));
+                let with = &self.nodes[self.member].name;
+                wrong.push(format!("{} holds no stream with {with}", node.name).into());
             }
         }
         match (wrong.is_empty(), told) {
@@ -201,32 +203,34 @@ fn serves_its_url(sight: &Sight) -> bool {
     standing.running.is_none_or(|stage| stage.serves(standing.peer_url))
 }
 
-fn health(node: &Node, sight: &Sight) -> Result<(), String> {
+fn health(node: &Node, sight: &Sight) -> Result<(), Trouble> {
     match &sight.running {
-        None => Err("it is down".to_owned()),
+        None => Err("it is down".into()),
         Some(running) => Speaker::to(node, running).health(),
     }
 }
 
-fn alarms(node: &Node, sight: &Sight) -> Vec<String> {
+fn alarms(node: &Node, sight: &Sight) -> Vec<Trouble> {
     let raised = sight.running.as_ref().and_then(|running| Speaker::to(node, running).alarms().ok());
     raised
         .unwrap_or_default()
         .iter()
-        .map(|alarm| format!("an alarm is raised: {} of member {}", alarm.kind, alarm.member))
+        .map(|alarm| Trouble::alarm(format!("an alarm is raised: {} of member {}", alarm.kind, alarm.member)))
         .collect()
 }
 
 /// Dials peer URLs from members' machines, all at once, each by a new connection; returns how many there were.
-fn dialled(dials: &[(&Node, &PeerUrl)]) -> Result<usize, Vec<String>> {
+fn dialled(dials: &[(&Node, &PeerUrl)]) -> Result<usize, Vec<Trouble>> {
     let answers: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> =
             dials.iter().map(|(from, url)| scope.spawn(move || from.client(url).version())).collect();
         threads.into_iter().map(|thread| thread.join().expect("a dial does not panic")).collect()
     });
     let refused = dials.iter().zip(answers);
-    let wrong: Vec<String> = refused
-        .filter_map(|((from, _), answer)| Some(format!("from {}: {}", from.name, answer.err()?)))
+    let wrong: Vec<Trouble> = refused
+        .filter_map(|((from, _), answer)| {
+            Some(Trouble::from(answer.err()?).of(&format!("from {}", from.name)))
+        })
         .collect();
     if wrong.is_empty() { Ok(dials.len()) } else { Err(wrong) }
 }

@@ -14,8 +14,8 @@ pub(super) struct Trace {
     pub(super) path: PathBuf,
     pub(super) purpose: Purpose,
     pub(super) before: Before,
-    /// The SHA-256 of what was placed, in hexadecimal, and of what was placed before that: a run that is killed
-    /// just before it replaces one with the other leaves the older. Empty for a directory.
+    /// The SHA-256 of what was placed, in hexadecimal, and of what of ours it was to replace: a run that is killed just
+    /// before it does leaves that. Empty for a directory.
     pub(super) placed: Vec<String>,
 }
 
@@ -54,6 +54,13 @@ impl Before {
 }
 
 impl Trace {
+    /// Notes that something is about to be placed where `now` stands; that stays ours if it was.
+    pub(super) fn place(&mut self, now: Option<&FileImage>, placed: String) {
+        let there = now.map(|image| digest(&image.bytes));
+        self.placed.retain(|old| there.as_ref() == Some(old) && *old != placed);
+        self.placed.insert(0, placed);
+    }
+
     /// Whether a path holds what was placed, or (when the run was killed before it was placed) what was there.
     pub(super) fn matches(&self, now: Option<&FileImage>) -> bool {
         match (now, &self.before) {

@@ -69,6 +69,10 @@ pub struct VerifyArgs {
     /// Judge by this Go release, such as 1.22.
     #[arg(long, value_name = "X.Y")]
     go_version: Option<GoVersion>,
+    /// Settings that change Go's judgement, as the GODEBUG of etcd's build or environment has them, such as
+    /// x509negativeserial=1,rsa1024min=0; --node and --cluster read them there.
+    #[arg(long, value_name = "SETTINGS")]
+    godebug: Option<String>,
     /// The server demands client certificates, so that its own gateway must have one.
     #[arg(long)]
     client_cert_auth: bool,
@@ -108,6 +112,15 @@ pub struct VerifyArgs {
 }
 
 impl VerifyArgs {
+    /// The Go whose rules were asked for.
+    fn go(&self) -> Option<GoVersion> {
+        let go = self.etcd_version.map(EtcdVersion::go).or(self.go_version);
+        match &self.godebug {
+            Some(settings) => Some(go.unwrap_or(GoVersion::NEWEST).with_godebug(settings)),
+            None => go,
+        }
+    }
+
     /// Whether something else than files is to be judged.
     fn looks_elsewhere(&self) -> bool {
         !self.connect.is_empty() || !self.node.is_empty() || self.cluster.is_some()
@@ -126,7 +139,7 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Outcome {
         crl: inputs::crl(&context.global.pki_dir, args)?,
         reader: args.owner.as_deref().map(reader).transpose()?,
         at: args.at.unwrap_or_else(OffsetDateTime::now_utc),
-        go: args.etcd_version.map(EtcdVersion::go).or(args.go_version).unwrap_or(GoVersion::NEWEST),
+        go: args.go().unwrap_or(GoVersion::NEWEST),
     };
     let targets = targets(&settings)?;
     let places = Places::of(&settings, &targets)?;

@@ -57,6 +57,9 @@ pub fn look(place: &Place, terms: &Terms) -> Result<Member, SurveyError> {
         (None, Err(_)) => None,
     };
     let (version, go) = program.map_or((None, None), |program| versions(&**host, &program));
+    let started = process.as_ref().map(|process| &process.launch).or(launch.as_ref().ok());
+    let told = started.and_then(|launch| launch.env.get("GODEBUG"));
+    let go = go.map(|go| told.map_or(go, |settings| go.with_godebug(settings)));
     let clock = match terms.at {
         Some(at) => at,
         None => OffsetDateTime::from(host.clock()?),
@@ -122,12 +125,16 @@ fn apart(running: &Config, next: &Config) -> Vec<String> {
         .collect()
 }
 
-/// What `etcd --version` says of etcd and of Go.
+/// What `etcd --version` says of etcd and of Go, with the `GODEBUG` that the program was built with: `go version -m` reads
+/// the same lines out of it.
 fn versions(host: &dyn Host, program: &str) -> (Option<String>, Option<GoVersion>) {
-    let Ok(output) = host.run(&[program, "--version"], PATIENCE) else { return (None, None) };
+    const SCRIPT: &str = r#""$1" --version; LC_ALL=C grep -a -o -m 1 'DefaultGODEBUG=[a-zA-Z0-9=,]*' "$1""#;
+    let Ok(output) = host.run(&["sh", "-c", SCRIPT, "sh", program], PATIENCE) else { return (None, None) };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    (field("etcd Version:").map(str::to_owned), field("Go Version:").and_then(|go| go.parse().ok()))
+    let go: Option<GoVersion> = field("Go Version:").and_then(|go| go.parse().ok());
+    let built_with = field("DefaultGODEBUG=").unwrap_or_default();
+    (field("etcd Version:").map(str::to_owned), go.map(|go| go.with_godebug(built_with)))
 }
 
 /// Keys that lie beside the files in use under the names that a CA's key has.

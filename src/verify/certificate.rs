@@ -9,6 +9,7 @@ use x509_parser::prelude::FromDer;
 use super::der::{self, Der};
 use super::extensions::{self, Extensions};
 use super::go::GoVersion;
+use super::godebug::Rule;
 use super::public_key::PublicKey;
 use super::signature::SignatureAlgorithm;
 use super::when;
@@ -78,7 +79,8 @@ impl<'a> Certificate<'a> {
 
         let version = version(&mut tbs)?;
         let serial = tbs.integer().ok_or_else(|| err("malformed serial number"))?;
-        if serial[0] & 0x80 != 0 && go >= GoVersion::NO_NEGATIVE_SERIAL {
+        let strict = go >= GoVersion::NO_NEGATIVE_SERIAL && !go.relaxes(Rule::NoNegativeSerial);
+        if strict && serial[0] & 0x80 != 0 {
             return Err(err("negative serial number"));
         }
         let inner = tbs.read(der::SEQUENCE).ok_or_else(|| err("malformed signature algorithm identifier"))?;

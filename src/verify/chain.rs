@@ -10,6 +10,7 @@ use super::constraints::{self, Violation};
 use super::extensions::{CERT_SIGN, Usage};
 use super::go::{GoVersion, Since};
 use super::memo;
+use super::names;
 use super::policies;
 use super::pool::Pool;
 use super::signature::{self, SignatureError};
@@ -33,6 +34,8 @@ pub(super) enum ChainError {
     PathLength { subject: String, limit: u64 },
     /// A name constraint is violated; Go's detail.
     Constraint { detail: String },
+    /// Names are constrained and the leaf has only a common name, which stands in for SANs and is never compared.
+    ConstraintsWithoutSans,
     /// More constraint comparisons than Go makes.
     TooManyConstraints,
     /// The usage that is wanted was struck out on the way down.
@@ -70,6 +73,9 @@ impl std::fmt::Display for ChainError {
                 f.write_str("x509: certificate is not authorized to sign other certificates")
             }
             Self::PathLength { .. } => f.write_str("x509: too many intermediates for path length constraint"),
+            Self::ConstraintsWithoutSans => {
+                f.write_str("x509: issuer has name constraints but leaf doesn't have a SAN extension")
+            }
             Self::Constraint { detail } => write!(
                 f,
                 "x509: a root or intermediate certificate is not authorized to sign for this name: {detail}"
@@ -220,6 +226,10 @@ impl<'a> Verifier<'a> {
                 bound: if early { certificate.not_before } else { certificate.not_after },
                 early,
             });
+        }
+        let constrains = place != Place::Leaf && extensions.name_constraints.is_some();
+        if constrains && below.first().is_some_and(|leaf| names::stands_in(leaf, self.go)) {
+            return Err(ChainError::ConstraintsWithoutSans);
         }
         if place != Place::Leaf && self.go < GoVersion::CHAIN_CONSTRAINTS {
             constraints::check_below(certificate, below, self.go)?;

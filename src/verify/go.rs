@@ -3,11 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::godebug::{Relaxed, Rule};
+
 /// A Go release, such as 1.19.8. Judging differs between releases; see the constants' notes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GoVersion {
-    minor: u16,
-    patch: u16,
+    pub(super) minor: u16,
+    pub(super) patch: u16,
+    pub(super) relaxed: Relaxed,
 }
 
 impl GoVersion {
@@ -17,6 +20,10 @@ impl GoVersion {
     // Where Go's judgement changed with a release. Read in the sources of 1.19.8, 1.21 to 1.27; what came with patch
     // releases too is a [`Since`].
 
+    /// The common name is no host's name any more.
+    pub(crate) const NO_COMMON_NAME: Self = Self::new(15, 0);
+    /// No setting brings that back.
+    pub(crate) const SANS_ONLY: Self = Self::new(17, 0);
     /// SHA-1 signatures are refused from here on.
     pub(crate) const NO_SHA1: Self = Self::new(18, 0);
     /// RSA signatures are checked by code that takes odd moduli only, and signatures below the modulus.
@@ -45,13 +52,18 @@ impl GoVersion {
 
     /// Go 1.`minor`.`patch`.
     pub const fn new(minor: u16, patch: u16) -> Self {
-        Self { minor, patch }
+        Self { minor, patch, relaxed: Relaxed::NONE }
+    }
+
+    /// Whether a setting relaxes a rule of it.
+    pub(crate) const fn relaxes(self, rule: Rule) -> bool {
+        self.relaxed.has(rule)
     }
 
     /// It as bytes, for a digest.
-    pub(crate) const fn bytes(self) -> [u8; 4] {
+    pub(crate) const fn bytes(self) -> [u8; 5] {
         let (minor, patch) = (self.minor.to_be_bytes(), self.patch.to_be_bytes());
-        [minor[0], minor[1], patch[0], patch[1]]
+        [minor[0], minor[1], patch[0], patch[1], self.relaxed.byte()]
     }
 
     /// Whether it has a change that also came with patch releases.

@@ -4,6 +4,7 @@ use super::certificate::Certificate;
 use super::chain::Verifier;
 use super::extensions::Usage;
 use super::judge::Findings;
+use super::names;
 use super::pitfalls::Code;
 use super::public_key::PublicKey;
 use super::when::rfc3339;
@@ -59,10 +60,15 @@ fn names(request: &Request<'_>, leaf: &Certificate<'_>, findings: &mut Findings)
         }
     }
     if leaf.extensions.san.is_none() && request.role.serves() && !leaf.common_name().is_empty() {
+        let counts = if names::stands_in(leaf, request.go) {
+            "stands in for it only up to Go 1.14, or where GODEBUG=x509ignoreCN=0 tells 1.15 or 1.16 so"
+        } else {
+            "counts for nothing with Go"
+        };
         findings.lint(
             Code::CommonNameOnly,
             Severity::Warning,
-            format!("there is no SAN; the common name {:?} counts for nothing with Go", leaf.common_name()),
+            format!("there is no SAN; the common name {:?} {counts}", leaf.common_name()),
             "issue it again with SANs: --ip and --dns",
         );
     }

@@ -11,6 +11,7 @@ mod der;
 pub mod explain;
 mod extensions;
 mod go;
+mod godebug;
 mod input;
 mod judge;
 mod key;

@@ -8,6 +8,7 @@ use ring::signature as ring_signature;
 use super::certificate::ParseError;
 use super::der::{self, Der};
 use super::go::GoVersion;
+use super::godebug::Rule;
 use super::public_key::{Curve, PublicKey};
 
 /// A hash that signatures use.
@@ -192,8 +193,9 @@ pub(crate) fn check(
     key: &PublicKey,
     go: GoVersion,
 ) -> Result<(), SignatureError> {
+    let refuses_sha1 = go >= GoVersion::NO_SHA1 && !go.relaxes(Rule::NoSha1);
     if let Some(name) = algorithm.insecure_name()
-        && (go >= GoVersion::NO_SHA1 || algorithm == SignatureAlgorithm::Md5Rsa)
+        && (refuses_sha1 || algorithm == SignatureAlgorithm::Md5Rsa)
     {
         let sha1 = matches!(algorithm, SignatureAlgorithm::RsaPkcs1(_) | SignatureAlgorithm::Ecdsa(_));
         let note = if sha1 && go < GoVersion::POLICIES {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::certificate::ParseError;
 use super::go::{GoVersion, Since};
+use super::godebug::Rule;
 use super::names::{is_domain, scoped_address};
 
 /// A uniformResourceIdentifier SAN.
@@ -143,7 +144,7 @@ fn bare_host(scheme: &str, host: &str, go: GoVersion) -> Option<String> {
     }
     if let Some(first) = host.find(':') {
         let strict = match () {
-            () if go < GoVersion::CHAIN_CONSTRAINTS => false,
+            () if go < GoVersion::CHAIN_CONSTRAINTS || go.relaxes(Rule::StrictColons) => false,
             () if go.has(&Since::COLONS_OF_HTTP) => matches!(scheme, "http" | "https"),
             () => !matches!(scheme, "postgres" | "postgresql"),
         };

@@ -10,6 +10,8 @@ use serde_json::Value;
 
 pub(crate) struct Go {
     program: String,
+    /// What `ETCDPKI_GODEBUG` has it judge by.
+    settings: String,
     pub(crate) version: GoVersion,
 }
 
@@ -31,8 +33,9 @@ impl Go {
         let program = program.to_owned();
         let output = command(&program).arg("version").output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let version = text.split_whitespace().nth(2)?.parse().ok()?;
-        Some(Self { program, version })
+        let version: GoVersion = text.split_whitespace().nth(2)?.parse().ok()?;
+        let settings = std::env::var("ETCDPKI_GODEBUG").unwrap_or_default();
+        Some(Self { program, version: version.with_godebug(&settings), settings })
     }
 
     /// Builds `tests/verify_go`: its module says the same Go version, or newer rules would be switched off.
@@ -57,7 +60,9 @@ impl Go {
 
     /// Its answer to each case.
     pub(crate) fn judge(&self, cases: &[Value]) -> Vec<Value> {
-        let mut child = command(self.build()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut judge = command(self.build());
+        judge.env("GODEBUG", &self.settings);
+        let mut child = judge.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input: String = cases.iter().map(|case| format!("{case}\n")).collect();
         let mut stdin = child.stdin.take().unwrap();
         let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));

@@ -1,10 +1,12 @@
 //! Random chains, judged by us and by Go: no verdict may differ.
 //!
 //! The seed is fixed. `ETCDPKI_DIFFERENTIAL=N` makes N cases instead of 1,500, another `ETCDPKI_SEED` makes others,
-//! and `ETCDPKI_GO` names one or more go binaries instead of the one in PATH, each of which judges every case:
+//! and `ETCDPKI_GO` names one or more go binaries instead of the one in PATH, each of which judges every case;
+//! `ETCDPKI_GODEBUG` has them, and us, judge by other settings:
 //!
 //! ```text
 //! ETCDPKI_DIFFERENTIAL=20000 ETCDPKI_SEED=7 ETCDPKI_GO=/usr/lib/go-1.24/bin/go:/usr/lib/go-1.26/bin/go \
+//!     ETCDPKI_GODEBUG=x509negativeserial=1,rsa1024min=0,x509rsacrt=0,urlstrictcolons=0 \
 //!     cargo test --locked --test verify_differential -- --nocapture
 //! ```
 //!

@@ -6,7 +6,9 @@ use etcd_pki::verify::{Code, GoVersion, Role, Sides, Verdict};
 
 use super::catalogue::{is_named, is_shown};
 use super::verify_support::triggers::TRIGGERS;
-use super::verify_support::{Etcd, How, etcd, etcdctl, free_port, judge_fixture, output_of};
+use super::verify_support::{
+    Etcd, How, etcd, etcd_go, etcdctl, free_port, judge_fixture, output_of, with_settings,
+};
 use super::{demanding, dial, go, pair, path, start};
 
 /// What etcd does with a fixture.
@@ -93,6 +95,7 @@ const DIALLED: &[Case] = &[
     ("p224", No(Code::UnsupportedCurve)),
     // OpenSSL does not show it to a server that does not ask for such signatures.
     ("sha224", No(Code::WeakSignature)),
+    ("rsa768", Lint(Code::WeakRsa)),
     ("negative-serial", Lint(Code::OddSerial)),
 ];
 
@@ -127,15 +130,9 @@ fn refused_for(name: &str, what: What, go: GoVersion) -> Option<Code> {
     }
 }
 
-/// Whose rules a fixture is judged by. Debian's etcd says in its go.mod that it is written for an older Go, and Go then
-/// leaves some of its newer rules off (`go version -m` shows `x509negativeserial=1`).
-fn rules(name: &str, go: GoVersion) -> GoVersion {
-    if name == "negative-serial" { go.min(GoVersion::new(22, 0)) } else { go }
-}
-
 /// What `verify` says of a fixture: the words that etcd must print; `None` when it accepts.
 fn predicted(name: &str, code: Option<Code>, how: &How<'_>) -> Option<String> {
-    let judgement = judge_fixture(name, &How { go: rules(name, how.go), ..*how });
+    let judgement = judge_fixture(name, how);
     let first = judgement.findings.first();
     match code {
         None => {
@@ -196,32 +193,51 @@ fn host(name: &str) -> &'static str {
 pub fn a_server_is_judged_by_a_go_client() {
     let Some(go) = go() else { return };
     for &(name, what) in CHAINS.iter().chain(DIALLED) {
-        let how = How { go, hosts: &[host(name)], ..How::new(Role::Server) };
-        let code = refused_for(name, what, go);
-        let words = predicted(name, code, &how);
-        let etcd = start(&pair(name, ""));
-        // The client is of the same build as the server.
-        let mut client = etcdctl();
-        client
-            .env("ETCDCTL_API", "2")
-            .args(["--ca-file", &path(name, "ca.pem"), "--timeout", "3s", "--total-timeout", "4s"])
-            .args(["--endpoints", &format!("https://{}:{}", host(name), etcd.client_port), "member", "list"]);
-        let said = output_of(client).replace('\\', "");
-        match words {
-            // Without --enable-v2 the members API still answers; an answer of any kind is a handshake that held.
-            None => assert!(!said.contains("x509"), "{name}: {said}"),
-            Some(words) => {
-                // What the key cannot do is the server's own trouble, and in its log.
-                let of_server = matches!(code, Some(Code::RsaTooSmall | Code::UnsupportedCurve));
-                if of_server {
-                    assert!(etcd.log_says(&words), "{name}: not {words:?}, but {said}\n{}", etcd.log());
-                } else {
-                    assert!(said.contains(&words), "{name}: not {words:?}, but {said}");
-                    assert!(etcd.log_says("remote error: tls: "), "{name}: {}", etcd.log());
-                }
-                is_named(&lines(&(said + &etcd.log()), &words), code.unwrap());
+        dialled(name, refused_for(name, what, go), go);
+    }
+}
+
+/// A server with a fixture's pair, dialled by a client of the same build.
+fn dialled(name: &str, code: Option<Code>, go: GoVersion) {
+    let how = How { go, hosts: &[host(name)], ..How::new(Role::Server) };
+    let words = predicted(name, code, &how);
+    let etcd = start(&pair(name, ""));
+    let mut client = etcdctl();
+    client
+        .env("ETCDCTL_API", "2")
+        .args(["--ca-file", &path(name, "ca.pem"), "--timeout", "3s", "--total-timeout", "4s"])
+        .args(["--endpoints", &format!("https://{}:{}", host(name), etcd.client_port), "member", "list"]);
+    let said = output_of(client).replace('\\', "");
+    match words {
+        // Without --enable-v2 the members API still answers; an answer of any kind is a handshake that held.
+        None => assert!(!said.contains("x509"), "{name}: {said}"),
+        Some(words) => {
+            // What the key cannot do is the server's own trouble, and in its log.
+            let of_server = matches!(code, Some(Code::RsaTooSmall | Code::UnsupportedCurve));
+            if of_server {
+                assert!(etcd.log_says(&words), "{name}: not {words:?}, but {said}\n{}", etcd.log());
+            } else {
+                assert!(said.contains(&words), "{name}: not {words:?}, but {said}");
+                assert!(etcd.log_says("remote error: tls: "), "{name}: {}", etcd.log());
             }
+            is_named(&lines(&(said + &etcd.log()), &words), code.unwrap());
         }
+    }
+}
+
+/// `GODEBUG` in etcd's environment has the last word, before what the program was built with.
+#[test]
+fn settings_of_go_are_followed() {
+    let cases = [
+        ("3.3.25", "", "cn-only", Some(Code::CommonNameOnly)),
+        ("3.3.25", "x509ignoreCN=0", "cn-only", None),
+        ("3.5.16", "", "negative-serial", None),
+        ("3.5.16", "x509negativeserial=0", "negative-serial", Some(Code::NegativeSerial)),
+        ("3.5.16", "", "rsa768", None),
+        ("3.5.16", "rsa1024min=1", "rsa768", Some(Code::RsaTooSmall)),
+    ];
+    for (version, settings, name, code) in cases {
+        with_settings(version, settings, || dialled(name, code, etcd_go().unwrap()));
     }
 }
 
@@ -305,7 +321,6 @@ pub fn a_client_and_a_peer_are_judged_by_the_server() {
         shown(&etcd, etcd.client_port, name, "127.0.0.5", code.zip(predicted));
         // The peer port asks the same, and then for the address.
         let from = if code.is_some() { "127.0.0.5" } else { "127.0.0.1" };
-        let go = rules(name, go);
         let how = How { go, sides: Sides::Dialling, source_ip: Some(from), ..How::new(Role::Peer) };
         let judgement = judge_fixture(name, &how);
         let expected = judgement.findings.first().filter(|_| judgement.verdict == Verdict::Reject);

@@ -81,20 +81,48 @@ pub fn judge_fixture(name: &str, how: &How<'_>) -> Judgement {
     })
 }
 
-/// The Go that the etcd in use was built with; `None` where there is no etcd.
+/// The Go that the etcd in use was built with, and its settings; `None` where there is no etcd.
 pub fn etcd_go() -> Option<GoVersion> {
-    let output = etcd().arg("--version").output().ok()?;
+    let script = "program=$(command -v \"$1\") && \"$program\" --version && \
+                  { LC_ALL=C grep -a -o -m 1 'DefaultGODEBUG=[a-zA-Z0-9=,]*' \"$program\" || :; }";
+    let program = PROGRAM.with_borrow(Clone::clone);
+    let output = command("sh").args(["-c", script, "sh"]).arg(program).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().find_map(|line| line.strip_prefix("Go Version: "))?.trim().parse().ok()
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+    let go: GoVersion = field("Go Version: ")?.trim().parse().ok()?;
+    let go = go.with_godebug(field("DefaultGODEBUG=").unwrap_or_default());
+    Some(GODEBUG.with_borrow(|settings| go.with_godebug(settings)))
 }
 
 thread_local! {
     static PROGRAM: RefCell<PathBuf> = RefCell::new("etcd".into());
+    static GODEBUG: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// The etcd in use: the one in PATH, unless [`on_each_etcd`] plays with another one.
+/// The etcd in use: the one in PATH, unless [`on_each_etcd`] or [`with_settings`] play with another one.
 pub fn etcd() -> Command {
-    PROGRAM.with_borrow(|program| command(program))
+    told(PROGRAM.with_borrow(|program| command(program)))
+}
+
+/// With the settings in use, in its environment.
+fn told(mut program: Command) -> Command {
+    GODEBUG.with_borrow(|settings| {
+        if !settings.is_empty() {
+            program.env("GODEBUG", settings);
+        }
+    });
+    program
+}
+
+/// Does something with a fetched etcd, where it is here, whose environment has settings for Go.
+pub fn with_settings(version: &str, settings: &str, act: impl FnOnce()) {
+    if fetched(version).exists() {
+        PROGRAM.set(fetched(version));
+        GODEBUG.set(settings.to_owned());
+        act();
+        GODEBUG.take();
+        PROGRAM.set("etcd".into());
+    }
 }
 
 /// Does something with the etcd in PATH, 3.4 as Debian 12 has it, and with those of later Debians that
@@ -118,7 +146,7 @@ pub fn newest_is_here() -> bool {
 
 /// etcd's client, of the same build as the etcd in use.
 pub fn etcdctl() -> Command {
-    PROGRAM.with_borrow(|program| command(program.with_file_name("etcdctl")))
+    told(PROGRAM.with_borrow(|program| command(program.with_file_name("etcdctl"))))
 }
 
 fn fetched(version: &str) -> PathBuf {

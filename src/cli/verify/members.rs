@@ -13,7 +13,7 @@ use crate::host::ssh::SshOptions;
 use crate::inventory::Inventory;
 use crate::survey::{self, Dial, Member, Place, SurveyError, Terms};
 use crate::verify::report::{Judged, Part};
-use crate::verify::{Code, EtcdVersion, Finding, Judgement, Role, Severity, Verdict};
+use crate::verify::{Code, Finding, Judgement, Role, Severity, Verdict};
 
 /// The members that were looked at.
 pub(super) struct Members {
@@ -35,7 +35,7 @@ pub(super) fn look(context: &Context, settings: &Settings<'_>) -> Result<Members
     let read = |path: &Path| crate::verify::target::read(path).ok().map(|bytes| bytes.to_vec());
     let terms = Terms {
         at: args.at,
-        go: args.etcd_version.map(EtcdVersion::go).or(args.go_version),
+        go: args.go(),
         ca: settings.ca.as_ref().map(|ca| ca.to_vec()),
         spare_ca: read(&settings.pki_dir.join("ca.pem")),
     };

@@ -2,6 +2,7 @@
 
 use super::super::certificate::Certificate;
 use super::super::go::Since;
+use super::super::godebug::Rule;
 use super::super::key::{self, KeyError};
 use super::super::pitfalls::Code;
 use super::super::public_key::{Curve, PublicKey};
@@ -100,6 +101,7 @@ fn same_key(left: &PublicKey, right: &PublicKey, go: GoVersion) -> bool {
 pub(super) fn judge_handshake(request: &Request<'_>, sent: &[Certificate<'_>], findings: &mut Findings) {
     let leaf = &sent[0];
     let new_key = "etcd-pki issue NAME --key-type p256 --force";
+    let refuses_small = request.go >= GoVersion::POLICIES && !request.go.relaxes(Rule::NoSmallRsa);
     match &leaf.key {
         PublicKey::Ec { curve: Curve::P224, .. } => findings.reject(
             Code::UnsupportedCurve,
@@ -114,13 +116,12 @@ pub(super) fn judge_handshake(request: &Request<'_>, sent: &[Certificate<'_>], f
             "tls: certificate RSA key size too small for supported signature algorithms",
             new_key,
         ),
-        PublicKey::Rsa { .. } if leaf.key.bits() < 1024 && request.go >= GoVersion::POLICIES => findings
-            .reject(
-                Code::RsaTooSmall,
-                format!("Go {} refuses RSA keys below 1024 bits", request.go),
-                SignatureError::RsaTooSmall(leaf.key.bits()).to_string(),
-                new_key,
-            ),
+        PublicKey::Rsa { .. } if leaf.key.bits() < 1024 && refuses_small => findings.reject(
+            Code::RsaTooSmall,
+            format!("Go {} refuses RSA keys below 1024 bits", request.go),
+            SignatureError::RsaTooSmall(leaf.key.bits()).to_string(),
+            new_key,
+        ),
         PublicKey::Dsa | PublicKey::Unknown { .. } if request.key.is_none() => findings.warn(
             Code::KeyUnusable,
             format!("{} is no kind of key that Go's TLS uses", leaf.key.describe()),

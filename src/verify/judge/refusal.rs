@@ -56,6 +56,12 @@ pub(super) fn report(
             format!("a CA's name constraints forbid a SAN: {detail}"),
             "leave that SAN out, or issue from a CA whose constraints cover it".to_owned(),
         ),
+        ChainError::ConstraintsWithoutSans => (
+            Code::NameConstraint,
+            "a CA constrains names and the certificate has a common name alone, which is never compared"
+                .to_owned(),
+            "issue it again with SANs: --ip and --dns".to_owned(),
+        ),
         ChainError::TooManyConstraints => (
             Code::NameConstraint,
             "the CA's name constraints need more comparisons than Go makes".to_owned(),

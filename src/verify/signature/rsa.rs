@@ -8,6 +8,7 @@ use ring::signature as ring_signature;
 
 use super::super::der;
 use super::super::go::GoVersion;
+use super::super::godebug::Rule;
 use super::super::public_key::bit_length;
 use super::{Hash, SignatureError};
 
@@ -41,7 +42,7 @@ impl Key<'_> {
         go: GoVersion,
     ) -> Result<(), SignatureError> {
         let bits = bit_length(self.modulus);
-        if go >= GoVersion::POLICIES && bits < 1024 {
+        if go >= GoVersion::POLICIES && bits < 1024 && !go.relaxes(Rule::NoSmallRsa) {
             return Err(SignatureError::RsaTooSmall(bits));
         }
         if !self.is_sound(go) || signature.len() != bits.div_ceil(8) || bits > MAX_BITS {

@@ -87,6 +87,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
         title: "the name stands in the common name only",
         says: &[
             "x509: certificate relies on legacy Common Name field, use SANs instead",
+            "use SANs or temporarily enable Common Name matching with GODEBUG=x509ignoreCN=0",
             "certificate is not valid for any names, but wanted to match",
         ],
         cause: "Go has ignored the common name since 1.15, while curl and OpenSSL still accept it: a test with curl \

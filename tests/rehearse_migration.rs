@@ -7,9 +7,12 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 mod rehearsal_support;
+#[path = "support/seats.rs"]
+mod seats;
 use rehearsal_support::{EXE, own_base};
 
 fn rehearse(more: &[&str]) -> Output {
+    let _seat = seats::Seat::take();
     let base = own_base().to_string();
     Command::new(EXE).args(["rehearse", "--base", &base]).args(more).output().unwrap()
 }

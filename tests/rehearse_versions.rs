@@ -37,6 +37,14 @@ fn every_version_at_hand_forward_and_back() {
     }
     let all = std::env::var_os("ETCDPKI_TEST_ALL").is_some();
     let apis: &[_] = if all { &["v3", "v2"] } else { &["v3"] };
+    // In the short form the oldest and the newest: those between are migrated on real hosts.
+    let last = versions.len().saturating_sub(1);
+    let versions: Vec<_> = versions
+        .into_iter()
+        .enumerate()
+        .filter(|(at, _)| all || *at == 0 || *at == last)
+        .map(|(_, one)| one)
+        .collect();
     let mut runs: Vec<(&String, &Path, Vec<&str>)> = Vec::new();
     for api in apis {
         runs.extend(versions.iter().map(|(version, path)| (version, path.as_path(), vec!["--api", *api])));

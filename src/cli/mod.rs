@@ -84,7 +84,7 @@ enum Command {
     Export(export::ExportArgs),
     List(list::ListArgs),
     Inspect(inspect::InspectArgs),
-    Verify(verify::VerifyArgs),
+    Verify(Box<verify::VerifyArgs>),
     Explain(explain::ExplainArgs),
     Install(install::InstallArgs),
     Migrate(migrate::MigrateArgs),

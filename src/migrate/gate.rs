@@ -27,8 +27,11 @@ use super::trouble::{Kind, Trouble, any};
 
 pub(super) use heard::Heard;
 
-/// A pause between two looks.
+/// The pause after the first look.
 const PAUSE: Duration = Duration::from_millis(150);
+
+/// The longest pause between two looks. Each looks at every host; what takes long is not seen much later for a longer one.
+const LONGEST: Duration = Duration::from_millis(400);
 
 /// How long nothing is said about a wait, and between two words about it.
 const QUIET: Duration = Duration::from_secs(2);
@@ -236,6 +239,7 @@ impl Gate<'_> {
         let start = Instant::now();
         self.heard.forget();
         let mut told = (None, Vec::new());
+        let mut pause = PAUSE;
         loop {
             let saw = match look(self) {
                 Ok(Ok((checks, observed))) => {
@@ -266,7 +270,8 @@ impl Gate<'_> {
                 return Err(MigrateError::Gate { member, when, seconds, saw, alarm });
             }
             self.tell(when, start, &mut told, &saw);
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(pause);
+            pause = LONGEST.min(pause * 5 / 4);
         }
     }
 }

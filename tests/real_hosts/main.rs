@@ -13,6 +13,8 @@ mod migrate;
 #[path = "../support/moments.rs"]
 mod moments;
 mod options;
+#[path = "../support/seats.rs"]
+mod seats;
 mod small;
 mod ssh;
 mod strict;

@@ -42,15 +42,19 @@ fn is_https(lab: &Lab, sealed: bool) {
     }
 }
 
+/// The layouts that have three members in the short form too; how the others are read and written one member shows.
+const THREE: [&str; 5] = ["debian", "coreos2", "container-linux", "kubespray", "rhel"];
+
 /// A cell of version and layout: forward (sealed on the way if asked) and back, under load, watched.
 fn cell(version: &str, layout: &str, unit: &str, seal: bool) {
-    let Some(lab) = Lab::up(version, layout) else { return };
+    let hosts = if all() || THREE.contains(&layout) { "3" } else { "1" };
+    let Some(lab) = Lab::with(version, layout, &["--hosts", hosts]) else { return };
     let before: Vec<_> = (1..=lab.hosts).map(|host| lab.tree(host)).collect();
     lab.inside(|| {
-        let bare = bare_restart(&lab, unit);
+        let bare = if all() { bare_restart(&lab, unit) } else { Figures::default() };
         let load = start(&lab);
         let plan = lab.done(&["migrate", "plan"]);
-        assert_eq!(plan.matches("restart →").count(), 6, "{plan}");
+        assert_eq!(plan.matches("restart →").count(), 2 * usize::from(lab.hosts), "{plan}");
 
         // Clients that speak plain text are waited for, then cut off by nobody.
         let (exit, code, message, _) = lab.refused(&["migrate", "apply", "--yes"]);

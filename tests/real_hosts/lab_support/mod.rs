@@ -28,6 +28,7 @@ pub mod ctl;
 pub mod faults;
 pub mod run;
 
+use crate::seats::Seat;
 use crate::support::skipped;
 
 /// This program, as `cargo test` built it.
@@ -44,6 +45,8 @@ pub struct Lab {
     pub hosts: u8,
     pub version: String,
     process: Child,
+    /// Given up last.
+    _seat: Seat,
 }
 
 impl Lab {
@@ -68,6 +71,7 @@ impl Lab {
             skipped(why);
             return None;
         }
+        let seat = Seat::take();
         let name = format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut process = Command::new(LAB)
             .args(["run", "--name", &name, "--etcd", version, "--layout", layout])
@@ -91,7 +95,7 @@ impl Lab {
         let home = tempfile::tempdir().unwrap();
         let hosts =
             more.iter().position(|&word| word == "--hosts").map_or(3, |at| more[at + 1].parse().unwrap());
-        Some(Self { name, dir, home, hosts, version: version.to_owned(), process })
+        Some(Self { name, dir, home, hosts, version: version.to_owned(), process, _seat: seat })
     }
 
     pub fn address(&self, host: u8) -> Ipv4Addr {

@@ -10,20 +10,10 @@ use super::der::{self, Der};
 use super::extensions::{self, Extensions};
 use super::go::GoVersion;
 use super::godebug::Rule;
+use super::parse_error::ParseError;
 use super::public_key::PublicKey;
 use super::signature::SignatureAlgorithm;
 use super::when;
-
-/// Why Go does not read a certificate, in its words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("x509: {0}")]
-pub struct ParseError(pub(super) String);
-
-impl ParseError {
-    pub(super) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-}
 
 /// A parsed certificate; it borrows the bytes it was read from.
 #[derive(Debug, Clone)]
@@ -137,6 +127,13 @@ impl<'a> Certificate<'a> {
     /// The last common name of the subject; empty when there is none.
     pub(crate) fn common_name(&self) -> String {
         attribute(self.subject, &[0x55, 4, 3]).last().unwrap_or_default().into_owned()
+    }
+
+    /// The common name where it can be typed as it is, else `NAME`.
+    pub(super) fn name_for_commands(&self) -> String {
+        let name = self.common_name();
+        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if plain && !name.is_empty() { name } else { "NAME".to_owned() }
     }
 
     /// The subject's first organisation, if any.

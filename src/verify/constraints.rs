@@ -7,11 +7,11 @@ mod whole;
 
 use std::net::IpAddr;
 
-use super::certificate::ParseError;
 use super::der::{self, Der};
 use super::extensions::SubjectAltName;
 use super::go::GoVersion;
 use super::names::{self, Mailbox};
+use super::parse_error::ParseError;
 pub(super) use building::check_below;
 pub(super) use whole::check_chain;
 

@@ -4,11 +4,11 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use super::certificate::ParseError;
 use super::constraints::NameConstraints;
 use super::der::{self, Der};
 use super::go::GoVersion;
 use super::names;
+use super::parse_error::ParseError;
 use super::policies::Policies;
 use super::uris;
 

@@ -8,9 +8,9 @@ use super::godebug::{Relaxed, Rule};
 /// A Go release, such as 1.19.8. Judging differs between releases; see the constants' notes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GoVersion {
-    pub(super) minor: u16,
-    pub(super) patch: u16,
-    pub(super) relaxed: Relaxed,
+    minor: u16,
+    patch: u16,
+    relaxed: Relaxed,
 }
 
 impl GoVersion {
@@ -53,6 +53,13 @@ impl GoVersion {
     /// Go 1.`minor`.`patch`.
     pub const fn new(minor: u16, patch: u16) -> Self {
         Self { minor, patch, relaxed: Relaxed::NONE }
+    }
+
+    /// The same release with these settings, in the form of `GODEBUG`; those that it does not know, or that change no
+    /// judgement, count for nothing.
+    #[must_use]
+    pub fn with_godebug(self, settings: &str) -> Self {
+        Self { relaxed: self.relaxed.with(settings, self.minor), ..self }
     }
 
     /// Whether a setting relaxes a rule of it.
@@ -229,6 +236,12 @@ mod tests {
     fn go_versions_are_ordered() {
         let go = |text: &str| text.parse::<GoVersion>().unwrap();
         assert!(go("1.19.8") < go("go1.23") && go("1.23") < GoVersion::NEWEST);
+        let relaxed = go("1.23").with_godebug("x509negativeserial=1");
+        assert!(
+            relaxed > go("1.23")
+                && relaxed < go("1.23.1")
+                && go("1.22").with_godebug("rsa1024min=0") == go("1.22")
+        );
         assert!("2.0".parse::<GoVersion>().is_err() && "1".parse::<GoVersion>().is_err());
     }
 }

@@ -1,9 +1,10 @@
 //! The PEM files of a request, read as etcd reads them.
 
-use super::certificate::{Certificate, ParseError};
+use super::certificate::Certificate;
+use super::findings::Findings;
 use super::go::GoVersion;
-use super::judge::Findings;
 use super::lints;
+use super::parse_error::ParseError;
 use super::pem::{self, Block};
 use super::pitfalls::Code;
 use super::pool::Pool;

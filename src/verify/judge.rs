@@ -1,6 +1,5 @@
 //! The judgement: etcd's questions in its order, each answer a finding.
 
-mod findings;
 mod pair;
 mod refusal;
 mod sides;
@@ -8,14 +7,13 @@ mod sides;
 use super::certificate::Certificate;
 use super::chain::{Paths, Verifier};
 use super::extensions::Usage;
+use super::findings::Findings;
 use super::input::{CaFile, Sent};
 use super::pem;
 use super::pitfalls::Code;
 use super::pool::Pool;
 use super::{GoVersion, Judgement, Leaf, Request, Role, Sides, lints, revoked};
-pub(super) use findings::Findings;
 use pair::{judge_handshake, judge_pair};
-pub(super) use refusal::name_for_commands;
 use sides::{judge_as_client, judge_as_server};
 
 /// Says what etcd would do with a certificate, and why.

@@ -3,7 +3,7 @@
 use super::certificate::Certificate;
 use super::chain::Verifier;
 use super::extensions::Usage;
-use super::judge::Findings;
+use super::findings::Findings;
 use super::names;
 use super::pitfalls::Code;
 use super::public_key::PublicKey;

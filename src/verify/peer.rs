@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use super::certificate::Certificate;
-use super::judge::Findings;
+use super::findings::Findings;
 use super::pitfalls::Code;
 use super::{Lookups, Request, names};
 

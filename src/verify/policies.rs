@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::certificate::{Certificate, ParseError};
+use super::certificate::Certificate;
 use super::der::{self, Der};
 use super::go::GoVersion;
+use super::parse_error::ParseError;
 
 /// anyPolicy, 2.5.29.32.0.
 const ANY: &[u8] = &[0x55, 0x1d, 0x20, 0x00];

@@ -1,8 +1,8 @@
 //! Public keys as Go reads them from a SubjectPublicKeyInfo.
 
-use super::certificate::ParseError;
 use super::der::{self, Der};
 use super::go::GoVersion;
+use super::parse_error::ParseError;
 
 /// A curve that Go knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use ::time::OffsetDateTime;
 use ring::digest::{SHA256, digest};
 
-use super::certificate::{Certificate, ParseError};
+use super::certificate::Certificate;
 use super::der::{self, Der};
+use super::findings::Findings;
 use super::go::EtcdVersion;
-use super::judge::Findings;
 use super::memo;
+use super::parse_error::ParseError;
 use super::pitfalls::Code;
 use super::signature::{self, SignatureAlgorithm};
 use super::target::{self, Unreadable};
@@ -231,7 +232,7 @@ pub(super) fn check(
             message += ", which is another CA's: etcd compares serial numbers and nothing else";
         }
         let fix = if at == 0 {
-            format!("etcd-pki renew {}", super::judge::name_for_commands(certificate))
+            format!("etcd-pki renew {}", certificate.name_for_commands())
         } else {
             "issue it again from a CA that is not revoked".to_owned()
         };

@@ -5,10 +5,10 @@ mod rsa;
 
 use ring::signature as ring_signature;
 
-use super::certificate::ParseError;
 use super::der::{self, Der};
 use super::go::GoVersion;
 use super::godebug::Rule;
+use super::parse_error::ParseError;
 use super::public_key::{Curve, PublicKey};
 
 /// A hash that signatures use.

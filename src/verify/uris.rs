@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::certificate::ParseError;
 use super::go::{GoVersion, Since};
 use super::godebug::Rule;
 use super::names::{is_domain, scoped_address};
+use super::parse_error::ParseError;
 
 /// A uniformResourceIdentifier SAN.
 #[derive(Debug, Clone, PartialEq, Eq)]

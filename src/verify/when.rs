@@ -2,9 +2,9 @@
 
 use ::time::{Date, Duration, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
-use super::certificate::ParseError;
 use super::der::{self, Der};
 use super::go::GoVersion;
+use super::parse_error::ParseError;
 
 /// Reads a UTCTime or GeneralizedTime. Go parses the text by its layout, prints it back and wants the same text:
 /// so no fractions and no `+0000`, but an offset such as `+0100`, and UTCTime without seconds.

@@ -1,6 +1,7 @@
 //! What Go asks before any chain: do key and certificate belong together, and can the key make a handshake?
 
 use super::super::certificate::Certificate;
+use super::super::findings::Findings;
 use super::super::go::Since;
 use super::super::godebug::Rule;
 use super::super::key::{self, KeyError};
@@ -8,7 +9,6 @@ use super::super::pitfalls::Code;
 use super::super::public_key::{Curve, PublicKey};
 use super::super::signature::SignatureError;
 use super::super::{GoVersion, Request, Sides, pem};
-use super::Findings;
 
 /// A. The pair: the key can be read, and it is the leaf's.
 pub(super) fn judge_pair(request: &Request<'_>, certificates: &[Certificate<'_>], findings: &mut Findings) {

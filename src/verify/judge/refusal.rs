@@ -4,11 +4,12 @@ use ::time::OffsetDateTime;
 
 use super::super::certificate::Certificate;
 use super::super::chain::{ChainError, Verifier};
+use super::super::findings::Findings;
 use super::super::pitfalls::Code;
 use super::super::signature::SignatureError;
 use super::super::when::rfc3339;
 use super::super::{Request, Role};
-use super::{Findings, describe};
+use super::describe;
 
 /// Turns Go's refusal into the pitfall it is.
 pub(super) fn report(
@@ -222,7 +223,7 @@ pub(super) fn report_host(host: &str, words: &str, leaf: &Certificate<'_>, findi
 
 /// The command that makes the certificate again with its SANs and more.
 pub(super) fn reissue(leaf: &Certificate<'_>, more: &str) -> String {
-    let name = name_for_commands(leaf);
+    let name = leaf.name_for_commands();
     let mut command = format!("etcd-pki issue {name}");
     for ip in leaf.extensions.ips().iter().filter(|ip| !ip.is_loopback()) {
         command.push_str(&format!(" --ip {ip}"));
@@ -234,11 +235,4 @@ pub(super) fn reissue(leaf: &Certificate<'_>, more: &str) -> String {
         }
     }
     format!("{command}{more} --force")
-}
-
-/// The common name where it can be typed as it is, else `NAME`.
-pub(in super::super) fn name_for_commands(leaf: &Certificate<'_>) -> String {
-    let name = leaf.common_name();
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    if plain && !name.is_empty() { name } else { "NAME".to_owned() }
 }

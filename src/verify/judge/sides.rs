@@ -2,9 +2,9 @@
 
 use super::super::chain::{ChainError, Paths, Verifier};
 use super::super::extensions::Usage;
+use super::super::findings::Findings;
 use super::super::pitfalls::Code;
 use super::super::{Request, Role, names, peer};
-use super::Findings;
 use super::refusal::{reissue, report, report_host};
 
 /// C. As a client judges a server.

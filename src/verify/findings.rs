@@ -2,25 +2,25 @@
 
 use std::collections::HashSet;
 
-use super::super::pitfalls::Code;
-use super::super::{Finding, Judgement, Leaf, Severity, Verdict};
+use super::pitfalls::Code;
+use super::{Finding, Judgement, Leaf, Severity, Verdict};
 
 /// What was found so far, and whether any of it makes etcd refuse.
 #[derive(Debug, Clone, Default)]
-pub(in super::super) struct Findings {
+pub(super) struct Findings {
     list: Vec<Finding>,
     rejected: bool,
 }
 
 impl Findings {
     /// Adds others' findings behind these.
-    pub(in super::super) fn append(&mut self, more: &Self) {
+    pub(super) fn append(&mut self, more: &Self) {
         self.rejected |= more.rejected;
         self.list.extend(more.list.iter().cloned());
     }
 
     /// The verdict that they make, what decided it first.
-    pub(in super::super) fn judgement(mut self, leaf: Option<Leaf>) -> Judgement {
+    pub(super) fn judgement(mut self, leaf: Option<Leaf>) -> Judgement {
         if self.list.len() > 1 {
             let mut said = HashSet::new();
             self.list.retain(|one| said.insert((one.code, one.message.clone(), one.etcd_says.clone())));
@@ -31,7 +31,7 @@ impl Findings {
     }
 
     /// etcd refuses because of this.
-    pub(in super::super) fn reject(
+    pub(super) fn reject(
         &mut self,
         code: Code,
         message: impl Into<String>,
@@ -43,7 +43,7 @@ impl Findings {
     }
 
     /// etcd accepts this, and it will bite.
-    pub(in super::super) fn lint(
+    pub(super) fn lint(
         &mut self,
         code: Code,
         severity: Severity,
@@ -65,7 +65,7 @@ impl Findings {
     }
 
     /// etcd accepts this here, and refuses it elsewhere in these words.
-    pub(in super::super) fn warn(
+    pub(super) fn warn(
         &mut self,
         code: Code,
         message: impl Into<String>,

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use etcd_pki::etcd::Tls;
 use etcd_pki::etcd::client::{Api, Client, Endpoint};
+use etcd_pki::etcd::{Scheme, Tls};
+use etcd_pki::rehearse::load::{Load, Speak};
+use etcd_pki::rehearse::proof;
 
 mod etcd_support;
 mod migration_support;
@@ -279,4 +281,32 @@ fn a_gate_that_fails_names_three_ways_on() {
     for way in ["run this again", "migrate rollback", "migrate members"] {
         assert!(hint.contains(way), "{way}: {hint}");
     }
+}
+
+/// https beside http on one port, where etcd can: the first roll ends with a plain-text client in the way, and the next run
+/// goes on there although nobody says so again; so does the way back.
+#[test]
+fn what_was_begun_on_a_shared_port_goes_on_there() {
+    let Some(binary) = etcd("3.5.30") else { return };
+    let ground = Ground::of(Some(&binary), 3, &[]);
+    let load = Load::start(&ground.addresses, Api::V3 { prefix: "/v3" }).unwrap();
+    let (exit, code, message, _) = refusal(&ground.migrate(&["apply", "--yes", "--shared-port", "--json"]));
+    assert_eq!((exit, code.as_str()), (1, "plaintext-clients"), "{message}");
+    let settings = std::fs::read_to_string(ground.file("server1", "etcd.env.d/30-certs.env")).unwrap();
+    assert!(
+        settings.contains("https://") && settings.contains(":2379,") && !settings.contains(":2378"),
+        "{settings}"
+    );
+    load.move_to(Speak::Https, Some(ground.tls())).unwrap();
+
+    // All that is connected to a shared port counts as plain text: that none is, is the operator's word.
+    let output = ground.migrate(&["apply", "--yes", "--cut-plaintext", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    load.move_to(Speak::Both, Some(ground.tls())).unwrap();
+    let output = ground.migrate(&["rollback", "--yes", "--cut-plaintext", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let keys = || proof::keys(&ground.cluster, Scheme::Http, None, Api::V3 { prefix: "/v3" }).unwrap();
+    let figures = load.finish(keys);
+    println!("{figures:?}");
+    assert_eq!((figures.failed, figures.lost, figures.missed), (0, 0, 0), "{figures:?}");
 }

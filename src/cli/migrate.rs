@@ -75,7 +75,7 @@ struct ClusterArgs {
     #[arg(long, value_enum, value_name = "on|off")]
     client_auth: Option<Switch>,
     /// Serve https on the same client port as http while the migration lasts, where the etcd version can, instead
-    /// of on port 2378: who speaks what cannot then be told apart.
+    /// of on port 2378: who speaks what cannot then be told apart. What was begun on either port goes on there.
     #[arg(long)]
     shared_port: bool,
     /// Let every member be served at its peer URL at every moment: a second peer port is opened for the while (2382 beside
@@ -111,15 +111,14 @@ pub fn run(context: &Context, args: &MigrateArgs) -> Outcome {
 }
 
 fn options(context: &Context, cluster: &ClusterArgs, nodes: &[Node], goal: Goal) -> Result<Options, Failure> {
-    let client_auth = match cluster.client_auth {
-        Some(switch) => switch == Switch::On,
-        None => discover::client_auth_in_force(nodes)
-            .map_err(|error| Failure::no(error.code(), error.to_string()).hint(error.hint()))?
-            .unwrap_or(true),
-    };
+    let begun = discover::begun(nodes)
+        .map_err(|error| Failure::no(error.code(), error.to_string()).hint(error.hint()))?;
+    let client_auth = cluster.client_auth.map(|switch| switch == Switch::On);
+    let client_auth = client_auth.or(begun.map(|begun| begun.client_auth)).unwrap_or(true);
+    let shared_port = begun.and_then(|begun| begun.shared_port).unwrap_or(cluster.shared_port);
     Ok(Options {
         goal,
-        wishes: Wishes { client_auth, shared_port: cluster.shared_port },
+        wishes: Wishes { client_auth, shared_port },
         cut_clients: false,
         accept_drift: cluster.accept_drift,
         way: Way { down: Down::Refused, strict: cluster.strict },

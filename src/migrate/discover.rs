@@ -1,15 +1,18 @@
 //! Who the members of a cluster are, asked of one of them.
 
 use std::net::IpAddr;
+use std::path::Path;
 
-use crate::etcd::PeerUrl;
+use crate::etcd::{PeerUrl, Scheme};
 use crate::host::{Host, Service};
 
 use super::disk::{config_by, settings};
 use super::error::MigrateError;
 use super::node::Node;
 use super::node::in_parallel;
+use super::recipe::CONTAINED_SSL_DIR;
 use super::speak::Speaker;
+use super::stage::LEGACY_PORT;
 
 /// What etcd calls a member that was given no name.
 const DEFAULT_NAME: &str = "default";
@@ -84,19 +87,63 @@ pub fn etcd_name(host: &dyn Host, service: &dyn Service) -> Result<String, Migra
     Ok(config.get("name").unwrap_or(DEFAULT_NAME).to_owned())
 }
 
-/// Whether members that have our certificates in force already demand certificates of clients; none where nobody has.
+/// How a migration was begun that others, or this operator on another day, left between its rolls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// Clients must show a certificate.
+    pub client_auth: bool,
+    /// https shares the client port with http; none where nobody serves both.
+    pub shared_port: Option<bool>,
+}
+
+/// How it was begun, as members that have our certificates in force, or would have at their next start, say; none where
+/// nobody has.
 ///
 /// # Errors
 /// [`MigrateError`] when a host cannot be looked at.
-pub fn client_auth_in_force(nodes: &[Node]) -> Result<Option<bool>, MigrateError> {
+pub fn begun(nodes: &[Node]) -> Result<Option<Begun>, MigrateError> {
     let seen = in_parallel(nodes, |_, node| {
-        let Some(process) = node.service.running()? else { return Ok(None) };
-        let running = settings(node, &process.launch)?;
-        let ours = node.ssl_dir.join(format!("{}.pem", node.name)).to_string_lossy().into_owned();
-        if running.get("cert-file") != Some(&ours) {
-            return Ok(None);
+        let look = node.service.look()?;
+        let pair = format!("{}.pem", node.name);
+        let ours = if look.contained { Path::new(CONTAINED_SSL_DIR) } else { &node.ssl_dir }.join(pair);
+        let launches = look.running.iter().map(|process| &process.launch).chain([&look.next]);
+        let mut all = Vec::new();
+        for launch in launches {
+            let settings = settings(node, launch)?;
+            let is_on = |flag: &str| settings.get(flag).is_some_and(|value| value == "true");
+            if settings.get("cert-file").is_some_and(|file| Path::new(file) == ours) {
+                let listen = settings.get("listen-client-urls").map_or("", String::as_str);
+                all.push(Begun { client_auth: is_on("client-cert-auth"), shared_port: shares_port(listen) });
+            }
         }
-        Ok(Some(running.get("client-cert-auth").is_some_and(|value| value == "true")))
+        Ok(all)
     })?;
-    Ok(seen.into_iter().flatten().next())
+    let all: Vec<Begun> = seen.into_iter().flatten().collect();
+    let shared_port = all.iter().find_map(|begun| begun.shared_port);
+    Ok(all.first().map(|first| Begun { shared_port, ..*first }))
+}
+
+/// Whether https listens where http does too; none where only one of them is served, the loopback port apart.
+fn shares_port(listen: &str) -> Option<bool> {
+    let urls = PeerUrl::list(listen).ok()?;
+    let of = |scheme| urls.iter().filter(move |url| url.scheme() == scheme && url.at().port() != LEGACY_PORT);
+    let (plain, https): (Vec<_>, Vec<_>) = (of(Scheme::Http).collect(), of(Scheme::Https).collect());
+    let both = !plain.is_empty() && !https.is_empty();
+    both.then(|| https.iter().any(|url| plain.iter().any(|plain| plain.at() == url.at())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_port_is_told_by_the_listeners_of_both() {
+        assert_eq!(shares_port("http://0.0.0.0:2379,https://0.0.0.0:2379,http://127.0.0.1:4001"), Some(true));
+        assert_eq!(
+            shares_port("http://0.0.0.0:2379,https://0.0.0.0:2378,http://127.0.0.1:4001"),
+            Some(false)
+        );
+        assert_eq!(shares_port("https://0.0.0.0:2379,http://127.0.0.1:4001"), None);
+        assert_eq!(shares_port("http://0.0.0.0:2379"), None);
+    }
 }

@@ -13,7 +13,7 @@ use super::settings::{Settings, differences};
 use super::stage::{LEGACY_PORT, SECOND_PORT, Stage};
 
 /// Where etcd sees its certificates in Container Linux' container.
-const CONTAINED_SSL_DIR: &str = "/etc/ssl/certs";
+pub(super) const CONTAINED_SSL_DIR: &str = "/etc/ssl/certs";
 
 /// The flag with the client URLs that others are told.
 const ADVERTISED: &str = "advertise-client-urls";

@@ -48,7 +48,8 @@ fn moment(year: i32, text: &[u8], seconds: bool, go: GoVersion) -> Option<Offset
                 return None;
             }
             let offset = Duration::minutes(i64::from(hours * 60 + minutes));
-            if *sign == b'+' { local.checked_sub(offset) } else { local.checked_add(offset) }
+            // What lies beyond the year 9999 is as far away as its last second.
+            Some(if *sign == b'+' { local.saturating_sub(offset) } else { local.saturating_add(offset) })
         }
         _ => None,
     }
@@ -98,6 +99,15 @@ mod tests {
             ["261121120000", "261121120000+0000", "261121120000.5Z", "261321120000Z", "260230120000Z", ""]
         {
             assert_eq!(utc_time(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_offset_may_lead_beyond_the_last_year() {
+        let text = b"99991231235959-0100";
+        let der = [&[der::GENERALIZED_TIME, u8::try_from(text.len()).unwrap()], &text[..]].concat();
+        for go in [GoVersion::new(19, 8), GoVersion::NEWEST] {
+            assert_eq!(rfc3339(read(&mut Der(&der), go).unwrap()), "9999-12-31T23:59:59Z");
         }
     }
 

@@ -288,7 +288,7 @@ fn a_gate_that_fails_names_three_ways_on() {
 #[test]
 fn what_was_begun_on_a_shared_port_goes_on_there() {
     let Some(binary) = etcd("3.5.30") else { return };
-    let ground = Ground::of(Some(&binary), 3, &[]);
+    let ground = Ground::of(Some(&binary), 1, &[]);
     let load = Load::start(&ground.addresses, Api::V3 { prefix: "/v3" }).unwrap();
     let (exit, code, message, _) = refusal(&ground.migrate(&["apply", "--yes", "--shared-port", "--json"]));
     assert_eq!((exit, code.as_str()), (1, "plaintext-clients"), "{message}");

@@ -70,9 +70,9 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "X.Y")]
     go_version: Option<GoVersion>,
     /// Settings that change Go's judgement, as the GODEBUG of etcd's build or environment has them, such as
-    /// x509negativeserial=1,rsa1024min=0; --node and --cluster read them there.
-    #[arg(long, value_name = "SETTINGS")]
-    godebug: Option<String>,
+    /// x509negativeserial=1,rsa1024min=0; --node and --cluster read them there, and these come on top.
+    #[arg(long, value_name = "SETTINGS", default_value = "", hide_default_value = true)]
+    godebug: String,
     /// The server demands client certificates, so that its own gateway must have one.
     #[arg(long)]
     client_cert_auth: bool,
@@ -112,13 +112,9 @@ pub struct VerifyArgs {
 }
 
 impl VerifyArgs {
-    /// The Go whose rules were asked for.
+    /// The Go that was asked for.
     fn go(&self) -> Option<GoVersion> {
-        let go = self.etcd_version.map(EtcdVersion::go).or(self.go_version);
-        match &self.godebug {
-            Some(settings) => Some(go.unwrap_or(GoVersion::NEWEST).with_godebug(settings)),
-            None => go,
-        }
+        self.etcd_version.map(EtcdVersion::go).or(self.go_version)
     }
 
     /// Whether something else than files is to be judged.
@@ -139,7 +135,7 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Outcome {
         crl: inputs::crl(&context.global.pki_dir, args)?,
         reader: args.owner.as_deref().map(reader).transpose()?,
         at: args.at.unwrap_or_else(OffsetDateTime::now_utc),
-        go: args.go().unwrap_or(GoVersion::NEWEST),
+        go: args.go().unwrap_or(GoVersion::NEWEST).with_godebug(&args.godebug),
     };
     let targets = targets(&settings)?;
     let places = Places::of(&settings, &targets)?;

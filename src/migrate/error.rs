@@ -129,7 +129,7 @@ pub enum MigrateError {
         what: String,
     },
     /// No member answers.
-    #[error("no member of the cluster answers: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error("no member of the cluster answers: {}", trouble::words(.0).join("; "))]
     NoAnswer(Vec<Trouble>),
     /// There can be no second peer port, which `--strict` needs.
     #[error("{member}: no second peer port can be opened: {why}")]

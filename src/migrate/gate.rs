@@ -23,7 +23,7 @@ use super::preflight::unfit;
 use super::recipe::Wishes;
 use super::settings::{Settings, differences};
 use super::stage::Stage;
-use super::trouble::{Kind, Trouble, any};
+use super::trouble::{Kind, Trouble, any, words};
 
 pub(super) use heard::Heard;
 
@@ -224,8 +224,7 @@ impl Gate<'_> {
         if Instant::now() >= due && what != saw {
             let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
             let member = self.nodes[self.member].name.as_str();
-            let words = saw.iter().map(ToString::to_string).collect();
-            self.report.event(&Event::Waiting { member, when, ms, saw: words });
+            self.report.event(&Event::Waiting { member, when, ms, saw: words(saw) });
             *told = (Some(Instant::now()), saw.to_vec());
         }
     }
@@ -266,8 +265,7 @@ impl Gate<'_> {
                     saw.extend(complaints(node, since).into_iter().map(Trouble::from));
                 }
                 let (member, seconds) = (node.name.clone(), patience.as_secs());
-                let saw = saw.iter().map(ToString::to_string).collect();
-                return Err(MigrateError::Gate { member, when, seconds, saw, alarm });
+                return Err(MigrateError::Gate { member, when, seconds, saw: words(&saw), alarm });
             }
             self.tell(when, start, &mut told, &saw);
             std::thread::sleep(pause);

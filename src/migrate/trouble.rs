@@ -60,6 +60,11 @@ impl fmt::Display for Trouble {
     }
 }
 
+/// Them in words.
+pub(super) fn words(troubles: &[Trouble]) -> Vec<String> {
+    troubles.iter().map(ToString::to_string).collect()
+}
+
 /// Whether one of them is of a kind.
 pub(super) fn any(troubles: &[Trouble], kind: Kind) -> bool {
     troubles.iter().any(|trouble| trouble.kind == kind)

@@ -59,7 +59,8 @@ pub fn look(place: &Place, terms: &Terms) -> Result<Member, SurveyError> {
     let (version, go) = program.map_or((None, None), |program| versions(&**host, &program));
     let started = process.as_ref().map(|process| &process.launch).or(launch.as_ref().ok());
     let told = started.and_then(|launch| launch.env.get("GODEBUG"));
-    let go = go.map(|go| told.map_or(go, |settings| go.with_godebug(settings)));
+    let built = go.map(|go| told.map_or(go, |settings| go.with_godebug(settings)));
+    let go = terms.go.or(built).unwrap_or(GoVersion::NEWEST).with_godebug(&terms.godebug);
     let clock = match terms.at {
         Some(at) => at,
         None => OffsetDateTime::from(host.clock()?),
@@ -70,7 +71,7 @@ pub fn look(place: &Place, terms: &Terms) -> Result<Member, SurveyError> {
         runs: process.is_some(),
         drift,
         next,
-        go: terms.go.or(go).unwrap_or(GoVersion::NEWEST),
+        go,
         version,
         at: clock,
         since,

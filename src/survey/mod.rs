@@ -42,6 +42,8 @@ pub struct Terms {
     pub at: Option<OffsetDateTime>,
     /// Whose rules; those of the Go that each member's etcd was built with otherwise.
     pub go: Option<GoVersion>,
+    /// Settings of Go, as `GODEBUG` has them, on top of those of each member's etcd.
+    pub godebug: String,
     /// The CA that clients trust; a member's own trusted CA file otherwise.
     pub ca: Option<Vec<u8>>,
     /// The CA for members that name none themselves.

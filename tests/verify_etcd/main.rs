@@ -11,6 +11,7 @@ mod verify_support;
 mod catalogue;
 mod matrix;
 mod scenes;
+mod settings;
 
 use etcd_pki::host::command::command;
 use etcd_pki::verify::GoVersion;

@@ -6,9 +6,7 @@ use etcd_pki::verify::{Code, GoVersion, Role, Sides, Verdict};
 
 use super::catalogue::{is_named, is_shown};
 use super::verify_support::triggers::TRIGGERS;
-use super::verify_support::{
-    Etcd, How, etcd, etcd_go, etcdctl, free_port, judge_fixture, output_of, with_settings,
-};
+use super::verify_support::{Etcd, How, etcd, etcdctl, free_port, judge_fixture, output_of};
 use super::{demanding, dial, go, pair, path, start};
 
 /// What etcd does with a fixture.
@@ -131,7 +129,7 @@ fn refused_for(name: &str, what: What, go: GoVersion) -> Option<Code> {
 }
 
 /// What `verify` says of a fixture: the words that etcd must print; `None` when it accepts.
-fn predicted(name: &str, code: Option<Code>, how: &How<'_>) -> Option<String> {
+pub fn predicted(name: &str, code: Option<Code>, how: &How<'_>) -> Option<String> {
     let judgement = judge_fixture(name, how);
     let first = judgement.findings.first();
     match code {
@@ -181,13 +179,13 @@ pub fn an_unusable_pair_stops_etcd() {
 }
 
 /// The lines with these words.
-fn lines(text: &str, words: &str) -> String {
+pub fn lines(text: &str, words: &str) -> String {
     text.lines().filter(|line| line.contains(words)).map(|line| format!("{line}\n")).collect()
 }
 
 /// Who is dialled: a name that stands in the common name only, else the address.
 fn host(name: &str) -> &'static str {
-    if name == "cn-only" { "localhost" } else { "127.0.0.1" }
+    if name.starts_with("cn-") { "localhost" } else { "127.0.0.1" }
 }
 
 pub fn a_server_is_judged_by_a_go_client() {
@@ -198,7 +196,7 @@ pub fn a_server_is_judged_by_a_go_client() {
 }
 
 /// A server with a fixture's pair, dialled by a client of the same build.
-fn dialled(name: &str, code: Option<Code>, go: GoVersion) {
+pub fn dialled(name: &str, code: Option<Code>, go: GoVersion) {
     let how = How { go, hosts: &[host(name)], ..How::new(Role::Server) };
     let words = predicted(name, code, &how);
     let etcd = start(&pair(name, ""));
@@ -223,29 +221,6 @@ fn dialled(name: &str, code: Option<Code>, go: GoVersion) {
             is_named(&lines(&(said + &etcd.log()), &words), code.unwrap());
         }
     }
-}
-
-/// `GODEBUG` in etcd's environment has the last word, before what the program was built with.
-#[test]
-fn settings_of_go_are_followed() {
-    let cases = [
-        ("3.3.25", "", "cn-only", Some(Code::CommonNameOnly)),
-        ("3.3.25", "x509ignoreCN=0", "cn-only", None),
-        ("3.5.16", "", "negative-serial", None),
-        ("3.5.16", "", "rsa768", None),
-        ("3.5.16", "rsa1024min=1", "rsa768", Some(Code::RsaTooSmall)),
-    ];
-    for (version, settings, name, code) in cases {
-        with_settings(version, settings, || dialled(name, code, etcd_go().unwrap()));
-    }
-    // Told so, it does not even read its own pair.
-    with_settings("3.5.16", "x509negativeserial=0", || {
-        let (name, go) = ("negative-serial", etcd_go().unwrap());
-        let words =
-            predicted(name, Some(Code::NegativeSerial), &How { go, ..How::new(Role::Server) }).unwrap();
-        let log = Etcd::start(&pair(name, "")).err().unwrap();
-        assert!(log.contains(&words), "not {words:?}, but {log}");
-    });
 }
 
 pub fn a_peer_is_judged_by_the_member_that_dials_it() {

@@ -99,7 +99,7 @@ thread_local! {
     static GODEBUG: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// The etcd in use: the one in PATH, unless [`on_each_etcd`] or [`with_settings`] play with another one.
+/// The etcd in use: the one in PATH, unless [`with_etcd`] plays with another one.
 pub fn etcd() -> Command {
     told(PROGRAM.with_borrow(|program| command(program)))
 }
@@ -114,15 +114,22 @@ fn told(mut program: Command) -> Command {
     program
 }
 
-/// Does something with a fetched etcd, where it is here, whose environment has settings for Go.
-pub fn with_settings(version: &str, settings: &str, act: impl FnOnce()) {
-    if fetched(version).exists() {
+/// Does something with the etcd in use whose environment has settings for Go.
+pub fn with_settings(settings: &str, act: impl FnOnce()) {
+    GODEBUG.set(settings.to_owned());
+    act();
+    GODEBUG.take();
+}
+
+/// Does something with a fetched etcd, where it is here; whether it is.
+pub fn with_etcd(version: &str, act: impl FnOnce()) -> bool {
+    let is_here = fetched(version).exists();
+    if is_here {
         PROGRAM.set(fetched(version));
-        GODEBUG.set(settings.to_owned());
         act();
-        GODEBUG.take();
         PROGRAM.set("etcd".into());
     }
+    is_here
 }
 
 /// Does something with the etcd in PATH, 3.4 as Debian 12 has it, and with those of later Debians that
@@ -131,11 +138,7 @@ pub fn on_each_etcd(act: impl Fn()) {
     act();
     let long = std::env::var_os("ETCDPKI_TEST_ALL").is_some();
     for version in if long { &["3.5.16", "3.5.30"][..] } else { &["3.5.16"] } {
-        if fetched(version).exists() {
-            PROGRAM.set(fetched(version));
-            act();
-            PROGRAM.set("etcd".into());
-        }
+        with_etcd(version, &act);
     }
 }
 

@@ -36,6 +36,7 @@ pub(super) fn look(context: &Context, settings: &Settings<'_>) -> Result<Members
     let terms = Terms {
         at: args.at,
         go: args.go(),
+        godebug: args.godebug.clone(),
         ca: settings.ca.as_ref().map(|ca| ca.to_vec()),
         spare_ca: read(&settings.pki_dir.join("ca.pem")),
     };

@@ -97,6 +97,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
             "is excluded by constraint",
             "permitted subtree violation",
             "excluded subtree violation",
+            "x509: issuer has name constraints but leaf doesn't have a SAN extension",
         ],
         cause: "All SANs of the certificate are judged, not only the one that is dialled, and client certificates are \
             judged as well. A CA that permits 172.16.0.0/16 forbids 127.0.0.1.",

@@ -12,6 +12,7 @@ mod mux;
 mod quote;
 mod runtime;
 mod scripts;
+mod shell;
 mod shell_dial;
 
 use std::io;

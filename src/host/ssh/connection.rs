@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use super::error::{SshError, SshTrouble, telling};
 use super::quote::line;
 use super::runtime::RuntimeDir;
+use super::shell::Shell;
 use crate::host::RunOutput;
-use crate::host::command::{self, Reaped, RunError};
+use crate::host::command::{self, Lapse, Reaped, RunError};
 
 /// How ssh reaches hosts.
 #[derive(Debug, Clone, Default)]
@@ -32,8 +33,11 @@ const CONNECT: Duration = Duration::from_secs(30);
 /// Before the first line of what a host sends us there may be what its shells print at login: this ends it.
 const MARK: &str = "etcd-pki: from here on";
 
-/// A server allows ten sessions on a connection unless told otherwise; two are held all the time.
-const SESSIONS: usize = 6;
+/// A server allows ten sessions on a connection unless told otherwise; two are held all the time, and the free shells.
+const SESSIONS: usize = 5;
+
+/// How many shells are kept when nobody needs them.
+const SHELLS: usize = 2;
 
 /// What is kept of what the connection says on standard error.
 const SAID: usize = 20;
@@ -57,6 +61,8 @@ pub(super) struct Connection {
     /// What becomes root there.
     sudo: bool,
     sessions: (Mutex<usize>, Condvar),
+    /// Free ones.
+    shells: Mutex<Vec<Shell>>,
     _dir: Arc<RuntimeDir>,
 }
 
@@ -129,6 +135,7 @@ impl Connection {
             said,
             sudo,
             sessions: (Mutex::new(0), Condvar::new()),
+            shells: Mutex::default(),
             _dir: Arc::clone(dir),
         })
     }
@@ -160,8 +167,7 @@ impl Connection {
         telling(said.back().map_or("", |(_, line)| line.as_str()))
     }
 
-    /// An ssh command that runs these words there as root. What they print begins with a line that [`after_mark`] takes
-    /// away.
+    /// An ssh command that runs these words there as root. What they print begins with the line [`MARK`].
     pub(super) fn command(&self, words: &[&str]) -> Command {
         let mut ssh = self.route.ssh();
         ssh.args(["-o", "ControlMaster=no", "-o"]).arg(control_path(&self.socket));
@@ -181,6 +187,9 @@ impl Connection {
         deadline: Duration,
     ) -> Result<RunOutput, SshError> {
         let _session = self.session();
+        if input.is_empty() && Shell::takes(words) {
+            return self.run_in_shell(words, deadline);
+        }
         let output = match command::run(self.command(words), input, deadline) {
             Ok(output) => output,
             Err(RunError::Start(error)) => {
@@ -188,18 +197,41 @@ impl Connection {
             }
             Err(error) => return Err(self.route.error(SshTrouble::Other, error.to_string())),
         };
-        match after_mark(&output.stdout) {
+        match after_line(&output.stdout, MARK) {
             Some(stdout) if output.status != Some(255) => Ok(RunOutput { stdout: stdout.to_vec(), ..output }),
-            _ => {
-                let said = telling(&String::from_utf8_lossy(&output.stderr));
-                // ssh's own words when the connection it was to share has gone: they name a stand-in.
-                if said.is_empty() || said.contains("UNKNOWN port") || !self.stands() {
-                    let said = self.last_words();
-                    return Err(self.route.error(SshTrouble::Broken, said));
-                }
-                Err(self.route.error(SshTrouble::Other, said))
-            }
+            _ => Err(self.no_answer(&output.stderr)),
         }
+    }
+
+    /// In a shell that stands already, where one is free.
+    fn run_in_shell(&self, words: &[&str], deadline: Duration) -> Result<RunOutput, SshError> {
+        let mut free = lock(&self.shells).pop();
+        if free.as_mut().is_some_and(|shell| !shell.stands()) {
+            free = None;
+        }
+        let open =
+            || Shell::open(self).map_err(|error| self.route.error(SshTrouble::NoSsh, error.to_string()));
+        let mut shell = free.map_or_else(open, Ok)?;
+        // One that gave no answer is of no use any more, and goes.
+        let output = shell.run(words, deadline).map_err(|lapse| match lapse {
+            Lapse::Ended(said) => self.no_answer(&said),
+            Lapse::TooLong(_) => self.route.error(SshTrouble::Other, RunError::TooLong(deadline).to_string()),
+        })?;
+        let mut shells = lock(&self.shells);
+        if shells.len() < SHELLS {
+            shells.push(shell);
+        }
+        Ok(output)
+    }
+
+    /// A command that ended without a word of its own; `stderr` may be ssh's.
+    fn no_answer(&self, stderr: &[u8]) -> SshError {
+        let said = telling(&String::from_utf8_lossy(stderr));
+        // ssh's own words when the connection it was to share has gone: they name a stand-in.
+        if said.is_empty() || said.contains("UNKNOWN port") || !self.stands() {
+            return self.route.error(SshTrouble::Broken, self.last_words());
+        }
+        self.route.error(SshTrouble::Other, said)
     }
 
     /// One of the sessions that may run at once.
@@ -226,9 +258,9 @@ fn control_path(socket: &std::path::Path) -> String {
     format!("ControlPath={}", socket.display().to_string().replace('%', "%%"))
 }
 
-/// What a host printed behind the mark.
-pub(super) fn after_mark(stdout: &[u8]) -> Option<&[u8]> {
-    let mark = MARK.as_bytes();
+/// What a host printed behind the first line that ends with `mark`.
+pub(super) fn after_line<'a>(stdout: &'a [u8], mark: &str) -> Option<&'a [u8]> {
+    let mark = mark.as_bytes();
     let at = stdout.windows(mark.len() + 1).position(|window| window.strip_suffix(b"\n") == Some(mark))?;
     stdout.get(at + mark.len() + 1..)
 }
@@ -298,9 +330,9 @@ mod tests {
     fn what_login_shells_print_is_no_part_of_an_answer() {
         let noisy = format!("Welcome!\n\x1b[1m{MARK}\nanswer\0\n{MARK}\n");
         let answer = format!("answer\0\n{MARK}\n");
-        assert_eq!(after_mark(noisy.as_bytes()), Some(answer.as_bytes()));
-        assert_eq!(after_mark(b"nothing of ours"), None);
-        assert_eq!(after_mark(format!("{MARK}\n").as_bytes()), Some(&b""[..]));
+        assert_eq!(after_line(noisy.as_bytes(), MARK), Some(answer.as_bytes()));
+        assert_eq!(after_line(b"nothing of ours", MARK), None);
+        assert_eq!(after_line(format!("{MARK}\n").as_bytes(), MARK), Some(&b""[..]));
         let mut stream = noisy.as_bytes();
         skip_to_mark(&mut stream).unwrap();
         assert_eq!(stream, answer.as_bytes());

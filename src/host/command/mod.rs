@@ -1,12 +1,15 @@
-//! The one module that starts child processes.
+//! The one place that starts child processes.
 //!
 //! [`run`] feeds a child its standard input, drains both of its outputs and waits, all in one `poll` loop: a child
 //! that fills one pipe while we read the other cannot deadlock, and one that outlives its deadline is killed with
 //! everything it started.
 #![allow(clippy::disallowed_methods, reason = "this is the module the ban points to")]
 
+mod dialogue;
+mod pipes;
+
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,9 +19,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::RunOutput;
-
-/// What a child may print on each stream, in bytes; what is beyond is dropped.
-const OUTPUT_LIMIT: usize = 16 << 20;
+pub use dialogue::{Dialogue, Lapse, Said};
+use pipes::{Drain, Feed};
 
 /// How long a pipe may stay open after the child itself has ended: a daemon that it left behind may hold it for ever.
 const LINGER: Duration = Duration::from_millis(200);
@@ -59,7 +61,7 @@ pub fn run(mut command: Command, input: &[u8], deadline: Duration) -> Result<Run
     let pid = Pid::from_child(&child.0);
     let pidfd =
         rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|e| RunError::Wait(e.into()))?;
-    let mut feed = Feed { pipe: child.0.stdin.take().map(OwnedFd::from), rest: input };
+    let mut feed = Feed::new(child.0.stdin.take().map(OwnedFd::from), input);
     let mut out = Drain::new(child.0.stdout.take().map(OwnedFd::from));
     let mut err = Drain::new(child.0.stderr.take().map(OwnedFd::from));
     for pipe in [&feed.pipe, &out.pipe, &err.pipe].into_iter().flatten() {
@@ -81,18 +83,20 @@ pub fn run(mut command: Command, input: &[u8], deadline: Duration) -> Result<Run
             break;
         }
         let mut polled = Vec::with_capacity(4);
-        polled.extend(feed.pipe.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
+        polled.extend(feed.waiting().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
         polled.extend([&out.pipe, &err.pipe].into_iter().flatten().map(|p| PollFd::new(p, PollFlags::IN)));
         if ended.is_none() {
             polled.push(PollFd::new(&pidfd, PollFlags::IN));
         }
-        let timeout = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 3600, tv_nsec: 0 });
-        match rustix::event::poll(&mut polled, Some(&timeout)) {
+        match rustix::event::poll(&mut polled, Some(&timespec(left))) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(RunError::Wait(errno.into())),
         }
         drop(polled);
         feed.push();
+        if feed.waiting().is_none() {
+            feed.pipe = None;
+        }
         out.pull();
         err.pull();
         if ended.is_none() && child.0.try_wait().map_err(RunError::Wait)?.is_some() {
@@ -102,6 +106,11 @@ pub fn run(mut command: Command, input: &[u8], deadline: Duration) -> Result<Run
     let status = child.0.wait().map_err(RunError::Wait)?;
     debug_assert!(status.code().is_some() || status.signal().is_some());
     Ok(RunOutput { status: status.code(), stdout: out.bytes, stderr: err.bytes })
+}
+
+/// How long `poll` may sleep.
+fn timespec(left: Duration) -> Timespec {
+    Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 3600, tv_nsec: 0 })
 }
 
 /// A child that does not outlive us: dropped unfinished, it is killed with its process group, and waited for.
@@ -147,54 +156,6 @@ impl Drop for Reaped {
             let _ = rustix::process::kill_process_group(Pid::from_child(&self.0), Signal::KILL);
             let _ = self.0.kill();
             let _ = self.0.wait();
-        }
-    }
-}
-
-/// What is still to be written into the child's standard input.
-struct Feed<'a> {
-    pipe: Option<OwnedFd>,
-    rest: &'a [u8],
-}
-
-impl Feed<'_> {
-    fn push(&mut self) {
-        while let Some(pipe) = &self.pipe {
-            match rustix::io::write(pipe.as_fd(), self.rest) {
-                Ok(n) if n < self.rest.len() => self.rest = &self.rest[n..],
-                Err(Errno::AGAIN) => return,
-                Err(Errno::INTR) => {}
-                // All is written, or the child does not want the rest.
-                _ => self.pipe = None,
-            }
-        }
-    }
-}
-
-/// What the child has printed on one stream.
-struct Drain {
-    pipe: Option<OwnedFd>,
-    bytes: Vec<u8>,
-}
-
-impl Drain {
-    fn new(pipe: Option<OwnedFd>) -> Self {
-        Self { pipe, bytes: Vec::new() }
-    }
-
-    fn pull(&mut self) {
-        let mut buffer = [0u8; 16 << 10];
-        while let Some(pipe) = &self.pipe {
-            match rustix::io::read(pipe.as_fd(), &mut buffer) {
-                Ok(0) => self.pipe = None,
-                Ok(n) => {
-                    let room = OUTPUT_LIMIT.saturating_sub(self.bytes.len());
-                    self.bytes.extend_from_slice(&buffer[..n.min(room)]);
-                }
-                Err(Errno::AGAIN) => return,
-                Err(Errno::INTR) => {}
-                Err(_) => self.pipe = None,
-            }
         }
     }
 }

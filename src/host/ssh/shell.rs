@@ -1,0 +1,67 @@
+//! A shell on the host that lasts, and runs one command line after the other: a session, a login shell and sudo cost
+//! once what they would cost for each.
+//!
+//! What it is asked goes by its standard input, so no command of ours gets any: what has input of its own, such as a
+//! key that is placed, is run by a session of its own.
+
+use std::io;
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::connection::{Connection, after_line};
+use super::quote::line;
+use crate::host::RunOutput;
+use crate::host::command::{Dialogue, Lapse};
+
+/// Reads a mark, then a command line up to that mark again; runs it with empty input in a process of its own; says the
+/// mark and its exit code. What a command prints stands between two marks, that nobody can foresee.
+const LOOP: &str = r#"
+while IFS= read -r mark; do
+    words=
+    while IFS= read -r text && [ "$text" != "$mark" ]; do words="$words$text
+"; done
+    printf '%s\n' "$mark"
+    (eval "$words") </dev/null
+    printf '%s=%s\n' "$mark" "$?"
+    printf '%s=\n' "$mark" >&2
+done
+"#;
+
+/// A shell that stands.
+pub(super) struct Shell(Dialogue);
+
+impl Shell {
+    /// Starts one.
+    pub(super) fn open(connection: &Connection) -> io::Result<Self> {
+        Dialogue::start(connection.command(&["sh", "-c", LOOP, "sh"])).map(Self)
+    }
+
+    /// Whether words come through any shell's `read` as they are: some have trouble with bytes beyond ASCII.
+    pub(super) fn takes(words: &[&str]) -> bool {
+        words.iter().all(|word| word.is_ascii() && !word.contains('\0'))
+    }
+
+    /// Whether it still stands.
+    pub(super) fn stands(&mut self) -> bool {
+        self.0.stands()
+    }
+
+    /// Runs words.
+    pub(super) fn run(&mut self, words: &[&str], deadline: Duration) -> Result<RunOutput, Lapse> {
+        let mark = mark().map_err(|error| Lapse::Ended(error.to_string().into_bytes()))?;
+        let text = format!("{mark}\n{}\n{mark}\n", line(words));
+        let (out, err) = self.0.ask(text.as_bytes(), &format!("{mark}="), deadline)?;
+        // A login shell, or what an earlier command left behind, may have printed something before.
+        let stdout = after_line(&out.bytes, &mark).ok_or_else(|| Lapse::Ended(err.bytes.clone()))?;
+        let status = out.rest.trim().parse().ok();
+        Ok(RunOutput { status, stdout: stdout.to_vec(), stderr: err.bytes })
+    }
+}
+
+/// A line that nobody can foresee.
+fn mark() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("the system gave no random bytes"))?;
+    Ok(format!("etcd-pki-{:032x}", u128::from_ne_bytes(bytes)))
+}

@@ -1,7 +1,7 @@
 //! Who is connected to listeners that are about to go: they must move first.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::etcd::{PeerUrl, Scheme};
@@ -28,18 +28,20 @@ pub struct InTheWay {
     pub clients: Vec<String>,
 }
 
-/// Who would be cut off when the members go to `to`; none when nobody is. Those at the addresses of `followers` are v2
-/// proxies, which follow the members by themselves.
+/// Tells of a connection to a member whether it goes on by itself when the member's listener goes.
+type Follows<'a> = &'a (dyn Fn(&Node, &Connection) -> bool + Sync);
+
+/// Who would be cut off when the members go to `to`; none when nobody is.
 ///
 /// # Errors
 /// [`MigrateError::Host`]
 pub(super) fn in_the_way(
     nodes: &[Node],
     to: Stage,
-    followers: &BTreeSet<IpAddr>,
+    follows: Follows<'_>,
 ) -> Result<Option<InTheWay>, MigrateError> {
     let speak = if to == Stage::Plain { "tls" } else { "plain-text" };
-    let lists = in_parallel(nodes, |_, node| look(node, to, followers))?;
+    let lists = in_parallel(nodes, |_, node| look(node, to, follows))?;
     let clients: Vec<String> = lists.concat();
     Ok((!clients.is_empty()).then_some(InTheWay { speak, clients }))
 }
@@ -78,7 +80,7 @@ fn doomed(running: &Settings, to: Stage) -> Vec<Doomed> {
     doomed
 }
 
-fn look(node: &Node, to: Stage, followers: &BTreeSet<IpAddr>) -> Result<Vec<String>, MigrateError> {
+fn look(node: &Node, to: Stage, follows: Follows<'_>) -> Result<Vec<String>, MigrateError> {
     let mut seen: BTreeMap<(String, u16), usize> = BTreeMap::new();
     let mut before = node.service.running()?;
     for look in 0..LOOKS {
@@ -100,13 +102,11 @@ fn look(node: &Node, to: Stage, followers: &BTreeSet<IpAddr>) -> Result<Vec<Stri
             let mut now: BTreeMap<(String, u16), usize> = BTreeMap::new();
             // etcd's own gateway dials itself.
             let itself = |client: &ClientProcess| client.pid == process.pid;
-            let follows =
-                |c: &Connection| c.process.is_none() && followers.contains(&c.remote.ip().to_canonical());
             let cut = |c: &&Connection| doomed.iter().any(|listener| listener.cuts(c.local));
             for connection in connections
                 .iter()
                 .filter(cut)
-                .filter(|c| !c.process.as_ref().is_some_and(itself) && !follows(c))
+                .filter(|c| !c.process.as_ref().is_some_and(itself) && !follows(node, c))
             {
                 *now.entry((who(connection), connection.local.port())).or_default() += 1;
             }

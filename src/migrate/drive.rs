@@ -301,7 +301,7 @@ impl<'a> Migration<'a> {
 
     /// Who would be cut off when the members go to a stage.
     fn in_the_way(&self, observed: &Observed, to: Stage) -> Result<Option<InTheWay>, MigrateError> {
-        let found = in_the_way(self.nodes, to, &self.followers())?;
+        let found = in_the_way(self.nodes, to, &self.follows(observed))?;
         let past = if to == Stage::Plain { Vec::new() } else { self.past_proxies(observed)? };
         Ok(with(found, past))
     }

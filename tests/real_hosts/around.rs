@@ -249,12 +249,14 @@ fn everything_around(version: &str) {
     }
 }
 
-/// A proxy of a cluster's only member, which nobody else can tell it of; and who reaches that proxy from elsewhere.
+/// Proxies of a cluster's only member, which nobody else can tell them of, one of them on the member's own machine; and
+/// who reaches the other from elsewhere.
 #[test]
 fn a_v2_proxy_follows_a_single_member_and_those_it_would_cut_off_are_waited_for() {
     let Some(lab) = Lab::bare("3.4.23", "debian", &["--hosts", "1", "--spare", "1"]) else { return };
     let inventory = std::fs::read_to_string(lab.dir.join("cluster.toml")).unwrap()
-        + "\n[[proxy]]\nname = \"proxy1\"\nips = [\"172.16.0.151\"]\nssh = \"root@172.16.0.151\"\nkind = \"v2\"\n";
+        + "\n[[proxy]]\nname = \"proxy1\"\nips = [\"172.16.0.151\"]\nssh = \"root@172.16.0.151\"\nkind = \"v2\"\n\
+           \n[[client]]\nname = \"etcd-proxy\"\n";
     std::fs::write(lab.home.path().join("cluster.toml"), inventory).unwrap();
     lab.done(&["init-ca"]);
     lab.done(&["issue", "--from", "cluster.toml"]);
@@ -267,6 +269,17 @@ fn a_v2_proxy_follows_a_single_member_and_those_it_would_cut_off_are_waited_for(
     );
     let behind = "[Service]\nExecStart=/opt/client behind-one http://127.0.0.1:2379\nRestart=always\n";
     unit(&lab, "spare1", "behind-one", behind);
+    put_client(&lab, "server1", 30);
+    let proxy = "[Service]\nExecStart=/usr/bin/etcd --proxy on --enable-v2 --data-dir /var/lib/etcd-proxy \
+                 --listen-client-urls http://127.0.0.1:2377 --initial-cluster server1=http://172.16.0.101:2380\n\
+                 Restart=always\n[Install]\nWantedBy=multi-user.target\n";
+    unit(&lab, "server1", "etcd-proxy", proxy);
+    unit(
+        &lab,
+        "server1",
+        "behind-own",
+        &behind.replace("behind-one http://127.0.0.1:2379", "behind-own http://127.0.0.1:2377"),
+    );
 
     // A program elsewhere reaches the proxy: it is named, and the proxy still listens for it.
     let program = "mkfifo /run/open; exec 3<>/run/open; while :; do timeout 2 nc 172.16.0.151 2379 <&3 >/dev/null; done";
@@ -284,13 +297,13 @@ fn a_v2_proxy_follows_a_single_member_and_those_it_would_cut_off_are_waited_for(
 
     for way in ["apply", "rollback"] {
         lab.done(&["migrate", way, "--yes"]);
-        let (yes, no) = requests(&lab, "spare1", "behind-one");
-        let longest = lab.on(
-            "spare1",
-            "cut -d' ' -f2 /var/log/behind-one.log | sort -n | tail -n 1; : >/var/log/behind-one.log",
-        );
-        println!("{way}: {yes} answered, {no} not; the longest took {} ms", longest.trim());
-        assert!(yes > 3 && no == 0, "{way}: {no} of {yes} were not answered");
+        for (host, name) in [("spare1", "behind-one"), ("server1", "behind-own")] {
+            let (yes, no) = requests(&lab, host, name);
+            let log = format!("/var/log/{name}.log");
+            let longest = lab.on(host, &format!("cut -d' ' -f2 {log} | sort -n | tail -n 1; : >{log}"));
+            println!("{way}: {name}: {yes} answered, {no} not; the longest took {} ms", longest.trim());
+            assert!(yes > 3 && no == 0, "{way}: {name}: {no} of {yes} were not answered");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! v2 proxies follow the members: they ask for their peer and client URLs now and then, and are waited for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -57,6 +57,17 @@ impl Surroundings {
         }
         Ok(found)
     }
+
+    /// The processes of v2 proxies that run on members' machines, each with the machine's name.
+    pub(super) fn v2_processes(&self, ways: &Ways) -> Result<BTreeSet<(String, u32)>, MigrateError> {
+        let mut found = BTreeSet::new();
+        for proxy in self.v2_proxies(ways)? {
+            if let Some(process) = proxy.service.running()?.filter(|_| proxy.place.member_unit.is_some()) {
+                found.insert((proxy.place.name.clone(), process.pid));
+            }
+        }
+        Ok(found)
+    }
 }
 
 impl Station<'_> {
@@ -73,7 +84,7 @@ impl Station<'_> {
     }
 
     /// Where a v2 proxy is asked on its own machine.
-    fn at(&self) -> SocketAddr {
+    pub(super) fn at(&self) -> SocketAddr {
         let at = |url: &PeerUrl| {
             let ip = url.at().ip()?;
             Some(SocketAddr::new(
@@ -113,7 +124,7 @@ impl Station<'_> {
             if !body.contains(&format!("\"{scheme}://")) {
                 return Err(format!("it knows no member by {scheme}: {}", body.trim()));
             }
-            proxy::answers(self.place, &self.base, self.kind)
+            self.answers()
         })
     }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use super::super::drive::Migration;
 use super::super::error::MigrateError;
 use super::super::event::Event;
 use super::super::journal::Journal;
+use super::super::node::Node;
 use super::super::observe::{Observed, Sight};
 use super::super::peers::PeerAt;
 use super::super::plan::{Goal, Step};
@@ -18,14 +20,32 @@ use super::stance::{Kind, Moved, Stance};
 use super::station::Station;
 use super::ways::Ways;
 use crate::etcd::Scheme;
+use crate::host::Connection;
 use crate::inventory::ProxyKind;
 
 impl Migration<'_> {
-    /// Where v2 proxies are: they speak to members by whatever these serve.
-    pub(in super::super) fn followers(&self) -> BTreeSet<IpAddr> {
-        let places = self.around.map_or(&[][..], |around| &around.places);
+    /// Tells of a connection to a member whether it is a v2 proxy's: these speak to members by whatever they serve.
+    pub(in super::super) fn follows(
+        &self,
+        observed: &Observed,
+    ) -> impl Fn(&Node, &Connection) -> bool + Sync + use<'_> {
+        let around = self.around;
+        let places = around.map_or(&[][..], |around| &around.places);
         let v2 = |place: &&Place| place.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::V2);
-        places.iter().filter(v2).flat_map(|place| place.addresses.iter().copied()).collect()
+        let addresses: BTreeSet<IpAddr> =
+            places.iter().filter(v2).flat_map(|place| place.addresses.iter().copied()).collect();
+        // On a member's machine it is known by its unit; that is looked for only where an etcd is connected that is not
+        // the member. One that cannot be told counts as a client.
+        let ways = Ways::of(self.nodes, observed);
+        let beside = OnceLock::new();
+        let look = move || around.and_then(|around| around.v2_processes(&ways).ok()).unwrap_or_default();
+        move |node, connection| match &connection.process {
+            None => addresses.contains(&connection.remote.ip().to_canonical()),
+            Some(process) => {
+                process.name == "etcd"
+                    && beside.get_or_init(&look).contains(&(node.name.clone(), process.pid))
+            }
+        }
     }
 
     /// Those on v2 proxies' machines that go past the proxy in plain text.

@@ -10,7 +10,6 @@ use crate::systemd::Definition;
 use super::super::error::MigrateError;
 use super::super::settings::Settings;
 use super::place::Place;
-use super::stance::Kind;
 
 /// How long one request to a proxy may take.
 const REQUEST: Duration = Duration::from_secs(5);
@@ -32,20 +31,13 @@ pub(super) fn settings(ssl_dir: &Path, pair: &str, alone: bool) -> Settings {
     settings
 }
 
-/// Whether a proxy answers a request that it must ask a member for; anything that is no proxy needs no answer.
-pub(super) fn answers(place: &Place, unit: &Definition, kind: Kind) -> Result<(), String> {
-    match kind {
-        Kind::V2Proxy => ask(place, SocketAddr::from(([127, 0, 0, 1], 2379)), "/v2/keys/").map(drop),
-        Kind::GrpcProxy => {
-            let argv = unit.command().map_err(|error| error.to_string())?.argv;
-            let given = argv.iter().position(|word| word == "--listen-addr").and_then(|at| argv.get(at + 1));
-            let joined = argv.iter().find_map(|word| word.strip_prefix("--listen-addr="));
-            let at = joined.or(given.map(String::as_str)).unwrap_or("127.0.0.1:23790");
-            let at: SocketAddr = at.parse().map_err(|_| format!("{at:?} is no address to ask it at"))?;
-            ask(place, at, "/health").map(drop)
-        }
-        _ => Ok(()),
-    }
+/// Where a gRPC proxy listens, by its unit.
+pub(super) fn grpc_listener(unit: &Definition) -> Result<SocketAddr, String> {
+    let argv = unit.command().map_err(|error| error.to_string())?.argv;
+    let given = argv.iter().position(|word| word == "--listen-addr").and_then(|at| argv.get(at + 1));
+    let joined = argv.iter().find_map(|word| word.strip_prefix("--listen-addr="));
+    let at = joined.or(given.map(String::as_str)).unwrap_or("127.0.0.1:23790");
+    at.parse().map_err(|_| format!("{at:?} is no address to ask it at"))
 }
 
 /// The programs on a proxy's machine that go past it, to members' plain-text listeners: they should go to it.

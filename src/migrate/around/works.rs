@@ -8,6 +8,7 @@ use super::super::error::MigrateError;
 use super::place::trouble;
 use super::process::Process;
 use super::proxy;
+use super::stance::Kind;
 use super::station::Station;
 
 /// Up for so long is up: one that dies of its settings dies at once. So long back its log is looked at.
@@ -31,7 +32,7 @@ impl Station<'_> {
         let end = Instant::now() + timeout;
         loop {
             let quiet = || self.complaint(STEADY).map_or(Ok(()), Err);
-            let Err(why) = proxy::answers(self.place, &self.base, self.kind).and_then(|()| quiet()) else {
+            let Err(why) = self.answers().and_then(|()| quiet()) else {
                 return Ok(());
             };
             if Instant::now() >= end {
@@ -54,7 +55,7 @@ impl Station<'_> {
                         what = "it does not stay up".to_owned();
                         if start.elapsed() >= STEADY {
                             let quiet = || self.complaint(STEADY).map_or(Ok(()), Err);
-                            match proxy::answers(self.place, &self.base, self.kind).and_then(|()| quiet()) {
+                            match self.answers().and_then(|()| quiet()) {
                                 Ok(()) => return Ok(()),
                                 Err(why) => what = why,
                             }
@@ -68,6 +69,15 @@ impl Station<'_> {
                 return Err(trouble(self.place, self.unit(), what));
             }
             std::thread::sleep(patience.pause);
+        }
+    }
+
+    /// Whether a proxy answers a request that it must ask a member for; anything that is no proxy needs no answer.
+    pub(super) fn answers(&self) -> Result<(), String> {
+        match self.kind {
+            Kind::V2Proxy => proxy::ask(self.place, self.at(), "/v2/keys/").map(drop),
+            Kind::GrpcProxy => proxy::ask(self.place, proxy::grpc_listener(&self.base)?, "/health").map(drop),
+            _ => Ok(()),
         }
     }
 

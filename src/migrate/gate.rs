@@ -25,6 +25,7 @@ use super::settings::{Settings, differences};
 use super::stage::Stage;
 use super::trouble::{Kind, Trouble, any, words};
 
+use checks::is_told_of;
 pub(super) use heard::Heard;
 
 /// The pause after the first look.
@@ -142,6 +143,7 @@ impl Gate<'_> {
                 Err(_) => both(well, gate.mesh(&observed, counts)),
             };
             let well = both(well, gate.reached(after.beside));
+            let well = both(well, is_told_of(&observed.members[gate.member]));
             Ok(well.map(|checks| (checks, observed)))
         })
     }

@@ -1,5 +1,7 @@
 //! What a gate looks at: health, leader, logs and alarms; new connections, a commit, the peers' own word.
 
+use std::collections::BTreeSet;
+
 use crate::etcd::types::join;
 use crate::etcd::{PeerUrl, Status};
 
@@ -195,6 +197,21 @@ impl Gate<'_> {
             (true, told) => Ok(vec![format!("active for {told} peers")]),
         }
     }
+}
+
+/// Clients are told where the member is reached now: it says so itself some moments after its start, by way of the leader.
+pub(super) fn is_told_of(sight: &Sight) -> Looked {
+    let urls = |list: &str| PeerUrl::list(list).ok().map(|urls| urls.into_iter().collect::<BTreeSet<_>>());
+    let advertised = sight.running.as_ref().and_then(|running| running.get("advertise-client-urls"));
+    let (Some(advertised), told) = (advertised.and_then(|list| urls(list)), sight.client_urls.join(","))
+    else {
+        return Ok(Vec::new());
+    };
+    if urls(&told).is_some_and(|told| told == advertised) {
+        return Ok(vec!["its client URLs are told".to_owned()]);
+    }
+    let at = if told.is_empty() { "nowhere" } else { told.as_str() };
+    Err(vec![format!("the members list still has its client URLs at {at}").into()])
 }
 
 /// Whether a member listens as its peer URL says; one that is down is taken to.

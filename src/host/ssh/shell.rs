@@ -65,3 +65,61 @@ fn mark() -> io::Result<String> {
     SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("the system gave no random bytes"))?;
     Ok(format!("etcd-pki-{:032x}", u128::from_ne_bytes(bytes)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::command::command;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    /// The same loop in a shell of this machine's.
+    fn here(shell: &str) -> Shell {
+        let mut child = command(shell);
+        child.args(["-c", &format!("echo Welcome; {LOOP}")]);
+        Shell(Dialogue::start(child).unwrap())
+    }
+
+    fn said(shell: &mut Shell, words: &[&str]) -> (Option<i32>, String, String) {
+        let output = shell.run(words, SOON).unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status, text(output.stdout), text(output.stderr))
+    }
+
+    #[test]
+    fn each_command_has_its_own_words_output_and_exit_code() {
+        for name in ["sh", "bash"] {
+            let mut shell = here(name);
+            let words =
+                ["printf", "%s|", "", " a  b ", "$HOME `id`", "it's", "\\n\\", "*", "-x", "a\n\nb\n", "\t"];
+            let out = "| a  b |$HOME `id`|it's|\\n\\|*|-x|a\n\nb\n|\t|".to_owned();
+            assert_eq!(said(&mut shell, &words), (Some(0), out, String::new()), "{name}");
+            let both = ["sh", "-c", "printf out; printf err >&2; exit 3"];
+            assert_eq!(said(&mut shell, &both), (Some(3), "out".to_owned(), "err".to_owned()), "{name}");
+            // What a command does to itself or to its shell stays with it.
+            assert_eq!(said(&mut shell, &["exit", "7"]).0, Some(7));
+            assert_eq!(said(&mut shell, &["cd", "/"]).0, Some(0));
+            assert_ne!(said(&mut shell, &["pwd"]).1, "/\n");
+            assert_eq!(said(&mut shell, &["sh", "-c", "kill -9 $$"]).0, Some(128 + 9));
+            assert_eq!(said(&mut shell, &["no-such-program"]).0, Some(127));
+            // It has no input, and with it nothing of what comes next.
+            assert_eq!(said(&mut shell, &["cat"]), (Some(0), String::new(), String::new()));
+        }
+    }
+
+    #[test]
+    fn what_is_left_running_does_not_keep_it_and_what_hangs_is_told() {
+        let mut shell = here("sh");
+        let started = std::time::Instant::now();
+        assert_eq!(said(&mut shell, &["sh", "-c", "sleep 5 & echo here"]).1, "here\n");
+        assert!(started.elapsed() < Duration::from_secs(4));
+        let hangs = shell.run(&["sleep", "30"], Duration::from_millis(200));
+        assert!(matches!(hangs, Err(Lapse::TooLong(_))));
+    }
+
+    #[test]
+    fn words_that_a_shell_may_not_read_as_they_are() {
+        assert!(Shell::takes(&["sh", "-c", "a\nb", ""]));
+        assert!(!Shell::takes(&["é"]) && !Shell::takes(&["a\0b"]));
+    }
+}

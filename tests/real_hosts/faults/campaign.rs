@@ -13,7 +13,7 @@ use etcd_pki::rehearse::load::{Load, Speak};
 use super::moments::{At, Cell, Row, Way, table};
 use crate::lab_support::faults::{Course, Hosts, root_on};
 use crate::lab_support::run::{End, Run, Told, number};
-use crate::lab_support::{Entry, Lab, differences, finish, start};
+use crate::lab_support::{Entry, Lab, SLOW, differences, finish, start_every};
 
 /// How often a run may stop although nothing is wrong any more: hosts boot, members catch up.
 const TRIES: usize = 6;
@@ -122,7 +122,7 @@ impl<'a> Campaign<'a> {
                 break;
             }
             let left = self.open.len();
-            self.load = Some(start(self.lab));
+            self.load = Some(start_every(self.lab, SLOW));
             let tls = self.lab.client_tls();
             self.load().move_to(Speak::Both, Some(tls)).unwrap();
             for way in [Way::There, Way::Back] {
@@ -141,9 +141,11 @@ impl<'a> Campaign<'a> {
             all.failed += figures.failed;
             self.longest = self.longest.max(figures.longest_gap_ms);
             // What the next pass writes is not to be found among what this one wrote.
+            // That is much at once: etcd may call it timed out, and do it all the same.
             self.lab.on(
                 "server1",
-                "ETCDCTL_API=3 etcdctl --endpoints http://127.0.0.1:2379 del --prefix rehearsal/ >/dev/null",
+                "export ETCDCTL_API=3; for again in 1 2 3 4 5; do etcdctl --endpoints http://127.0.0.1:2379 \
+                 --command-timeout 30s del --prefix rehearsal/ >/dev/null && exit; sleep 3; done; exit 1",
             );
         }
         println!("\n{}", table(&self.rows));

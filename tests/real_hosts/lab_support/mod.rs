@@ -225,9 +225,16 @@ pub fn finish(lab: &Lab, load: Load, scheme: Scheme) -> Figures {
     load.finish(|| lab.addresses().into_iter().map(keys).collect())
 }
 
+/// How often each of four writers writes where more would only keep the machine busy: forty writes a second in all.
+pub const SLOW: Duration = Duration::from_millis(100);
+
 /// Begins a load on all members: 100 writes a second where all is asked for, else 40, so that two labs share two cores.
 pub fn start(lab: &Lab) -> Load {
-    let period = if all() { PERIOD } else { Duration::from_millis(100) };
+    start_every(lab, if all() { PERIOD } else { SLOW })
+}
+
+/// The same, each of its writers writing so often.
+pub fn start_every(lab: &Lab, period: Duration) -> Load {
     Load::start_every(period, &lab.addresses(), api(&lab.version)).unwrap()
 }
 

@@ -213,6 +213,14 @@ pub struct Connection {
     pub process: Option<ClientProcess>,
 }
 
+impl Connection {
+    /// Both of its ends are this machine's, and the client's was not seen: it has just begun or ended while the kernel's
+    /// tables were read one after the other, or it comes by way of address translation, and then it lasts.
+    pub fn is_half(&self) -> bool {
+        self.process.is_none() && self.local.ip().to_canonical() == self.remote.ip().to_canonical()
+    }
+}
+
 /// A local process at the other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientProcess {

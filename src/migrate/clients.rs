@@ -29,7 +29,7 @@ pub struct InTheWay {
 }
 
 /// Tells of a connection to a member whether it goes on by itself when the member's listener goes.
-type Follows<'a> = &'a (dyn Fn(&Node, &Connection) -> bool + Sync);
+pub(super) type Follows<'a> = &'a (dyn Fn(&Node, &Connection) -> bool + Sync);
 
 /// Who would be cut off when the members go to `to`; none when nobody is.
 ///
@@ -82,6 +82,7 @@ fn doomed(running: &Settings, to: Stage) -> Vec<Doomed> {
 
 fn look(node: &Node, to: Stage, follows: Follows<'_>) -> Result<Vec<String>, MigrateError> {
     let mut seen: BTreeMap<(String, u16), usize> = BTreeMap::new();
+    let mut halves: BTreeMap<(String, u16), usize> = BTreeMap::new();
     let mut before = node.service.running()?;
     for look in 0..LOOKS {
         if look > 0 {
@@ -108,7 +109,9 @@ fn look(node: &Node, to: Stage, follows: Follows<'_>) -> Result<Vec<String>, Mig
                 .filter(cut)
                 .filter(|c| !c.process.as_ref().is_some_and(itself) && !follows(node, c))
             {
-                *now.entry((who(connection), connection.local.port())).or_default() += 1;
+                let client = (who(connection), connection.local.port());
+                *halves.entry(client.clone()).or_default() += usize::from(connection.is_half());
+                *now.entry(client).or_default() += 1;
             }
             for (client, count) in now {
                 let most = seen.entry(client).or_default();
@@ -117,6 +120,8 @@ fn look(node: &Node, to: Stage, follows: Follows<'_>) -> Result<Vec<String>, Mig
         }
         before = after;
     }
+    // Half a connection that was seen once was no client.
+    seen.retain(|client, _| halves.get(client) != Some(&1));
     let line = |((who, port), count): (&(String, u16), &usize)| {
         format!(
             "{who} on port {port} of {} ({count} connection{})",

@@ -230,7 +230,8 @@ impl<'a> Migration<'a> {
                 continue;
             }
             asked = false;
-            self.proxies_before(&step, &observed)?;
+            self.proxies_before(&step, &observed, &journal, changed)?;
+            self.clients_before(&step, &observed)?;
             steps += 1;
             if steps > most {
                 return Err(MigrateError::WrongCluster(
@@ -342,6 +343,6 @@ fn cuts(goal: Goal, stage: Stage) -> bool {
     }
 }
 
-fn ms(since: Instant) -> u64 {
+pub(super) fn ms(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

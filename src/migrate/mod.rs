@@ -12,6 +12,7 @@ mod disk;
 mod drive;
 mod error;
 mod event;
+mod found;
 mod gate;
 mod journal;
 pub mod members;

@@ -1,4 +1,6 @@
-//! v2 proxies follow the members: they ask for their peer and client URLs now and then, and are waited for.
+//! Proxies follow the members. v2 proxies ask for their peer and client URLs now and then, and are waited for. gRPC proxies
+//! know all of their endpoints from the start, but try one that does not answer less and less often, up to every two
+//! minutes: they are started again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -27,7 +29,7 @@ const MARGIN: Duration = Duration::from_secs(15);
 /// A pause between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The v2 proxies of a cluster's only member that is about to change what it speaks.
+/// The proxies of a cluster's only member that is about to change what it speaks.
 pub(in super::super) struct Followers<'a> {
     pub(super) proxies: Vec<Station<'a>>,
     pub(super) scheme: Scheme,
@@ -35,9 +37,10 @@ pub(in super::super) struct Followers<'a> {
 }
 
 impl Followers<'_> {
-    /// Waits until they have learnt the member's next peer URL, so that they find it there after its restart.
+    /// Waits until the v2 proxies have learnt the member's next peer URL, so that they find it there after its restart.
     pub(in super::super) fn are_told(&self) -> Result<(), MigrateError> {
-        self.proxies.iter().try_for_each(|proxy| proxy.has_learnt(self.scheme, self.timeout))
+        let mut v2 = self.proxies.iter().filter(|proxy| proxy.kind == Kind::V2Proxy);
+        v2.try_for_each(|proxy| proxy.has_learnt(self.scheme, self.timeout))
     }
 
     /// Has them ask at once where the member's clients are served now.
@@ -47,23 +50,22 @@ impl Followers<'_> {
 }
 
 impl Surroundings {
-    /// The v2 proxies that run: those that the inventory names, and those on members' machines.
-    pub(super) fn v2_proxies(&self, ways: &Ways) -> Result<Vec<Station<'_>>, MigrateError> {
+    /// The proxies of a kind that run: those that the inventory names, and those on members' machines.
+    pub(super) fn proxies(&self, kind: Kind, ways: &Ways) -> Result<Vec<Station<'_>>, MigrateError> {
         let mut found = Vec::new();
         for place in &self.places {
             let stations = find::stations(place, &ways.known(place))?;
-            found
-                .extend(stations.into_iter().filter(|station| station.kind == Kind::V2Proxy && !station.new));
+            found.extend(stations.into_iter().filter(|station| station.kind == kind && !station.new));
         }
         Ok(found)
     }
 
-    /// The processes of v2 proxies that run on members' machines, each with the machine's name.
-    pub(super) fn v2_processes(&self, ways: &Ways) -> Result<BTreeSet<(String, u32)>, MigrateError> {
+    /// The processes of proxies that run on members' machines, each with the machine's name.
+    pub(super) fn proxy_processes(&self, ways: &Ways) -> Result<BTreeSet<(String, u32)>, MigrateError> {
         let mut found = BTreeSet::new();
-        for proxy in self.v2_proxies(ways)? {
-            if let Some(process) = proxy.service.running()?.filter(|_| proxy.place.member_unit.is_some()) {
-                found.insert((proxy.place.name.clone(), process.pid));
+        for place in self.places.iter().filter(|place| place.member_unit.is_some()) {
+            for proxy in find::stations(place, &ways.known(place))?.iter().filter(|it| it.kind.is_proxy()) {
+                found.extend(proxy.service.running()?.map(|process| (place.name.clone(), process.pid)));
             }
         }
         Ok(found)
@@ -148,8 +150,8 @@ impl Station<'_> {
         })
     }
 
-    /// Starts a v2 proxy again, so that it asks at once.
-    fn ask_anew(&self, timeout: Duration) -> Result<(), MigrateError> {
+    /// Starts a proxy again, so that it asks or dials at once.
+    pub(super) fn ask_anew(&self, timeout: Duration) -> Result<(), MigrateError> {
         self.service.restart()?;
         self.works(Patience { most: timeout, pause: Duration::from_millis(200) })
     }

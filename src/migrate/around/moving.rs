@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use super::super::drive::Migration;
 use super::super::error::MigrateError;
 use super::super::event::Event;
+use super::super::found::is_last;
 use super::super::journal::Journal;
 use super::super::node::Node;
 use super::super::observe::{Observed, Sight};
@@ -24,21 +25,21 @@ use crate::host::Connection;
 use crate::inventory::ProxyKind;
 
 impl Migration<'_> {
-    /// Tells of a connection to a member whether it is a v2 proxy's: these speak to members by whatever they serve.
+    /// Tells of a connection to a member whether it is a proxy's. v2 proxies speak to members by whatever they serve; gRPC
+    /// proxies were given https, and try it in vain where it is yet to come.
     pub(in super::super) fn follows(
         &self,
         observed: &Observed,
     ) -> impl Fn(&Node, &Connection) -> bool + Sync + use<'_> {
         let around = self.around;
         let places = around.map_or(&[][..], |around| &around.places);
-        let v2 = |place: &&Place| place.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::V2);
-        let addresses: BTreeSet<IpAddr> =
-            places.iter().filter(v2).flat_map(|place| place.addresses.iter().copied()).collect();
+        let alone = places.iter().filter(|place| place.proxy.is_some() && place.member_unit.is_none());
+        let addresses: BTreeSet<IpAddr> = alone.flat_map(|place| place.addresses.iter().copied()).collect();
         // On a member's machine it is known by its unit; that is looked for only where an etcd is connected that is not
         // the member. One that cannot be told counts as a client.
         let ways = Ways::of(self.nodes, observed);
         let beside = OnceLock::new();
-        let look = move || around.and_then(|around| around.v2_processes(&ways).ok()).unwrap_or_default();
+        let look = move || around.and_then(|around| around.proxy_processes(&ways).ok()).unwrap_or_default();
         move |node, connection| match &connection.process {
             None => addresses.contains(&connection.remote.ip().to_canonical()),
             Some(process) => {
@@ -48,13 +49,14 @@ impl Migration<'_> {
         }
     }
 
-    /// Those on v2 proxies' machines that go past the proxy in plain text.
+    /// Those on proxies' machines that go past the proxy in plain text.
     pub(in super::super) fn past_proxies(&self, observed: &Observed) -> Result<Vec<String>, MigrateError> {
         let places = self.around.map_or(&[][..], |around| &around.places);
-        let v2 = |place: &&Place| place.proxy.as_ref().is_some_and(|proxy| proxy.kind == ProxyKind::V2);
         let ways = Ways::of(self.nodes, observed);
+        let alone = places.iter().filter(|place| place.member_unit.is_none());
+        let proxies = alone.filter_map(|place| Some((place, place.proxy.as_ref()?.kind)));
         let found: Result<Vec<_>, _> =
-            places.iter().filter(v2).map(|place| proxy::past(place, &ways.plain)).collect();
+            proxies.map(|(place, kind)| proxy::past(place, kind, &ways.plain)).collect();
         Ok(found?.concat())
     }
 
@@ -119,29 +121,30 @@ impl Migration<'_> {
         observed: &Observed,
     ) -> Result<Vec<String>, MigrateError> {
         let Some(around) = self.around.filter(|_| to == Stage::Tls) else { return Ok(Vec::new()) };
-        let proxies = around.v2_proxies(&Ways::of(self.nodes, observed))?;
+        let proxies = around.proxies(Kind::V2Proxy, &Ways::of(self.nodes, observed))?;
         Ok(proxies.iter().map(Station::outside).collect::<Result<Vec<_>, _>>()?.concat())
     }
 
-    /// Before the last member of a roll changes its scheme: proxies must have learnt of those that changed before it.
+    /// Before the last member of a roll changes its scheme: proxies must have found those that changed before it.
     pub(in super::super) fn proxies_before(
         &self,
         step: &Step,
         observed: &Observed,
+        journal: &Journal,
+        changed: &mut bool,
     ) -> Result<(), MigrateError> {
-        let Some(around) = self.around else { return Ok(()) };
-        let scheme = step.stage.client_scheme();
-        let not_yet = |stage: Option<Stage>| stage.is_none_or(|stage| stage.client_scheme() != scheme);
-        let waiting = observed.members.iter().filter(|sight| not_yet(sight.standing.running)).count();
-        let member = &observed.members[step.member];
-        if self.nodes.len() < 2 || waiting != 1 || !not_yet(member.standing.running) {
-            return Ok(());
+        let Some(around) = self.around.filter(|_| is_last(step, observed)) else { return Ok(()) };
+        let (ways, timeout) = (Ways::of(self.nodes, observed), self.options.step_timeout);
+        for proxy in around.proxies(Kind::GrpcProxy, &ways)? {
+            *changed = true;
+            self.tell(&Moved { restarted: true, ..proxy.told(proxy.stance(around, &ways)?) }, journal)?;
+            proxy.ask_anew(timeout)?;
         }
-        let proxies = around.v2_proxies(&Ways::of(self.nodes, observed))?;
-        proxies.iter().try_for_each(|proxy| proxy.knows(scheme, self.options.step_timeout))
+        let v2 = around.proxies(Kind::V2Proxy, &ways)?;
+        v2.iter().try_for_each(|proxy| proxy.knows(step.stage.client_scheme(), timeout))
     }
 
-    /// The v2 proxies of a cluster's only member, where a step changes what it speaks: nobody else tells them of its new
+    /// The proxies of a cluster's only member, where a step changes what it speaks: nobody else tells them of its new
     /// URLs.
     pub(in super::super) fn proxies_of_one(
         &self,
@@ -151,10 +154,16 @@ impl Migration<'_> {
         let (at, timeout) = (stage.peer_at(), self.options.step_timeout);
         let scheme = if at == PeerAt::Https { Scheme::Https } else { Scheme::Http };
         let mut followers = Followers { proxies: Vec::new(), scheme, timeout };
-        if let (Some(around), [sight]) = (self.around, observed.members.as_slice())
-            && sight.standing.running.is_some_and(|running| running.peer_at() != at)
-        {
-            followers.proxies = around.v2_proxies(&Ways::of(self.nodes, observed))?;
+        let (Some(around), [sight]) = (self.around, observed.members.as_slice()) else {
+            return Ok(followers);
+        };
+        let Some(running) = sight.standing.running else { return Ok(followers) };
+        let ways = Ways::of(self.nodes, observed);
+        if running.peer_at() != at {
+            followers.proxies = around.proxies(Kind::V2Proxy, &ways)?;
+        }
+        if running.client_scheme() != stage.client_scheme() {
+            followers.proxies.extend(around.proxies(Kind::GrpcProxy, &ways)?);
         }
         Ok(followers)
     }

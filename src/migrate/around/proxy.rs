@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::inventory::ProxyKind;
 use crate::systemd::Definition;
 
 use super::super::error::MigrateError;
@@ -41,7 +42,7 @@ pub(super) fn grpc_listener(unit: &Definition) -> Result<SocketAddr, String> {
 }
 
 /// The programs on a proxy's machine that go past it, to members' plain-text listeners: they should go to it.
-pub(super) fn past(place: &Place, plain: &[String]) -> Result<Vec<String>, MigrateError> {
+pub(super) fn past(place: &Place, kind: ProxyKind, plain: &[String]) -> Result<Vec<String>, MigrateError> {
     // Several looks: short connections are easily missed.
     const LOOKS: &str = "for look in 1 2 3 4; do ss -Htnp state established; sleep 0.2; done";
     let output = place.host.run(&["sh", "-c", LOOKS], REQUEST)?;
@@ -54,10 +55,8 @@ pub(super) fn past(place: &Place, plain: &[String]) -> Result<Vec<String>, Migra
         let there = there.replace("[::ffff:", "").replace("]:", ":");
         let name = who.split('"').nth(1).unwrap_or("a program");
         if plain.contains(&there) && name != "etcd" {
-            found.insert(format!(
-                "{name} of {} (give it http://127.0.0.1:2379, the proxy beside it)",
-                place.name
-            ));
+            let instead = if kind == ProxyKind::V2 { "http://127.0.0.1:2379, " } else { "" };
+            found.insert(format!("{name} of {} (give it {instead}the proxy beside it)", place.name));
         }
     }
     Ok(found.into_iter().collect())

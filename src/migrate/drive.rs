@@ -155,13 +155,27 @@ impl<'a> Migration<'a> {
 
     fn run(&self, changed: &mut bool) -> Result<Ending, MigrateError> {
         let start = Instant::now();
-        let state = self.state_dir();
         let _locks = self.locks()?;
         clocks(self.nodes)?;
-        let mut observed = self.observe()?;
+        let observed = self.observe()?;
         self.has_a_way_back(&observed)?;
         let journal = Journal::open(&self.options.pki_dir, &observed.cluster())?;
         journal.write(None, "begin", &format!("{:?} by {}", self.options.goal, self.options.operator))?;
+        let ending = self.go(start, observed, &journal, changed);
+        if let Err(error) = &ending {
+            journal.stopped(error);
+        }
+        ending
+    }
+
+    fn go(
+        &self,
+        start: Instant,
+        mut observed: Observed,
+        journal: &Journal,
+        changed: &mut bool,
+    ) -> Result<Ending, MigrateError> {
+        let state = self.state_dir();
         self.announce(&observed);
         let (foreseen, refusal) = plan(&observed.standings(), self.options.goal, self.options.way);
         if let Some(refusal) = refusal.filter(|_| foreseen.is_empty()) {
@@ -190,7 +204,7 @@ impl<'a> Migration<'a> {
         }
         let mut goal = goals.remove(0);
         if goals.is_empty() {
-            self.around_first(goal, &observed, &journal, changed)?;
+            self.around_first(goal, &observed, journal, changed)?;
         }
         let mut steps = 0;
         let mut asked = false;
@@ -204,7 +218,7 @@ impl<'a> Migration<'a> {
                 Next::Refused(refusal) if goals.is_empty() => return Err(self.refused(refusal)),
                 Next::Done | Next::Refused(_) => {
                     goal = goals.remove(0);
-                    self.around_first(goal, &observed, &journal, changed)?;
+                    self.around_first(goal, &observed, journal, changed)?;
                     continue;
                 }
                 Next::Step(step) => step,
@@ -212,11 +226,11 @@ impl<'a> Migration<'a> {
             let waits = cuts(goal, step.stage) && !self.options.cut_clients;
             // A proxy that is given certificates listens on the loopback address alone from then on.
             if waits && let Some(clients) = with(None, self.outside_proxies(step.stage, &observed)?) {
-                return self.waiting(&journal, clients);
+                return self.waiting(journal, clients);
             }
-            self.around_before(goal, &step, &observed, &journal, changed)?;
+            self.around_before(goal, &step, &observed, journal, changed)?;
             if waits && let Some(clients) = self.in_the_way(&observed, step.stage)? {
-                return self.waiting(&journal, clients);
+                return self.waiting(journal, clients);
             }
             if steps > 0 && self.report.pauses() && !asked {
                 let next = self.nodes[step.member].name.as_str();
@@ -230,7 +244,7 @@ impl<'a> Migration<'a> {
                 continue;
             }
             asked = false;
-            self.proxies_before(&step, &observed, &journal, changed)?;
+            self.proxies_before(&step, &observed, journal, changed)?;
             self.clients_before(&step, &observed)?;
             steps += 1;
             if steps > most {
@@ -238,7 +252,7 @@ impl<'a> Migration<'a> {
                     "the cluster changes while it is being migrated".to_owned(),
                 ));
             }
-            let done = self.step(&observed, &step, (steps, foreseen.len().max(steps)), &journal, changed);
+            let done = self.step(&observed, &step, (steps, foreseen.len().max(steps)), journal, changed);
             if let Err(error) = &done {
                 journal.write(Some(&self.nodes[step.member].name), "failed", &error.to_string())?;
             }
@@ -249,7 +263,7 @@ impl<'a> Migration<'a> {
             since = SystemTime::now();
         }
         if steps > 0 {
-            self.around_after(goal, &observed, &journal, changed)?;
+            self.around_after(goal, &observed, journal, changed)?;
         }
         journal.write(None, "end", "done")?;
         if self.options.goal != Goal::Http {

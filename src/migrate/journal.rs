@@ -78,6 +78,11 @@ impl Journal {
         })
     }
 
+    /// Writes why a run stopped. What stopped it, a full disk for one, may keep this from being written too.
+    pub fn stopped(&self, why: &dyn std::fmt::Display) {
+        let _ = self.write(None, "end", &format!("stopped: {why}"));
+    }
+
     /// All whole lines of a journal file, oldest first; a line that is no entry is left out.
     ///
     /// # Errors

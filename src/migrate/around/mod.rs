@@ -26,9 +26,13 @@ pub use place::{Place, Proxy, Surroundings};
 pub use stance::{Kind, Moved, Stance};
 use ways::Ways;
 
+/// Hears of a station, and of the phase it is in: `intent` or `done`.
+type Tell<'a> = &'a mut dyn FnMut(&Moved, &'static str) -> Result<(), MigrateError>;
+
 impl Surroundings {
     /// Brings every station to a stance, one machine and one unit at a time; returns how many had to be moved. One that
-    /// is further than a stance stays there, unless the way leads back. `tell` hears of each before it is touched.
+    /// is further than a stance stays there, unless the way leads back. `tell` hears of each before it is touched, and when
+    /// it works.
     ///
     /// # Errors
     /// [`MigrateError::Around`] when one does not work afterwards, [`MigrateError::NoPair`] when one has no certificate.
@@ -37,7 +41,7 @@ impl Surroundings {
         ways: &Ways,
         (stance, back): (Stance, bool),
         timeout: Duration,
-        tell: &mut dyn FnMut(Moved) -> Result<(), MigrateError>,
+        tell: Tell<'_>,
     ) -> Result<usize, MigrateError> {
         let mut count = 0;
         for place in &self.places {
@@ -46,10 +50,13 @@ impl Surroundings {
                     continue;
                 }
                 let moved = station.told(stance);
-                let moved = station.bring(self, ways, stance, timeout, &mut |restarted| {
-                    tell(Moved { restarted, ..moved.clone() })
+                let acted = station.bring(self, ways, stance, timeout, &mut |restarted| {
+                    tell(&Moved { restarted, ..moved.clone() }, "intent")
                 })?;
-                count += usize::from(moved);
+                if acted {
+                    tell(&moved, "done")?;
+                    count += 1;
+                }
             }
             // What is left are directories that several shared; on a member's machine they go with the member's own.
             if stance == Stance::AsWas && place.member_unit.is_none() {

@@ -137,8 +137,10 @@ impl Migration<'_> {
         let (ways, timeout) = (Ways::of(self.nodes, observed), self.options.step_timeout);
         for proxy in around.proxies(Kind::GrpcProxy, &ways)? {
             *changed = true;
-            self.tell(&Moved { restarted: true, ..proxy.told(proxy.stance(around, &ways)?) }, journal)?;
+            let station = Moved { restarted: true, ..proxy.told(proxy.stance(around, &ways)?) };
+            self.tell(&station, "intent", journal)?;
             proxy.ask_anew(timeout)?;
+            self.tell(&station, "done", journal)?;
         }
         let v2 = around.proxies(Kind::V2Proxy, &ways)?;
         v2.iter().try_for_each(|proxy| proxy.knows(step.stage.client_scheme(), timeout))
@@ -212,11 +214,15 @@ impl Migration<'_> {
         }
         let _locks = self.locks()?;
         let journal = Journal::open(&self.options.pki_dir, &observed.cluster())?;
+        journal.write(None, "begin", &format!("Clients by {}", self.options.operator))?;
         let ways = Ways::of(self.nodes, &observed);
-        let mut moved = 0;
-        let mut tell = |station: Moved| self.tell(&station, &journal);
-        moved += around.bring(&ways, (Stance::Https, false), self.options.step_timeout, &mut tell)?;
-        Ok(moved)
+        let mut tell = |station: &Moved, phase| self.tell(station, phase, &journal);
+        let moved = around.bring(&ways, (Stance::Https, false), self.options.step_timeout, &mut tell);
+        match &moved {
+            Ok(_) => journal.write(None, "end", "done")?,
+            Err(error) => journal.stopped(error),
+        }
+        moved
     }
 
     /// Where everything around stands, looked at now.
@@ -239,16 +245,18 @@ impl Migration<'_> {
         journal: &Journal,
         changed: &mut bool,
     ) -> Result<(), MigrateError> {
-        let mut tell = |station: Moved| {
+        let mut tell = |station: &Moved, phase| {
             *changed = true;
-            self.tell(&station, journal)
+            self.tell(station, phase, journal)
         };
         around.bring(ways, to, self.options.step_timeout, &mut tell).map(drop)
     }
 
-    fn tell(&self, station: &Moved, journal: &Journal) -> Result<(), MigrateError> {
-        journal.write(Some(&station.host), "intent", &format!("{}: {}", station.unit, station.describe()))?;
-        self.report.event(&Event::Around(station.clone()));
+    fn tell(&self, station: &Moved, phase: &'static str, journal: &Journal) -> Result<(), MigrateError> {
+        journal.write(Some(&station.host), phase, &format!("{}: {}", station.unit, station.describe()))?;
+        if phase == "intent" {
+            self.report.event(&Event::Around(station.clone()));
+        }
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::etcd::{PeerUrl, Scheme};
-use crate::host::Connection;
+use crate::host::{Connection, proc};
 
 use super::clients::{BETWEEN, Follows, LOOKS};
 use super::disk::settings;
@@ -20,9 +20,11 @@ use super::node::{Node, in_parallel};
 use super::observe::{Observed, Sight};
 use super::plan::Step;
 
-/// gRPC's longest pause between two tries, its jitter of a fifth included, and a moment to connect. Whoever has not come by
-/// then is pinned to the last member, and goes to another when that one goes.
-const PATIENCE: Duration = Duration::from_secs(150);
+/// gRPC's longest pause between two tries, its jitter of a fifth included.
+const LONGEST: Duration = Duration::from_secs(144);
+
+/// A moment to connect.
+const MARGIN: Duration = Duration::from_secs(3);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -41,7 +43,8 @@ pub(super) fn is_last(step: &Step, observed: &Observed) -> bool {
 }
 
 impl Migration<'_> {
-    /// Waits, before the last member's turn, until whoever speaks TLS to it has been seen at another member too.
+    /// Waits, before the last member's turn, until whoever speaks TLS to it has been seen at another member too, or would have
+    /// come by now: others are pinned to the last member, and go to another when that one goes.
     pub(super) fn clients_before(&self, step: &Step, observed: &Observed) -> Result<(), MigrateError> {
         if !is_last(step, observed) {
             return Ok(());
@@ -49,10 +52,18 @@ impl Migration<'_> {
         let follows = self.follows(observed);
         let (start, mut told) = (Instant::now(), BTreeSet::new());
         let mut elsewhere = BTreeSet::new();
+        let mut patience = None;
         loop {
             let here = seen(self.nodes, step.member, &follows, &mut elsewhere)?;
             let alone: BTreeSet<IpAddr> = here.difference(&elsewhere).copied().collect();
-            if alone.is_empty() || start.elapsed() > PATIENCE {
+            if alone.is_empty() {
+                return Ok(());
+            }
+            let patience = match patience {
+                Some(patience) => patience,
+                None => *patience.insert(self.patience(step.member)?),
+            };
+            if start.elapsed() >= patience {
                 return Ok(());
             }
             if start.elapsed() > QUIET && told != alone {
@@ -73,6 +84,33 @@ impl Migration<'_> {
             std::thread::sleep(PAUSE);
         }
     }
+}
+
+impl Migration<'_> {
+    /// How long it may take yet until every gRPC client has tried a member that changed.
+    fn patience(&self, last: usize) -> Result<Duration, MigrateError> {
+        let ages = in_parallel(self.nodes, |_, node| age(node))?;
+        let first = ages.iter().enumerate().filter(|(i, _)| *i != last).filter_map(|(_, age)| *age).max();
+        Ok(match (ages[last], first) {
+            (Some(last), Some(first)) => left(last.saturating_sub(first), first),
+            _ => LONGEST + MARGIN,
+        })
+    }
+}
+
+/// How much is left of gRPC's pause for one that has dialled in vain for so long when the first member changed, so long ago.
+/// Each pause is 1.6 times the one before, and so 1 s and six tenths of all that were before it; a fifth is jitter.
+fn left(dialled: Duration, since: Duration) -> Duration {
+    let pause = (Duration::from_secs(1) + dialled * 6 / 10) * 12 / 10;
+    (pause.min(LONGEST) + MARGIN).saturating_sub(since)
+}
+
+/// How long a member's process has run.
+fn age(node: &Node) -> Result<Option<Duration>, MigrateError> {
+    let Some(process) = node.service.running()? else { return Ok(None) };
+    let stat = format!("/proc/{}/stat", process.pid);
+    let output = node.host.run(&["cat", "/proc/uptime", &stat], Duration::from_secs(20))?;
+    Ok(proc::age(&String::from_utf8_lossy(&output.stdout)))
 }
 
 /// Who speaks TLS to the last member; who is connected to the others is added to `elsewhere`. Programs on the loopback address
@@ -112,4 +150,19 @@ fn seen(
         if i == last { here = ips } else { elsewhere.extend(ips) }
     }
     Ok(here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_longer_pause_makes_a_longer_wait_up_to_two_minutes_and_a_fifth() {
+        let seconds = Duration::from_secs;
+        // Who moved ten seconds before the first member changed tries again within 8.4 s.
+        assert_eq!(left(seconds(10), seconds(0)), Duration::from_millis(8400) + MARGIN);
+        assert_eq!(left(seconds(10), seconds(20)), Duration::ZERO);
+        assert_eq!(left(seconds(86_400), seconds(0)), LONGEST + MARGIN);
+        assert_eq!(left(seconds(86_400), seconds(47)), seconds(100));
+    }
 }

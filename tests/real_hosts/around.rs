@@ -324,12 +324,13 @@ fn a_grpc_client_that_moved_long_ago_is_never_without_a_member() {
     assert_eq!(code, "plaintext-clients", "{message}");
 
     // etcd's own client library, in a proxy that nobody told the tool of.
-    lab.done(&["install", "client", "--host", "root@172.16.0.151", "--owner", "root"]);
+    lab.done(&["issue", "library", "--profile", "proxy"]);
+    lab.done(&["install", "library", "--host", "root@172.16.0.151", "--owner", "root"]);
     let port =
         |port: u16| (1..=3).map(|i| format!("https://172.16.0.10{i}:{port}")).collect::<Vec<_>>().join(",");
     let library = format!(
         "/usr/bin/etcd grpc-proxy start --listen-addr=127.0.0.1:23790 --endpoints={},{} --cacert=/etc/ssl/etcd/ca.pem \
-         --cert=/etc/ssl/etcd/client.pem --key=/etc/ssl/etcd/client-key.pem",
+         --cert=/etc/ssl/etcd/library.pem --key=/etc/ssl/etcd/library-key.pem",
         port(2379),
         port(2378)
     );

@@ -84,9 +84,7 @@ impl Migration<'_> {
             std::thread::sleep(PAUSE);
         }
     }
-}
 
-impl Migration<'_> {
     /// How long it may take yet until every gRPC client has tried a member that changed.
     fn patience(&self, last: usize) -> Result<Duration, MigrateError> {
         let ages = in_parallel(self.nodes, |_, node| age(node))?;

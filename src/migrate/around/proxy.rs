@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::host::HostError;
 use crate::inventory::ProxyKind;
 use crate::systemd::Definition;
 
@@ -44,8 +45,15 @@ pub(super) fn grpc_listener(unit: &Definition) -> Result<SocketAddr, String> {
 /// The programs on a proxy's machine that go past it, to members' plain-text listeners: they should go to it.
 pub(super) fn past(place: &Place, kind: ProxyKind, plain: &[String]) -> Result<Vec<String>, MigrateError> {
     // Several looks: short connections are easily missed.
-    const LOOKS: &str = "for look in 1 2 3 4; do ss -Htnp state established; sleep 0.2; done";
+    const LOOKS: &str = "for look in 1 2 3 4; do ss -Htnp state established || exit; sleep 0.2; done";
     let output = place.host.run(&["sh", "-c", LOOKS], REQUEST)?;
+    if output.status != Some(0) {
+        // Who is not seen would be cut off without a word.
+        let said = String::from_utf8_lossy(&output.stderr);
+        let what =
+            format!("who goes past the proxy cannot be seen: {} (it comes with iproute2)", said.trim());
+        return Err(HostError::Command { host: place.name.clone(), command: "ss".to_owned(), what }.into());
+    }
     let text = String::from_utf8_lossy(&output.stdout);
     let mut found = std::collections::BTreeSet::new();
     for line in text.lines() {

@@ -99,7 +99,7 @@ struct Watcher {
 
 impl Watcher {
     fn look(&mut self, figures: &Mutex<PeerFigures>) {
-        let Some(list) = self.list(None) else { return };
+        let Some(list) = self.list() else { return };
         for member in &list.members {
             for text in &member.peer_urls {
                 let Ok(url) = text.parse::<PeerUrl>() else { continue };
@@ -141,9 +141,18 @@ impl Watcher {
         } else if self.ask(&url.with_scheme(other)).is_ok() {
             seen = Seen::Unserved;
         }
-        // One that was restarted may tell what it knew before it stopped; it never dials itself.
-        let told = self.list(Some(url))?.members.iter().any(|member| member.peer_urls.contains(&text));
-        told.then_some(seen)
+        self.is_told(url, &text).then_some(seen)
+    }
+
+    /// Whether every other member that answers tells it. One that was restarted tells what its log once said until it
+    /// has read it to the end (seen with 3.5.30), so a single one proves nothing; and none dials itself.
+    fn is_told(&self, url: &PeerUrl, text: &String) -> bool {
+        let own = url.at().ip();
+        let is_other = |address: &&Ipv4Addr| self.addresses.len() == 1 || own != Some((**address).into());
+        let mut lists =
+            self.addresses.iter().filter(is_other).filter_map(|&address| self.list_of(address)).peekable();
+        lists.peek().is_some()
+            && lists.all(|list| list.members.iter().any(|member| member.peer_urls.contains(text)))
     }
 
     fn ask(&self, url: &PeerUrl) -> Result<(), Fault> {
@@ -155,19 +164,15 @@ impl Watcher {
         Client::new(Endpoint { timeout: PATIENCE, ..Endpoint::direct(url.clone(), tls) })
     }
 
-    /// The members list of the first that tells it on a peer port: whoever asked on a client port would be one of the
-    /// clients that have to move. Not of the one at `but`, where there are others.
-    fn list(&self, but: Option<&PeerUrl>) -> Option<MemberList> {
+    /// The members list of the first that tells it.
+    fn list(&self) -> Option<MemberList> {
+        self.addresses.iter().find_map(|&address| self.list_of(address))
+    }
+
+    /// The members list as one member tells it on a peer port: whoever asked on a client port would be one of the clients
+    /// that have to move.
+    fn list_of(&self, address: Ipv4Addr) -> Option<MemberList> {
         let ways = [(Scheme::Https, PEER_PORT), (Scheme::Http, PEER_PORT), (Scheme::Http, SECOND_PEER_PORT)];
-        let is_left_out = |address: &Ipv4Addr| {
-            let own = but.and_then(|url| url.at().ip());
-            self.addresses.len() > 1 && own == Some((*address).into())
-        };
-        let asked: Vec<Ipv4Addr> =
-            self.addresses.iter().copied().filter(|address| !is_left_out(address)).collect();
-        let all = ways.iter().flat_map(|way| asked.iter().map(move |&address| (address, way)));
-        all.into_iter().find_map(|(address, &(scheme, port))| {
-            self.client(&url(address, scheme, port)).peer_members().ok()
-        })
+        ways.iter().find_map(|&(scheme, port)| self.client(&url(address, scheme, port)).peer_members().ok())
     }
 }

@@ -165,9 +165,7 @@ fn host_keys_users_and_hosts_that_are_refused() {
     assert_eq!(std::fs::read_to_string(&known).unwrap(), "", "nothing was recorded");
 
     // One that changed even less.
-    let other = before.replace("AAAAIP", "AAAAIQ").replace("AAAAIN", "AAAAIO");
-    let flipped = flip_last_letter(&other);
-    std::fs::write(&known, flipped).unwrap();
+    std::fs::write(&known, flip_last_letter(&before)).unwrap();
     let (exit, code, message, _) = plan();
     assert_eq!((exit, code.as_str()), (1, "host-key-changed"), "{message}");
     std::fs::write(&known, &before).unwrap();
@@ -194,6 +192,7 @@ fn host_keys_users_and_hosts_that_are_refused() {
 }
 
 /// Another key of the same kind: its last letter but the padding is another.
+/// Another key in its place: 32 bytes of Ed25519 end on a whole letter of base64, so whichever letter is there is a key's.
 fn flip_last_letter(line: &str) -> String {
     let line = line.trim_end();
     let (start, last) = line.split_at(line.len() - 1);

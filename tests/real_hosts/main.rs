@@ -12,6 +12,7 @@ mod lab_support;
 mod migrate;
 #[path = "../support/moments.rs"]
 mod moments;
+mod named_proxy;
 mod options;
 #[path = "../support/seats.rs"]
 mod seats;
@@ -20,6 +21,7 @@ mod ssh;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;
+mod systemd;
 mod units;
 mod verify;
 mod years;

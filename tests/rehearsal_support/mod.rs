@@ -12,9 +12,9 @@ pub const EXE: &str = env!("CARGO_BIN_EXE_etcd-pki");
 pub fn own_base() -> Ipv4Addr {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     let block = TAKEN.fetch_add(1, Ordering::Relaxed);
-    // 16 addresses a test, 16 tests a process, nearly 2^14 processes, above all other tests' addresses.
+    // 8 addresses a cluster, 32 of them a process, nearly 2^14 processes, above all other tests' addresses.
     let process = std::process::id() % ((1 << 14) - 1);
-    Ipv4Addr::from((127 << 24) + (192 << 16) + (process << 8) + block % 16 * 16 + 1)
+    Ipv4Addr::from((127 << 24) + (192 << 16) + (process << 8) + block % 32 * 8 + 1)
 }
 
 /// Waits until something is so, for at most half a minute.

@@ -1,5 +1,4 @@
-//! Heavy tests sit down before they begin: as many at once as there are processors, however many threads run tests, most
-//! of which only wait.
+//! Heavy tests sit down before they begin: so many at once, however many threads run tests, most of which only wait.
 
 use std::sync::{Condvar, Mutex};
 
@@ -10,9 +9,8 @@ static LEFT: Condvar = Condvar::new();
 pub(crate) struct Seat(());
 
 impl Seat {
-    /// Waits for one.
-    pub(crate) fn take() -> Self {
-        let all = std::thread::available_parallelism().map_or(2, |all| all.get().max(2));
+    /// Waits for one of so many. They are one row: whoever shares it names the same number.
+    pub(crate) fn take_of(all: usize) -> Self {
         let taken = TAKEN.lock().unwrap();
         *LEFT.wait_while(taken, |taken| *taken >= all).unwrap() += 1;
         Self(())

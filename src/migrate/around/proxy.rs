@@ -45,13 +45,13 @@ pub(super) fn grpc_listener(unit: &Definition) -> Result<SocketAddr, String> {
 /// The programs on a proxy's machine that go past it, to members' plain-text listeners: they should go to it.
 pub(super) fn past(place: &Place, kind: ProxyKind, plain: &[String]) -> Result<Vec<String>, MigrateError> {
     // Several looks: short connections are easily missed.
-    const LOOKS: &str = "for look in 1 2 3 4; do ss -Htnp state established || exit; sleep 0.2; done";
+    const LOOKS: &str = "command -v ss >/dev/null || { echo there is no ss, which comes with iproute2 >&2; exit 1; }; \
+                         for look in 1 2 3 4; do ss -Htnp state established || exit 1; sleep 0.2; done";
     let output = place.host.run(&["sh", "-c", LOOKS], REQUEST)?;
     if output.status != Some(0) {
         // Who is not seen would be cut off without a word.
         let said = String::from_utf8_lossy(&output.stderr);
-        let what =
-            format!("who goes past the proxy cannot be seen: {} (it comes with iproute2)", said.trim());
+        let what = format!("who goes past the proxy cannot be seen: {}", said.trim());
         return Err(HostError::Command { host: place.name.clone(), command: "ss".to_owned(), what }.into());
     }
     let text = String::from_utf8_lossy(&output.stdout);

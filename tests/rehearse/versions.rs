@@ -1,17 +1,15 @@
 //! The rehearsal, forward and back, on every etcd at hand beside the installed one: `tests/etcd-versions.sh` fetches
 //! them. `ETCDPKI_TEST_ALL=1` rehearses the v2 API on each of them too.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, reason = "a test")]
 
 use std::path::Path;
 use std::process::Command;
 
-mod etcd_support;
-mod rehearsal_support;
-mod support;
-use etcd_support::binaries;
-use rehearsal_support::{EXE, own_base};
+use crate::etcd_support::binaries;
+use crate::rehearsal_support::{EXE, own_base};
+use crate::support;
 
 fn forward_and_back(version: &str, etcd: &Path, more: &[&str]) {
+    let _seat = crate::seat();
     let base = own_base().to_string();
     let output = Command::new(EXE)
         .args(["rehearse", "--json", "--rollback", "--base", &base, "--etcd"])
@@ -49,18 +47,12 @@ fn every_version_at_hand_forward_and_back() {
     for api in apis {
         runs.extend(versions.iter().map(|(version, path)| (version, path.as_path(), vec!["--api", *api])));
     }
-    // Strictly: the installed one is what `rehearse_migration` takes.
+    // Strictly: the installed one is what `migration` takes.
     let strictly = versions.iter().filter(|(version, _)| all || version == "3.5.30");
     runs.extend(strictly.map(|(version, path)| (version, path.as_path(), vec!["--strict"])));
-    // Two at once, since most of it is waiting; where all is asked for, one after the other: its figures are kept.
-    let (first, second) = runs.split_at(if all { runs.len() } else { runs.len() / 2 });
     std::thread::scope(|scope| {
-        for part in [first, second] {
-            scope.spawn(move || {
-                for (version, path, more) in part {
-                    forward_and_back(version, path, more);
-                }
-            });
+        for (version, path, more) in &runs {
+            scope.spawn(move || forward_and_back(version, path, more));
         }
     });
 }

@@ -1,5 +1,4 @@
 //! A supervised local etcd: started, restarted with another environment, watched, and never left behind.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -12,8 +11,7 @@ use etcd_pki::host::process::{ProcessDir, ProcessHost, Unit};
 use etcd_pki::host::supervisor::{Request, Run, Supervised};
 use etcd_pki::host::{Host, Layer, Service};
 
-mod rehearsal_support;
-use rehearsal_support::{EXE, is_gone, own_base, until};
+use crate::rehearsal_support::{EXE, is_gone, own_base, until};
 
 struct One {
     _temporary: tempfile::TempDir,

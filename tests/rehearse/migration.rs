@@ -1,18 +1,14 @@
 //! `rehearse` from beginning to end on the etcd of this machine: forward, back, killed on the way, and kept.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, reason = "a test")]
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-mod rehearsal_support;
-#[path = "support/seats.rs"]
-mod seats;
-use rehearsal_support::{EXE, own_base};
+use crate::rehearsal_support::{EXE, own_base};
 
 fn rehearse(more: &[&str]) -> Output {
-    let _seat = seats::Seat::take();
+    let _seat = crate::seat();
     let base = own_base().to_string();
     Command::new(EXE).args(["rehearse", "--base", &base]).args(more).output().unwrap()
 }
@@ -58,8 +54,7 @@ fn strictly_three_rolls_each_way_and_every_peer_url_is_served_all_the_while() {
 
 #[test]
 fn a_single_member_is_down_while_it_restarts_and_comes_back() {
-    let base = own_base().to_string();
-    let output = Command::new(EXE).args(["rehearse", "--base", &base, "--members", "1"]).output().unwrap();
+    let output = rehearse(&["--members", "1"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
     let warned = String::from_utf8(output.stderr).unwrap();
     assert!(warned.contains("a cluster of one member is down while a member restarts"), "{warned}");

@@ -1,5 +1,4 @@
 //! The rehearsal's cluster and load, without a migration: what a restart of each member costs clients.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -12,8 +11,7 @@ use etcd_pki::rehearse::cluster::{self, CLIENT_PORT, Cluster};
 use etcd_pki::rehearse::load::Load;
 use etcd_pki::rehearse::proof;
 
-mod rehearsal_support;
-use rehearsal_support::{EXE, own_base, until};
+use crate::rehearsal_support::{EXE, own_base, until};
 
 fn every_member_restarts_under_load(v2: bool) {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,4 @@
 //! `rehearse` as a command: what it refuses, and that it leaves nothing behind however it ends.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
@@ -10,8 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
-mod rehearsal_support;
-use rehearsal_support::{EXE, own_base, until};
+use crate::rehearsal_support::{EXE, own_base, until};
 
 fn rehearse(base: Ipv4Addr, more: &[&str]) -> Command {
     let mut command = Command::new(EXE);

@@ -3,10 +3,6 @@
 //!
 //! Needs root, `systemd-nspawn` and the lab's Debian root (`tests/lab/lab up` makes it under `target/lab`; another one
 //! can be named by `ETCDPKI_SYSTEMD_ROOT`). Without them it says that it is skipped.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
-
-mod etcd_support;
-mod support;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -181,7 +177,7 @@ fn booted() -> Option<Arc<Booted>> {
     match (debian_root(), command("systemd-nspawn").arg("--version").output()) {
         (Some(root), Ok(_)) if is_root => Some(Arc::new(Booted::boot(&root))),
         _ => {
-            support::skipped(
+            crate::support::skipped(
                 "not root, no systemd-nspawn, or no Debian root: `tests/lab/lab root` makes one",
             );
             None

@@ -116,12 +116,18 @@ impl SshError {
 /// The last line that says something: ssh's banners come first, decoration is left out. A line in parentheses says what
 /// the one before it is about.
 pub(super) fn telling(stderr: &str) -> String {
-    let lines = stderr.lines().map(str::trim);
+    let lines = stderr.lines().map(|line| of_any_channel(line.trim()));
     let mut telling = lines.filter(|line| !line.is_empty() && !line.starts_with('@'));
     match (telling.next_back(), telling.next_back()) {
         (Some(about), Some(what)) if about.starts_with('(') => printable(&format!("{what} {about}")),
         (last, _) => last.map(printable).unwrap_or_default(),
     }
+}
+
+/// What ssh says of one of its channels, without the number, which differs each time it says it.
+fn of_any_channel(line: &str) -> &str {
+    let rest = line.strip_prefix("channel ").and_then(|rest| rest.split_once(": "));
+    rest.filter(|(number, _)| number.bytes().all(|c| c.is_ascii_digit())).map_or(line, |(_, what)| what)
 }
 
 /// A host's words, without what a terminal would take for a command.
@@ -165,5 +171,15 @@ mod tests {
             "head: error writing 'standard output': No space left on device (/etc/a.conf)"
         );
         assert_eq!(telling("(alone)\n"), "(alone)");
+    }
+
+    #[test]
+    fn one_cut_is_told_in_the_same_words_on_every_channel() {
+        let said = |number: u8| {
+            telling(&format!("channel {number}: open failed: connect failed: Connection refused\r\n"))
+        };
+        assert_eq!(said(2), "open failed: connect failed: Connection refused");
+        assert_eq!(said(2), said(13));
+        assert_eq!(telling("channel surfing: a banner"), "channel surfing: a banner");
     }
 }

@@ -6,12 +6,12 @@ use std::cell::OnceCell;
 use ::time::OffsetDateTime;
 
 use super::certificate::Certificate;
-use super::constraints::{self, Violation};
+use super::constrained::{self, Violation};
 use super::extensions::{CERT_SIGN, Usage};
 use super::go::{GoVersion, Since};
+use super::host_name;
 use super::memo;
-use super::names;
-use super::policies;
+use super::policy_graph;
 use super::pool::Pool;
 use super::signature::{self, SignatureError};
 use super::when::rfc3339;
@@ -113,13 +113,13 @@ struct Path<'a> {
 
 impl Path<'_> {
     fn has_policy(&self) -> bool {
-        let judge = || self.go < GoVersion::POLICIES || policies::are_valid(&self.certificates);
+        let judge = || self.go < GoVersion::POLICIES || policy_graph::are_valid(&self.certificates);
         *self.has_policy.get_or_init(judge)
     }
 
     fn violation(&self) -> Option<&ChainError> {
         let late = self.go >= GoVersion::CHAIN_CONSTRAINTS;
-        let judge = || constraints::check_chain(&self.certificates, self.go).err().map(ChainError::from);
+        let judge = || constrained::check_chain(&self.certificates, self.go).err().map(ChainError::from);
         self.violation.get_or_init(|| if late { judge() } else { None }).as_ref()
     }
 }
@@ -228,11 +228,11 @@ impl<'a> Verifier<'a> {
             });
         }
         let constrains = place != Place::Leaf && extensions.name_constraints.is_some();
-        if constrains && below.first().is_some_and(|leaf| names::stands_in(leaf, self.go)) {
+        if constrains && below.first().is_some_and(|leaf| host_name::stands_in(leaf, self.go)) {
             return Err(ChainError::ConstraintsWithoutSans);
         }
         if place != Place::Leaf && self.go < GoVersion::CHAIN_CONSTRAINTS {
-            constraints::check_below(certificate, below, self.go)?;
+            constrained::check_below(certificate, below, self.go)?;
         }
         let basic = extensions.basic_constraints;
         if place == Place::Intermediate && !basic.is_some_and(|basic| basic.ca) {

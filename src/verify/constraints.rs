@@ -1,54 +1,46 @@
-//! Name constraints (RFC 5280, 4.2.1.10) as Go judges them: all SANs of the certificates below the one that
-//! constrains; excluded beats permitted; permitted limits only its own kind; an IPv4 address never matches an IPv6
-//! range; `example.com` covers itself and what is below, `.example.com` only what is below.
-
-mod building;
-mod whole;
+//! Name constraints (RFC 5280, 4.2.1.10) as Go reads them.
 
 use std::net::IpAddr;
 
 use super::der::{self, Der};
-use super::extensions::SubjectAltName;
 use super::go::GoVersion;
 use super::names::{self, Mailbox};
 use super::parse_error::ParseError;
-pub(super) use building::check_below;
-pub(super) use whole::check_chain;
 
 /// A nameConstraints extension.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NameConstraints<'a> {
-    permitted: Subtrees<'a>,
-    excluded: Subtrees<'a>,
+    pub(super) permitted: Subtrees<'a>,
+    pub(super) excluded: Subtrees<'a>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Subtrees<'a> {
-    dns: Vec<&'a str>,
-    ips: Vec<Range>,
-    emails: Vec<&'a str>,
-    uris: Vec<&'a str>,
+pub(super) struct Subtrees<'a> {
+    pub(super) dns: Vec<&'a str>,
+    pub(super) ips: Vec<Range>,
+    pub(super) emails: Vec<&'a str>,
+    pub(super) uris: Vec<&'a str>,
 }
 
 /// An address range: 4 or 16 bytes each.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Range {
-    network: Vec<u8>,
-    mask: Vec<u8>,
+pub(super) struct Range {
+    pub(super) network: Vec<u8>,
+    pub(super) mask: Vec<u8>,
 }
 
 impl Range {
-    fn contains(&self, ip: &[u8]) -> bool {
+    pub(super) fn contains(&self, ip: &[u8]) -> bool {
         ip.len() == self.network.len()
             && ip.iter().zip(&self.network).zip(&self.mask).all(|((a, b), mask)| a & mask == b & mask)
     }
 
-    fn covers(&self, other: &Self) -> bool {
+    pub(super) fn covers(&self, other: &Self) -> bool {
         let last: Vec<u8> = other.network.iter().zip(&other.mask).map(|(net, mask)| net | !mask).collect();
         self.contains(&other.network) && self.contains(&last)
     }
 
-    fn masked(&self) -> Self {
+    pub(super) fn masked(&self) -> Self {
         let network = self.network.iter().zip(&self.mask).map(|(net, mask)| net & mask).collect();
         Self { network, mask: self.mask.clone() }
     }
@@ -87,13 +79,13 @@ impl<'a> NameConstraints<'a> {
     }
 
     /// Whether there is any constraint of a kind that Go knows.
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.permitted.is_empty() && self.excluded.is_empty()
     }
 }
 
 impl<'a> Subtrees<'a> {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.dns.is_empty() && self.ips.is_empty() && self.emails.is_empty() && self.uris.is_empty()
     }
 
@@ -160,37 +152,6 @@ fn range(bytes: &[u8], go: GoVersion) -> Result<Range, ParseError> {
     Ok(Range { network: network.to_vec(), mask: mask.to_vec() })
 }
 
-fn octets(ip: IpAddr) -> Vec<u8> {
-    match ip {
-        IpAddr::V4(four) => four.octets().to_vec(),
-        IpAddr::V6(six) => six.octets().to_vec(),
-    }
-}
-
-/// Why a name is not permitted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Violation {
-    /// A name that is excluded, not permitted, or cannot be matched; Go's detail.
-    Name(String),
-    /// More comparisons than Go before 1.26 makes.
-    TooMany,
-}
-
-fn mailboxes(san: &SubjectAltName<'_>, go: GoVersion) -> Result<Vec<Mailbox>, Violation> {
-    san.emails
-        .iter()
-        .map(|mail| {
-            Mailbox::parse(mail, go)
-                .ok_or_else(|| Violation::Name(format!("cannot parse rfc822Name {mail:?}")))
-        })
-        .collect()
-}
-
-/// What stands behind a name's first label, with its dot.
-fn parent(domain: &str) -> Option<String> {
-    domain.find('.').map(|dot| domain[dot..].to_ascii_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,7 +161,7 @@ mod tests {
         let range = |network: &[u8], mask: &[u8]| Range { network: network.to_vec(), mask: mask.to_vec() };
         let ten = range(&[10, 0, 0, 0], &[255, 0, 0, 0]);
         assert!(ten.contains(&[10, 1, 2, 3]) && !ten.contains(&[11, 0, 0, 0]));
-        assert!(!ten.contains(&octets("::ffff:10.1.2.3".parse().unwrap())));
+        assert!(!ten.contains(&"::ffff:10.1.2.3".parse::<std::net::Ipv6Addr>().unwrap().octets()));
         assert!(ten.covers(&range(&[10, 9, 0, 0], &[255, 255, 0, 0])));
     }
 }

@@ -7,10 +7,9 @@ use std::net::IpAddr;
 use super::constraints::NameConstraints;
 use super::der::{self, Der};
 use super::go::GoVersion;
-use super::names;
 use super::parse_error::ParseError;
 use super::policies::Policies;
-use super::uris;
+use super::san::{self, SubjectAltName};
 
 /// An extended key usage that matters to etcd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,21 +31,6 @@ pub(crate) struct BasicConstraints {
     pub(crate) ca: bool,
     /// How many intermediates may follow.
     pub(crate) path_length: Option<u64>,
-}
-
-/// subjectAltName, by kind.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct SubjectAltName<'a> {
-    /// The extension's value.
-    pub(crate) raw: &'a [u8],
-    /// dNSName.
-    pub(crate) dns: Vec<&'a str>,
-    /// iPAddress.
-    pub(crate) ips: Vec<IpAddr>,
-    /// rfc822Name.
-    pub(crate) emails: Vec<&'a str>,
-    /// The hosts of uniformResourceIdentifiers, with the text of each.
-    pub(crate) uris: Vec<uris::Uri<'a>>,
 }
 
 /// What version 3 adds to a certificate.
@@ -157,7 +141,7 @@ fn handle<'a>(
         }
         [0x55, 0x1d, 19] => out.basic_constraints = Some(basic_constraints(value, go)?),
         [0x55, 0x1d, 17] => {
-            let san = subject_alt_name(value, go)?;
+            let san = san::parse(value, go)?;
             let known =
                 !(san.dns.is_empty() && san.ips.is_empty() && san.emails.is_empty() && san.uris.is_empty());
             out.san = Some(san);
@@ -211,43 +195,6 @@ fn basic_constraints(value: &[u8], go: GoVersion) -> Result<BasicConstraints, Pa
         None
     };
     Ok(BasicConstraints { ca, path_length })
-}
-
-fn subject_alt_name(value: &[u8], go: GoVersion) -> Result<SubjectAltName<'_>, ParseError> {
-    let mut names =
-        Der(value).read(der::SEQUENCE).ok_or_else(|| ParseError::new("invalid subject alternative names"))?;
-    let mut san = SubjectAltName { raw: value, ..SubjectAltName::default() };
-    while !names.is_empty() {
-        let name = names.any().ok_or_else(|| ParseError::new("invalid subject alternative name"))?;
-        let text = |what: &str| {
-            std::str::from_utf8(name.content)
-                .ok()
-                .filter(|text| text.is_ascii())
-                .ok_or_else(|| ParseError::new(format!("SAN {what} is malformed")))
-        };
-        // Go looks at the tag with the context bit flipped.
-        match name.tag ^ 0x80 {
-            1 => san.emails.push(text("rfc822Name")?),
-            2 => san.dns.push(text("dNSName")?),
-            6 => san.uris.push(uris::Uri::parse(text("uniformResourceIdentifier")?, go)?),
-            7 => san.ips.push(address(name.content, go)?),
-            _ => {}
-        }
-    }
-    Ok(san)
-}
-
-fn address(bytes: &[u8], go: GoVersion) -> Result<IpAddr, ParseError> {
-    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
-        return Ok(IpAddr::from(four));
-    }
-    let Ok(sixteen) = <[u8; 16]>::try_from(bytes) else {
-        return Err(ParseError::new(format!("cannot parse IP address of length {}", bytes.len())));
-    };
-    if go >= GoVersion::NO_MAPPED && bytes.starts_with(&names::V4_MAPPED) {
-        return Err(ParseError::new("SAN iPAddress contains IPv4-mapped IPv6 address"));
-    }
-    Ok(IpAddr::from(sixteen))
 }
 
 fn usages(value: &[u8], go: GoVersion) -> Result<Vec<Usage>, ParseError> {

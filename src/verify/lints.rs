@@ -4,7 +4,7 @@ use super::certificate::Certificate;
 use super::chain::Verifier;
 use super::extensions::Usage;
 use super::findings::Findings;
-use super::names;
+use super::host_name;
 use super::pitfalls::Code;
 use super::public_key::PublicKey;
 use super::when::rfc3339;
@@ -60,7 +60,7 @@ fn names(request: &Request<'_>, leaf: &Certificate<'_>, findings: &mut Findings)
         }
     }
     if leaf.extensions.san.is_none() && request.role.serves() && !leaf.common_name().is_empty() {
-        let counts = if names::stands_in(leaf, request.go) {
+        let counts = if host_name::stands_in(leaf, request.go) {
             "stands in for it only up to Go 1.14, or where GODEBUG=x509ignoreCN=0 tells 1.15 or 1.16 so"
         } else {
             "counts for nothing with Go"

@@ -1,45 +1,11 @@
-//! Names: whether a certificate speaks for a host, as Go's `VerifyHostname` has it, and the small parsers for
-//! domains and mail addresses that name constraints need.
+//! Names as Go reads them: patterns for hosts, domains, mail addresses, addresses with zones.
 
 use std::net::IpAddr;
 
-use super::certificate::Certificate;
 use super::go::{GoVersion, Since};
-use super::godebug::Rule;
 
 /// The first twelve bytes of an IPv4-mapped IPv6 address.
 pub(crate) const V4_MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-
-/// From how many names on Go counts them instead of listing them.
-const MANY: usize = 100;
-
-/// Whether the certificate speaks for `host`; if not, Go's words.
-///
-/// An address is looked for among the IP SANs only, a v4-mapped one equals its v4 form. A name is compared without
-/// regard to case and to one trailing dot; `*` stands for the whole left-most label only. The common name counts only
-/// where it [stands in for SANs](stands_in).
-pub(crate) fn verify_host(certificate: &Certificate<'_>, host: &str, go: GoVersion) -> Result<(), String> {
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    let found = match address(bare, go) {
-        Some(ip) => certificate.extensions.ips().iter().any(|san| san.to_canonical() == ip),
-        None if stands_in(certificate, go) => covers(&certificate.common_name(), host, go),
-        None => certificate.extensions.dns().iter().any(|pattern| covers(pattern, host, go)),
-    };
-    if found { Ok(()) } else { Err(host_error(certificate, bare, go)) }
-}
-
-/// Whether the common name stands in for SANs: there are none, it could be a host's name, and Go is 1.14 or older, or was
-/// told to go by it (`GODEBUG=x509ignoreCN=0`, 1.15 and 1.16).
-pub(crate) fn stands_in(certificate: &Certificate<'_>, go: GoVersion) -> bool {
-    let counts = go < GoVersion::NO_COMMON_NAME || go.relaxes(Rule::IgnoredCommonName);
-    counts && certificate.extensions.san.is_none() && is_valid(&certificate.common_name(), true)
-}
-
-/// The address that a text is to Go; a zone (`fe80::1%eth0`) is looked over from 1.27 on.
-fn address(text: &str, go: GoVersion) -> Option<IpAddr> {
-    let ip = if go >= GoVersion::NO_MAPPED { scoped_address(text) } else { text.parse().ok() };
-    ip.map(|ip| ip.to_canonical())
-}
 
 /// An address, of IPv6 with or without a zone.
 pub(super) fn scoped_address(text: &str) -> Option<IpAddr> {
@@ -64,7 +30,8 @@ pub(crate) fn covers(pattern: &str, host: &str, go: GoVersion) -> bool {
     }
 }
 
-fn matches(pattern: &str, host: &str) -> bool {
+/// Whether a pattern matches a name, label by label.
+pub(super) fn matches(pattern: &str, host: &str) -> bool {
     let pattern = pattern.to_ascii_lowercase();
     let host = host.to_ascii_lowercase();
     let host = host.strip_suffix('.').unwrap_or(&host);
@@ -80,7 +47,8 @@ fn matches(pattern: &str, host: &str) -> bool {
             .all(|(at, (want, have))| (at == 0 && *want == "*") || want == have)
 }
 
-fn is_valid(host: &str, pattern: bool) -> bool {
+/// Whether Go takes a text for a host's name, or a pattern of one.
+pub(super) fn is_valid(host: &str, pattern: bool) -> bool {
     let host = if pattern { host } else { host.strip_suffix('.').unwrap_or(host) };
     host.split('.').enumerate().all(|(at, label)| {
         (pattern && at == 0 && label == "*")
@@ -89,40 +57,6 @@ fn is_valid(host: &str, pattern: bool) -> bool {
                     byte.is_ascii_alphanumeric() || byte == b'_' || (byte == b'-' && at != 0)
                 }))
     })
-}
-
-fn host_error(certificate: &Certificate<'_>, host: &str, go: GoVersion) -> String {
-    let common_name = certificate.common_name();
-    let stands_in = stands_in(certificate, go);
-    if certificate.extensions.san.is_none() && !stands_in && matches(&common_name, host) {
-        let instead = if go < GoVersion::SANS_ONLY {
-            "use SANs or temporarily enable Common Name matching with GODEBUG=x509ignoreCN=0"
-        } else {
-            "use SANs instead"
-        };
-        return format!("x509: certificate relies on legacy Common Name field, {instead}");
-    }
-    let (names, kind): (Vec<String>, _) = if host.parse::<IpAddr>().is_ok() {
-        let ips = certificate.extensions.ips();
-        if ips.is_empty() {
-            return format!(
-                "x509: cannot validate certificate for {host} because it doesn't contain any IP SANs"
-            );
-        }
-        (ips.iter().map(|ip| ip.to_canonical().to_string()).collect(), "IP SANs")
-    } else if stands_in {
-        (vec![common_name], "names")
-    } else {
-        (certificate.extensions.dns().iter().map(|&name| name.to_owned()).collect(), "names")
-    };
-    if go.has(&Since::EXCLUDED_WILDCARDS) && names.len() >= MANY {
-        return format!("x509: certificate is valid for {} {kind}, but none matched {host}", names.len());
-    }
-    let valid = names.join(", ");
-    if valid.is_empty() {
-        return format!("x509: certificate is not valid for any names, but wanted to match {host}");
-    }
-    format!("x509: certificate is valid for {valid}, not {host}")
 }
 
 /// Whether a text is a domain to Go: printable labels, none empty, no dot at the end. The empty text is one.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::certificate::Certificate;
 use super::findings::Findings;
 use super::pitfalls::Code;
-use super::{Lookups, Request, names};
+use super::{Lookups, Request, host_name};
 
 pub(super) fn check_source(request: &Request<'_>, leaf: &Certificate<'_>, findings: &mut Findings) {
     let Some(source) = request.source_ip else { return };
@@ -23,7 +23,7 @@ pub(super) fn check_source(request: &Request<'_>, leaf: &Certificate<'_>, findin
         return;
     }
     let says = if dns.is_empty() {
-        names::verify_host(leaf, &source.to_string(), request.go).err().unwrap_or_default()
+        host_name::verify_host(leaf, &source.to_string(), request.go).err().unwrap_or_default()
     } else {
         format!("tls: \"{source}\" does not match any of DNSNames [{}]", quoted(dns))
     };

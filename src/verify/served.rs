@@ -4,7 +4,7 @@ use ::time::OffsetDateTime;
 
 use super::certificate::Certificate;
 use super::when::rfc3339;
-use super::{Code, Finding, GoVersion, Severity, names, pem};
+use super::{Code, Finding, GoVersion, Severity, host_name, pem};
 
 /// What is compared of a leaf.
 struct Identity {
@@ -66,5 +66,5 @@ pub fn covers(chain: &[u8], host: &str, go: GoVersion) -> bool {
     let blocks = pem::blocks(chain, go);
     let leaf = blocks.iter().find(|block| block.is_certificate());
     let leaf = leaf.and_then(|block| Certificate::parse(&block.der, go).ok());
-    leaf.is_some_and(|leaf| names::verify_host(&leaf, host, go).is_ok())
+    leaf.is_some_and(|leaf| host_name::verify_host(&leaf, host, go).is_ok())
 }

@@ -4,7 +4,7 @@ use super::super::chain::{ChainError, Paths, Verifier};
 use super::super::extensions::Usage;
 use super::super::findings::Findings;
 use super::super::pitfalls::Code;
-use super::super::{Request, Role, names, peer};
+use super::super::{Request, Role, host_name, peer};
 use super::refusal::{reissue, report, report_host};
 
 /// C. As a client judges a server.
@@ -22,7 +22,7 @@ pub(super) fn judge_as_server(
         report(error, Role::Server, request, leaf, verifier, findings);
     }
     for host in request.hosts {
-        if let Err(words) = names::verify_host(leaf, host, request.go) {
+        if let Err(words) = host_name::verify_host(leaf, host, request.go) {
             report_host(host, &words, leaf, findings);
         }
     }

@@ -4,10 +4,11 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use super::super::certificate::Certificate;
-use super::super::extensions::SubjectAltName;
+use super::super::constraints::{NameConstraints, Range, Subtrees};
 use super::super::go::GoVersion;
 use super::super::names::{self, Mailbox};
-use super::{NameConstraints, Range, Subtrees, Violation, mailboxes, octets, parent};
+use super::super::san::SubjectAltName;
+use super::{Violation, mailboxes, octets, parent};
 
 /// Judges a whole chain, leaf first, as Go from 1.26 on does once the chain stands.
 pub(in super::super) fn check_chain(chain: &[&Certificate<'_>], go: GoVersion) -> Result<(), Violation> {

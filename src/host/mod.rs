@@ -6,6 +6,7 @@
 pub mod access;
 pub mod bundle;
 pub mod command;
+pub mod envfile;
 mod error;
 pub mod install;
 pub mod local;
@@ -26,7 +27,7 @@ use std::time::{Duration, SystemTime};
 use crate::files::{DirLock, FileImage, FileMode, FileStat, LockError, Meta};
 
 pub use error::HostError;
-pub use service::{Absence, Launch, Layer, LayerFile, Look, RunningProcess, Service};
+pub use service::{Absence, Launch, Layer, LayerFile, Look, MARK, RunningProcess, Service, WRITTEN_BY};
 
 /// A machine we act on. Paths are the machine's own.
 pub trait Host: Send + Sync {

@@ -13,10 +13,10 @@ pub use super::supervisor::{DirError, ProcessDir, Unit};
 use super::local::Local;
 use super::supervisor::{Control, Request, Status};
 use super::{
-    Connection, Host, HostError, Launch, Layer, LayerFile, RunOutput, RunningProcess, Service, Stream, proc,
+    Connection, Host, HostError, Launch, Layer, LayerFile, RunOutput, RunningProcess, Service, Stream,
+    WRITTEN_BY, envfile, proc,
 };
 use crate::files::{self, FileImage, FileMode, FileStat, Meta, Owner};
-use crate::systemd::{WRITTEN_BY, envfile};
 
 /// How long a start may take until the process is etcd itself and no longer what starts it.
 const EXEC: Duration = Duration::from_secs(2);

@@ -8,6 +8,11 @@ use crate::files::Meta;
 
 use super::HostError;
 
+/// How the comment at the top of every file that we write for a unit begins; a file without it is somebody else's.
+pub const WRITTEN_BY: &str = "Written by etcd-pki";
+/// The same with its comment sign: the first characters of such a file.
+pub const MARK: &str = "# Written by etcd-pki";
+
 /// The unit that runs etcd on a host.
 pub trait Service: Send + Sync {
     /// How people call it, such as `etcd.service`.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::launch::Definition;
 use super::layers::OWN_FILES;
 use super::unit::{Fragment, OWN_DIR, UnitError, settings};
-use super::{MARK, envfile};
+use crate::host::{MARK, envfile};
 
 /// Where etcd is reached, as units may name it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

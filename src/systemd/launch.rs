@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use super::shell;
 use super::unit::{Assigned, Fragment, Service, UnitError, exec_start, words_of};
 use super::words::{self, Specifiers, WordError};
-use super::{MARK, envfile};
-use crate::host::Launch;
+use crate::host::{Launch, MARK, envfile};
 
 /// A unit as it stands on the disk, with everything that decides what it starts: nothing more is read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 
 use super::launch::{Definition, base_name};
 use super::unit::{Fragment, OWN_DIR, UnitError, exec_start, merge_dropins};
-use super::{MARK, envfile, shell, words};
+use super::{shell, words};
 use crate::etcd::flags::env_name;
 use crate::etcd::{Config, config_file};
-use crate::host::Layer;
+use crate::host::{Layer, MARK, envfile};
 
 /// Where files of ours that are no drop-ins go, in a directory a unit.
 pub const OWN_FILES: &str = "/etc/etcd-pki";

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::unit::UnitError;
-use crate::host::Launch;
+use crate::host::{Launch, envfile};
 
 const TOO_MUCH: UnitError = UnitError::ExecStart { what: "its shell script is more than one plain command" };
 
@@ -108,7 +108,7 @@ fn words(script: &str, env: &BTreeMap<String, String>) -> Result<Vec<Word>, Unit
                 }
             }
             '=' if !quoted && bare_name => {
-                into.assigns = super::envfile::is_name(&into.text);
+                into.assigns = envfile::is_name(&into.text);
                 into.text.push('=');
             }
             c => into.text.push(c),
@@ -138,7 +138,7 @@ fn variable(
     match rest.peek() {
         Some('{') => {
             let inner: String = rest.by_ref().skip(1).take_while(|&c| c != '}').collect();
-            if super::envfile::is_name(&inner) {
+            if envfile::is_name(&inner) {
                 return Ok(lookup(&inner));
             }
             let (name, default) = inner.split_once(":-").ok_or(TOO_MUCH)?;

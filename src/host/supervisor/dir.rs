@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, FileError, FileMode, Meta};
-use crate::host::Launch;
-use crate::systemd::{WRITTEN_BY, envfile};
+use crate::host::{Launch, WRITTEN_BY, envfile};
 
 /// The search path of a supervised etcd: its environment holds this, `HOME`, and what the files say.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

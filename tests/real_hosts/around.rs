@@ -337,7 +337,8 @@ fn a_grpc_client_that_moved_long_ago_is_never_without_a_member() {
     lab.on("spare1", &format!("systemd-run -q --unit=library {library}"));
     let put = "/usr/bin/etcdctl --endpoints=127.0.0.1:23790 put around 1";
     unit(&lab, "spare1", "program-of-grpc", &caller("program-of-grpc", 5, "3", put));
-    std::thread::sleep(std::time::Duration::from_secs(90));
+    // Until gRPC tries the ports that do not speak TLS yet but every two minutes.
+    std::thread::sleep(std::time::Duration::from_secs(400));
 
     lab.on("server2", "systemctl stop program");
     // It is seen at 2379 too, now and then, where it tries TLS in vain.

@@ -140,9 +140,10 @@ impl Lab {
     /// As [`Self::tool`]; it must succeed. Returns what it printed.
     pub fn done(&self, words: &[&str]) -> String {
         let output = self.tool(words);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{words:?}: {:?}\n{said}", output.status.code());
-        String::from_utf8(output.stdout).unwrap()
+        let (told, said) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{words:?}: {:?}\n{told}\n{said}", output.status.code());
+        told
     }
 
     /// As [`Self::tool`] with `--json`; it must be refused. Returns the exit code, and the error's code, message and hint.

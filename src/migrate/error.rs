@@ -301,6 +301,11 @@ impl MigrateError {
                 "mend what is named above (room, permissions), then run the same command again: it carries on from what it finds"
                     .into()
             }
+            // Some pass by themselves, such as a boot.
+            Self::Host(HostError::Command { .. }) => {
+                "see to what is said above, if it stands; then run the same command again: it carries on from what it finds"
+                    .into()
+            }
             Self::Etcd { .. } | Self::Host(_) => "run the same command again: it carries on from what it finds".into(),
             Self::File(_) => "mend the path named above, then run this again".into(),
             Self::Gate { alarm: true, .. } => {

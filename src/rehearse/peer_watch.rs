@@ -146,13 +146,15 @@ impl Watcher {
 
     /// Whether every other member that answers tells it. One that was restarted tells what its log once said until it
     /// has read it to the end (seen with 3.5.30), so a single one proves nothing; and none dials itself.
-    fn is_told(&self, url: &PeerUrl, text: &String) -> bool {
+    fn is_told(&self, url: &PeerUrl, text: &str) -> bool {
         let own = url.at().ip();
         let is_other = |address: &&Ipv4Addr| self.addresses.len() == 1 || own != Some((**address).into());
         let mut lists =
             self.addresses.iter().filter(is_other).filter_map(|&address| self.list_of(address)).peekable();
         lists.peek().is_some()
-            && lists.all(|list| list.members.iter().any(|member| member.peer_urls.contains(text)))
+            && lists.all(|list| {
+                list.members.iter().any(|member| member.peer_urls.iter().any(|told| told == text))
+            })
     }
 
     fn ask(&self, url: &PeerUrl) -> Result<(), Fault> {

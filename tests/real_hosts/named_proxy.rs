@@ -22,9 +22,10 @@ fn a_host_named_as_proxy_gets_one_and_its_programs_are_shown_the_way() {
 
     // Whoever cannot be looked for is not taken to be nobody.
     lab.on("spare1", "mv /usr/bin/ss /usr/bin/ss.away");
-    let (exit, code, message, _) = lab.refused(&["migrate", "apply", "--yes"]);
+    let (exit, code, message, hint) = lab.refused(&["migrate", "apply", "--yes"]);
     assert_eq!((exit, code.as_str()), (1, "host"), "{message}");
     assert!(message.contains("proxy1") && message.contains("iproute2"), "{message}");
+    assert!(hint.starts_with("see to what is said above"), "{hint}");
     lab.on("spare1", "mv /usr/bin/ss.away /usr/bin/ss");
 
     // The proxy is there already, and answers; once the program has moved, the way is free.

@@ -191,8 +191,7 @@ fn host_keys_users_and_hosts_that_are_refused() {
     assert_eq!(error.kind, SshTrouble::Unreachable, "{error}");
 }
 
-/// Another key of the same kind: its last letter but the padding is another.
-/// Another key in its place: 32 bytes of Ed25519 end on a whole letter of base64, so whichever letter is there is a key's.
+/// Another key of the same kind. The 32 bytes of Ed25519's end on a whole letter of base64: any other letter makes a key too.
 fn flip_last_letter(line: &str) -> String {
     let line = line.trim_end();
     let (start, last) = line.split_at(line.len() - 1);

@@ -7,10 +7,9 @@ use serde::Serialize;
 
 use super::CaError;
 use super::inspect::{self, Certificate};
-use super::ledger::{Event, Ledger};
+use super::ledger::Event;
 use super::store::{CA_FILE, ISSUING_CA_FILE, Store};
 use super::stored::first_certificate;
-use crate::files;
 
 /// How a certificate stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -85,7 +84,8 @@ pub struct Listed {
 ///
 /// # Errors
 /// [`CaError::File`]
-pub fn catalogue(store: &Store, ledger: &Ledger, now: OffsetDateTime) -> Result<Vec<Listed>, CaError> {
+pub fn catalogue(store: &Store, now: OffsetDateTime) -> Result<Vec<Listed>, CaError> {
+    let ledger = store.ledger();
     let mut files = certificates(store)?;
     let mut found: BTreeMap<(bool, String), Vec<Listed>> = BTreeMap::new();
     for file in [CA_FILE, ISSUING_CA_FILE] {
@@ -170,10 +170,11 @@ fn in_time(start: OffsetDateTime, end: OffsetDateTime, now: OffsetDateTime) -> S
 /// The certificates in use: `NAME.pem` that begins with one. History and keys are none.
 fn certificates(store: &Store) -> Result<BTreeMap<String, Certificate>, CaError> {
     let mut found = BTreeMap::new();
-    for file in files::list(store.dir())? {
+    let is_hidden = |file: &&str| file.starts_with('.');
+    for file in store.listing()?.iter().filter(|file| !is_hidden(file)) {
         let Some(name) = file.strip_suffix(".pem").filter(|name| !name.ends_with("-key")) else { continue };
-        let path = store.path(&file);
-        let Ok(Some(image)) = files::read(&path) else { continue };
+        let path = store.path(file);
+        let Ok(Some(image)) = store.read(file) else { continue };
         let described =
             first_certificate(&path, &image.bytes).and_then(|der| inspect::certificate(&path, &der));
         if let Ok(certificate) = described {

@@ -130,6 +130,16 @@ pub enum CaError {
         /// What is wrong with it.
         what: String,
     },
+    /// The certificate of a CA is another one than that of which the ledger has a line.
+    #[error("{path} is not the CA of this directory: its SHA-256 is {found}, the ledger has {recorded}")]
+    OtherCa {
+        /// The certificate's file.
+        path: PathBuf,
+        /// SHA-256 of the certificate that is there, in hexadecimal.
+        found: String,
+        /// SHA-256 of the one that the ledger has.
+        recorded: String,
+    },
     /// The key is encrypted and no passphrase was given.
     #[error("{path} is encrypted")]
     PassphraseNeeded {
@@ -269,6 +279,11 @@ impl CaError {
                 dir.display()
             ),
             Self::Exists { .. } => "it was left as it is; --force replaces it and keeps the old one".into(),
+            Self::OtherCa { .. } => {
+                "put back the certificate and key of this directory's own CA; another CA belongs into a directory of its \
+                 own: etcd-pki --pki-dir DIR import-ca"
+                    .into()
+            }
             Self::PassphraseNeeded { .. } => {
                 "give --passphrase-file FILE or --passphrase-fd N, or run it on a terminal".into()
             }
@@ -305,7 +320,22 @@ impl CaError {
 
 fn file_hint(error: &FileError) -> Option<String> {
     use std::io::ErrorKind;
-    match error.io_kind()? {
+    const SHARED: &str = "--allow-shared-dir accepts a directory that other users may change";
+    if let FileError::Untrusted { cure, .. } = error {
+        return Some(match cure {
+            Some(cure) => format!("{cure}; or {SHARED}"),
+            None => format!("use a directory of your own; or {SHARED}"),
+        });
+    }
+    let Some(kind) = error.io_kind() else {
+        return Some(match error {
+            FileError::NotRegular { path, .. } => {
+                format!("`ls -ld {0}` shows what it is; move it out of the way", path.display())
+            }
+            _ => "it was left as it is".into(),
+        });
+    };
+    match kind {
         ErrorKind::PermissionDenied => Some("run as the user who owns the directory".into()),
         ErrorKind::ReadOnlyFilesystem => {
             Some("the file system is read-only: choose another directory".into())
@@ -313,6 +343,11 @@ fn file_hint(error: &FileError) -> Option<String> {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             Some("make room on the disk and run the same command again".into())
         }
-        _ => None,
+        _ => {
+            let dir = crate::files::parent(error.path()).display();
+            Some(format!(
+                "`ls -ld {dir}` and `df {dir}` show what is wrong there; then run the same command again"
+            ))
+        }
     }
 }

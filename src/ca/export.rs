@@ -23,7 +23,7 @@ pub fn p12(store: &Store, name: &CertName, passphrase: &Passphrase) -> Result<Ze
     };
     let text = std::str::from_utf8(passphrase.as_bytes()).map_err(|error| failed(&error))?;
     let pair = existing(store, name)?;
-    let (chain, roots) = (pem::blocks(&pair.cert_pem), pem::blocks(&store.ca_pem()?));
+    let (chain, roots) = (pem::blocks(&pair.cert_pem), pem::blocks(store.ca_pem()?));
     let certificates = chain.iter().chain(&roots).filter(|block| block.label == "CERTIFICATE");
     let certificates = certificates
         .map(|block| Certificate::from_der(&block.der))

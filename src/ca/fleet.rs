@@ -1,14 +1,14 @@
 //! A whole cluster's certificates: what `cluster.toml` asks for, compared with what is there.
 
 use ::time::OffsetDateTime;
+use zeroize::Zeroizing;
 
-use super::ledger::{Event, Ledger};
+use super::ledger::Event;
 use super::planned::{Planned, Request};
 use super::rebuild::has_usages;
-use super::store::Store;
+use super::store::{Pair, Store};
 use super::stored::first_certificate;
 use super::{CaError, CertName, KeyType, Profiles, San, inspect};
-use crate::files;
 use crate::inventory::Inventory;
 
 /// What holds for all certificates of the run.
@@ -124,28 +124,29 @@ pub enum State {
 ///
 /// # Errors
 /// [`CaError::File`]
-pub fn compare(
-    store: &Store,
-    ledger: &Ledger,
-    wanted: &Planned,
-    now: OffsetDateTime,
-) -> Result<State, CaError> {
+pub fn compare(store: &Store, wanted: &Planned, now: OffsetDateTime) -> Result<State, CaError> {
+    let ledger = store.ledger();
     let (cert_file, key_file) = (wanted.name.cert_file(), wanted.name.key_file());
     let cert_path = store.path(&cert_file);
-    let (cert, key) = match (files::read(&cert_path)?, files::stat(&store.path(&key_file))?) {
+    // Most that are missing are missing both: the names are known, and no file is asked for.
+    let there = |file: &str| match store.listing()?.has(file) {
+        true => store.read(file),
+        false => Ok(None),
+    };
+    let pair = match (there(&cert_file)?, there(&key_file)?) {
         (None, None) => return Ok(State::Missing),
         (Some(_), None) => return Ok(State::Drifted(vec![Drift::HalfThere { missing: key_file }])),
         (None, Some(_)) => return Ok(State::Drifted(vec![Drift::HalfThere { missing: cert_file }])),
-        (Some(cert), Some(_)) => (cert, store.pair(wanted.name.as_str())),
+        (Some(cert), Some(key)) => Pair { cert_pem: cert.bytes, key_pem: Zeroizing::new(key.bytes) },
     };
-    let described = first_certificate(&cert_path, &cert.bytes)
+    let described = first_certificate(&cert_path, &pair.cert_pem)
         .and_then(|der| Ok((inspect::certificate(&cert_path, &der)?, der)));
     let (has, der) = match described {
         Ok(described) => described,
         Err(error) => return Ok(State::Drifted(vec![Drift::Unreadable { what: error.to_string() }])),
     };
     let mut drift = Vec::new();
-    if key.is_err() {
+    if !store.belongs_together(wanted.name.as_str(), &pair).unwrap_or(false) {
         drift.push(Drift::KeyMismatch);
     }
     let entry = ledger.certificate(&has.serial);
@@ -172,7 +173,7 @@ pub fn compare(
     if ledger.is_revoked(&has.serial) {
         drift.push(Drift::Revoked);
     }
-    if !store.all_authorities()?.iter().any(|ca| ca.has_signed(&der)) {
+    if !store.has_signed(&der)? {
         drift.push(Drift::OtherCa);
     }
     Ok(if drift.is_empty() { State::AsWanted } else { State::Drifted(drift) })

@@ -10,10 +10,12 @@ use super::certificate::CaCertificate;
 use super::init::begin;
 use super::ledger::Event;
 use super::made::{MadeCa, finish, recovered};
-use super::pending::NewFile;
-use super::store::{CA_FILE, CA_KEY_FILE, ISSUING_CA_FILE, ISSUING_CA_KEY_FILE, Store, Writer};
+use super::store::{CA_FILE, CA_KEY_FILE, ISSUING_CA_FILE, ISSUING_CA_KEY_FILE};
 use super::stored::{certificates, is_encrypted, read_key};
+use super::transaction::NewFile;
+use super::writer::Writer;
 use super::{CaError, Passphrase, inspect};
+use crate::files::Trust;
 
 /// What is adopted.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +41,8 @@ pub struct Adopted<'a> {
 /// # Errors
 /// [`CaError`]; nothing was changed.
 pub fn import(
-    store: &Store,
+    dir: &Path,
+    trust: &Trust,
     adopted: Adopted<'_>,
     now: OffsetDateTime,
 ) -> Result<(Vec<MadeCa>, Writer), CaError> {
@@ -63,7 +66,7 @@ pub fn import(
     let authority = Authority::new(issuing.clone(), key, adopted.key)?.below(above)?;
     authority.check(now)?;
 
-    let mut writer = begin(store, "import-ca")?;
+    let mut writer = begin(dir, trust, "import-ca")?;
     let made = recovered(&writer);
     if !made.is_empty() {
         return Ok((made, writer));

@@ -8,11 +8,11 @@ use zeroize::Zeroizing;
 use super::authority::{Authority, Leaf};
 use super::encode::{Serial, fingerprint};
 use super::ledger::{Entry, Event};
-use super::pending::{Change, NewFile};
 use super::planned::{KeyPlan, Planned};
-use super::store::{Store, Writer};
+use super::store::Store;
+use super::transaction::{Change, Mark, NewFile, Old};
+use super::writer::Writer;
 use super::{CaError, PrivateKey, San, pem};
-use crate::files::{self, FileMode};
 
 /// A certificate that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,11 +45,16 @@ pub struct Issued {
     pub finished_earlier: bool,
 }
 
-/// Refuses names that are taken, or asked for twice, before a lock is taken or anything is made.
+/// Refuses names that are taken, or asked for twice, before anything is made.
 ///
 /// # Errors
 /// [`CaError::Exists`], [`CaError::BadValue`].
 pub fn check_free(store: &Store, planned: &[Planned]) -> Result<(), CaError> {
+    check_distinct(planned)?;
+    planned.iter().try_for_each(|plan| refuse_taken(store, plan))
+}
+
+fn check_distinct(planned: &[Planned]) -> Result<(), CaError> {
     let mut seen = std::collections::HashSet::new();
     for plan in planned {
         // Two names that differ in case alone are one file on some file systems.
@@ -62,16 +67,14 @@ pub fn check_free(store: &Store, planned: &[Planned]) -> Result<(), CaError> {
             ));
         }
     }
-    // What an interrupted run left may be what is asked for; that is known once the lock is held.
-    if store.has_pending() { Ok(()) } else { planned.iter().try_for_each(|plan| refuse_taken(store, plan)) }
+    Ok(())
 }
 
 fn refuse_taken(store: &Store, plan: &Planned) -> Result<(), CaError> {
     let key_file = matches!(plan.key, KeyPlan::New(_)).then(|| plan.name.key_file());
     for file in std::iter::once(plan.name.cert_file()).chain(key_file) {
-        let path = store.path(&file);
-        if !plan.replace && files::stat(&path)?.is_some() {
-            return Err(CaError::Exists { path });
+        if !plan.replace && store.listing()?.has(&file) {
+            return Err(CaError::Exists { path: store.path(&file) });
         }
     }
     Ok(())
@@ -85,26 +88,28 @@ fn refuse_taken(store: &Store, plan: &Planned) -> Result<(), CaError> {
 /// # Errors
 /// [`CaError`]; nothing was changed unless it is [`CaError::HalfDone`].
 pub fn issue(
-    store: &Store,
     writer: &mut Writer,
     authority: &Authority,
     planned: &[Planned],
     now: OffsetDateTime,
 ) -> Result<Vec<Issued>, CaError> {
-    let earlier: Vec<Option<Issued>> =
-        planned.iter().map(|plan| finished_earlier(store, writer, plan)).collect();
+    check_distinct(planned)?;
+    let earlier: Vec<Option<Issued>> = planned.iter().map(|plan| finished_earlier(writer, plan)).collect();
     let open: Vec<Planned> = planned
         .iter()
         .zip(&earlier)
         .filter(|(_, done)| done.is_none())
         .map(|(plan, _)| plan.clone())
         .collect();
+    let store = writer.store();
     open.iter().try_for_each(|plan| refuse_taken(store, plan))?;
-
-    let made: Vec<Made> = open
-        .par_iter()
-        .map(|plan| make(store, writer.ledger(), authority, plan, now))
-        .collect::<Result<_, _>>()?;
+    let make = |plan: &Planned| make(store, authority, plan, now);
+    // One is made sooner than a thread.
+    let made: Vec<Made> = if open.len() > 1 {
+        open.par_iter().map(make).collect::<Result<_, _>>()?
+    } else {
+        open.iter().map(make).collect::<Result<_, _>>()?
+    };
     let (mut changes, mut entries, mut issued) = (Vec::new(), Vec::new(), Vec::new());
     for made in made {
         changes.push(made.change);
@@ -112,8 +117,7 @@ pub fn issue(
         issued.push(made.issued);
     }
     if !changes.is_empty() {
-        let Writer { ledger, pending, .. } = writer;
-        pending.carry_out(&changes, || ledger.append(&entries))?;
+        writer.carry_out(&changes, &entries)?;
     }
     let mut issued = issued.into_iter();
     Ok(earlier
@@ -128,16 +132,10 @@ struct Made {
     change: Change,
 }
 
-fn make(
-    store: &Store,
-    ledger: &super::ledger::Ledger,
-    authority: &Authority,
-    plan: &Planned,
-    now: OffsetDateTime,
-) -> Result<Made, CaError> {
+fn make(store: &Store, authority: &Authority, plan: &Planned, now: OffsetDateTime) -> Result<Made, CaError> {
     let serial = loop {
         let serial = Serial::random()?;
-        if !ledger.has_serial(&serial.to_string()) {
+        if !store.ledger().has_serial(&serial.to_string()) {
             break serial;
         }
     };
@@ -164,7 +162,7 @@ fn make(
         }
         KeyPlan::Public(key) => {
             // A key of another certificate must not stand beside this one.
-            if files::stat(&key_path)?.is_some()
+            if store.listing()?.has(&plan.name.key_file())
                 && store.key(&plan.name)?.public_bits() != rcgen::PublicKeyData::der_bytes(key.info())
             {
                 return Err(CaError::KeyMismatch { key: key_path, cert: store.path(&plan.name.cert_file()) });
@@ -173,11 +171,7 @@ fn make(
         }
     };
     let cert = format!("{}{}", *pem::encode("CERTIFICATE", &der), authority.intermediates_pem());
-    new_files.push(NewFile {
-        name: plan.name.cert_file(),
-        bytes: Zeroizing::new(cert.into_bytes()),
-        mode: FileMode::PUBLIC,
-    });
+    new_files.push(NewFile::public(&plan.name.cert_file(), cert.into_bytes()));
     let issued = Issued {
         name: plan.name.to_string(),
         profile: plan.profile.name.clone(),
@@ -210,21 +204,22 @@ fn make(
     };
     let change = Change {
         name: issued.name.clone(),
-        serial: issued.serial.clone(),
-        replaces: plan.replace,
+        mark: Mark::Serial(issued.serial.clone()),
+        old: if plan.replace { Old::Keep } else { Old::Refuse },
         files: new_files,
     };
     Ok(Made { issued, entry, change })
 }
 
 /// The certificate that an interrupted run had made for the same request.
-fn finished_earlier(store: &Store, writer: &Writer, plan: &Planned) -> Option<Issued> {
-    let item = writer.pending.recovered().iter().find(|item| item.name == plan.name.as_str())?;
+fn finished_earlier(writer: &Writer, plan: &Planned) -> Option<Issued> {
+    let (store, item) = (writer.store(), writer.recovered_item(plan.name.as_str())?);
+    let Mark::Serial(serial) = &item.mark else { return None };
     let entry = writer.ledger().latest(&item.name)?;
     let sans: Vec<String> = plan.sans.iter().map(San::to_string).collect();
     let (not_before, not_after) = (entry.not_before?, entry.not_after?);
     let wanted = plan.validity.not_after - plan.validity.not_before;
-    let is_same = entry.serial.as_ref() == Some(&item.serial)
+    let is_same = entry.serial.as_ref() == Some(serial)
         && entry.profile.as_ref() == Some(&plan.profile.name)
         && (matches!(plan.key, KeyPlan::Keep) || entry.key_type.as_deref() == Some(plan.key_type()))
         && (plan.validity.capped || not_after - not_before == wanted)
@@ -235,7 +230,7 @@ fn finished_earlier(store: &Store, writer: &Writer, plan: &Planned) -> Option<Is
         profile: plan.profile.name.clone(),
         cert: store.path(&plan.name.cert_file()),
         key: (!matches!(plan.key, KeyPlan::Public(_))).then_some(key),
-        serial: item.serial.clone(),
+        serial: serial.clone(),
         key_type: entry.key_type.clone().unwrap_or_default(),
         not_before,
         not_after,

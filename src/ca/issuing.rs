@@ -1,8 +1,9 @@
 //! The issuing CA below a root: the first one, and the next one below the same root.
 
+use std::path::Path;
+
 use ::time::OffsetDateTime;
 use rcgen::{DistinguishedName, DnType, NameConstraints};
-use zeroize::Zeroizing;
 
 use super::authority::{Authority, BACKDATE};
 use super::certificate::CaCertificate;
@@ -10,9 +11,10 @@ use super::encode::dn_value;
 use super::ledger::Event;
 use super::made::{MadeCa, record};
 use super::options::{CaOptions, ca_params};
-use super::pending::{Change, NewFile};
-use super::store::{ISSUING_CA_FILE, ISSUING_CA_KEY_FILE, Store, Writer};
-use super::stored::read_key;
+use super::store::{ISSUING_CA_FILE, ISSUING_CA_KEY_FILE};
+use super::stored::{CaKey, read_key};
+use super::transaction::{Change, Mark, NewFile, Old};
+use super::writer::Writer;
 use super::{CaError, KeyType, Passphrase, PrivateKey};
 
 /// An issuing CA that is not written yet.
@@ -25,7 +27,7 @@ pub(super) struct IssuingCa {
 impl IssuingCa {
     /// Signs one with the CA above it.
     pub(super) fn make(
-        store: &Store,
+        dir: &Path,
         above: &Authority,
         common_name: String,
         key_type: KeyType,
@@ -39,7 +41,7 @@ impl IssuingCa {
         let mut params = ca_params(&key, name, life, u8::try_from(path_len).unwrap_or(0))?;
         params.name_constraints = constraints;
         let der = above.sign(params, key.pair())?;
-        let certificate = CaCertificate::from_der(&store.path(ISSUING_CA_FILE), &der)?;
+        let certificate = CaCertificate::from_der(&dir.join(ISSUING_CA_FILE), &der)?;
         let made = MadeCa::of(ISSUING_CA_FILE, common_name, &certificate);
         Ok(Self { key, certificate, made })
     }
@@ -76,32 +78,24 @@ pub struct IssuingOptions {
 /// Makes an issuing CA with a new key below the root of a directory, and keeps the one before it as
 /// `issuing-ca.pem.1`: what that one issued carries its certificate along and stays valid.
 ///
-/// `root_key` is the root's key file and its content, which may come from elsewhere; `passphrase` opens it and
-/// encrypts the new key.
-///
-/// The lock is held by what is returned: tell the user, then [`Writer::acknowledge`].
+/// `root_key` may come from elsewhere; `passphrase` opens it and encrypts the new key.
 ///
 /// # Errors
 /// [`CaError::KeyMismatch`] when it is another root's key, [`CaError::CaMayNotSign`] when the root allows no CA below
 /// it, [`CaError::CaExpired`].
 pub fn renew_issuing(
-    store: &Store,
-    root_key: (&std::path::Path, &Zeroizing<Vec<u8>>),
+    writer: &mut Writer,
+    root_key: &CaKey,
     passphrase: Option<&Passphrase>,
     options: &IssuingOptions,
     now: OffsetDateTime,
-) -> Result<(MadeCa, Writer), CaError> {
+) -> Result<MadeCa, CaError> {
     let now = now.replace_nanosecond(0).expect("0 is a nanosecond");
-    let mut writer = store.writer("init-ca --intermediate --renew")?;
-    if let Some(made) = finished_earlier(&writer) {
-        return Ok((made, writer));
-    }
-    let mut chain = store.authorities()?;
-    let root = chain.pop().expect("the root at least is there");
+    let (root, chain) = writer.store().authorities()?.split_last().expect("the root at least is there");
     let before = chain.first();
-    let key = read_key(root_key.0, root_key.1, passphrase)?;
+    let key = read_key(root_key.path(), root_key.bytes(), passphrase)?;
     let root_kind = key.kind();
-    let above = Authority::new(root, key, root_key.0)?;
+    let above = Authority::new(root.clone(), key, root_key.path())?;
     above.check(now)?;
     let root = above.certificate();
     if root.path_len == Some(0) {
@@ -123,26 +117,27 @@ pub fn renew_issuing(
     };
     let life = ((now - BACKDATE).max(root.not_before()), end.min(root.not_after()));
     let constraints = options.limits.constraints()?;
-    let below = IssuingCa::make(store, &above, name, key_type.unwrap_or(KeyType::P256), life, constraints)?;
+    let dir = writer.store().dir();
+    let below = IssuingCa::make(dir, &above, name, key_type.unwrap_or(KeyType::P256), life, constraints)?;
     let change = Change {
         name: ISSUING_CA.into(),
-        serial: below.made.serial.clone(),
-        replaces: true,
+        mark: Mark::Serial(below.made.serial.clone()),
+        old: Old::Keep,
         files: below.files(passphrase)?.into(),
     };
     let made = [below.made];
-    record(&mut writer, change, &made, Event::Init, key_type, now)?;
+    record(writer, change, &made, Event::Init, key_type, now)?;
     let [made] = made;
-    Ok((made, writer))
+    Ok(made)
 }
 
 /// The name of the change that replaces an issuing CA.
 const ISSUING_CA: &str = "issuing-ca";
 
-/// The issuing CA that an interrupted run had made.
-fn finished_earlier(writer: &Writer) -> Option<MadeCa> {
-    let item = writer.pending.recovered().iter().find(|item| item.name == ISSUING_CA)?;
-    let entries = writer.ledger().entries().iter();
-    let mut made = entries.filter(|entry| entry.serial.as_ref() == Some(&item.serial));
+/// The issuing CA that an interrupted run of [`renew_issuing`] had made.
+pub fn finished_earlier(writer: &Writer) -> Option<MadeCa> {
+    let Mark::Serial(serial) = &writer.recovered_item(ISSUING_CA)?.mark else { return None };
+    let mut made =
+        writer.ledger().authorities(ISSUING_CA).filter(|entry| entry.serial.as_ref() == Some(serial));
     MadeCa::from_entry(made.next()?)
 }

@@ -3,8 +3,9 @@
 //! A line that was torn by a crash at the end of the file is cut off by the next writer, with a word. A broken line
 //! in the middle (a text editor, a bad disk) is skipped, with a word: it is never a reason not to issue.
 
+use std::collections::HashMap;
 use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ::time::OffsetDateTime;
 use serde::{Deserialize, Serialize};
@@ -106,36 +107,37 @@ impl Entry {
     }
 }
 
-/// The ledger as it was read.
+/// The ledger as it was read, with what is looked up in it by serial and by name.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     entries: Vec<Entry>,
+    by_serial: HashMap<String, Lines>,
+    /// The last certificate of each name.
+    latest: HashMap<String, usize>,
+    last_crl: Option<u64>,
     warnings: Vec<String>,
     is_there: bool,
 }
 
-impl Ledger {
-    /// Reads it without changing it; a missing one is empty.
-    ///
-    /// # Errors
-    /// [`CaError::File`]
-    pub fn read(pki_dir: &Path) -> Result<Self, CaError> {
-        let path = pki_dir.join(LEDGER_FILE);
-        let Some(image) = files::read(&path)? else {
-            return Ok(Self::default());
-        };
-        Ok(Self::parse(&image.bytes))
-    }
+/// The lines about one serial, as indices of entries.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lines {
+    /// The last one with which the certificate came into being.
+    certificate: Option<usize>,
+    /// The first one with which it was revoked.
+    revocation: Option<usize>,
+}
 
-    fn parse(bytes: &[u8]) -> Self {
+impl Ledger {
+    /// Reads its file's content; a line at its end that was not finished is passed over.
+    pub(super) fn parse(bytes: &[u8]) -> Self {
         let mut ledger = Self { is_there: true, ..Self::default() };
-        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        for (index, line) in bytes[..whole].split(|&byte| byte == b'\n').enumerate() {
+        for (index, line) in bytes[..whole_lines(bytes)].split(|&byte| byte == b'\n').enumerate() {
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
             match serde_json::from_slice(line) {
-                Ok(entry) => ledger.entries.push(entry),
+                Ok(entry) => ledger.push(entry),
                 Err(error) => ledger.warnings.push(format!(
                     "{LEDGER_FILE} line {} cannot be read and was skipped: {error}",
                     index + 1
@@ -155,26 +157,24 @@ impl Ledger {
         &self.warnings
     }
 
-    /// Whether the file is there.
+    /// Whether there is one.
     pub const fn is_there(&self) -> bool {
         self.is_there
     }
 
-    /// Whether a serial stands in it.
+    /// Whether a line holds that serial.
     pub fn has_serial(&self, serial: &str) -> bool {
-        self.entries.iter().any(|entry| entry.serial.as_deref() == Some(serial))
+        self.by_serial.contains_key(serial)
     }
 
     /// The entry of the certificate with that serial.
     pub fn certificate(&self, serial: &str) -> Option<&Entry> {
-        let is_it = |entry: &&Entry| entry.is_certificate() && entry.serial.as_deref() == Some(serial);
-        self.entries.iter().rev().find(is_it)
+        self.by_serial.get(serial)?.certificate.map(|at| &self.entries[at])
     }
 
     /// The revocation of the certificate with that serial.
     pub fn revocation(&self, serial: &str) -> Option<&Entry> {
-        let is_it = |entry: &&Entry| entry.event == Event::Revoke && entry.serial.as_deref() == Some(serial);
-        self.entries.iter().find(is_it)
+        self.by_serial.get(serial)?.revocation.map(|at| &self.entries[at])
     }
 
     /// Whether the certificate with that serial was revoked.
@@ -184,77 +184,84 @@ impl Ledger {
 
     /// The last certificate made under a name.
     pub fn latest(&self, name: &str) -> Option<&Entry> {
-        self.entries.iter().rev().find(|entry| entry.is_certificate() && entry.name.as_deref() == Some(name))
+        self.latest.get(name).map(|&at| &self.entries[at])
+    }
+
+    /// The number of the last revocation list.
+    pub const fn last_crl(&self) -> Option<u64> {
+        self.last_crl
+    }
+
+    /// The lines of the CAs of that file: made, adopted, or renewed.
+    pub fn authorities<'a>(&'a self, file: &'a str) -> impl Iterator<Item = &'a Entry> {
+        self.entries.iter().filter(move |entry| {
+            matches!(entry.event, Event::Init | Event::Import) && entry.name.as_deref() == Some(file)
+        })
+    }
+
+    fn push(&mut self, entry: Entry) {
+        let at = self.entries.len();
+        if let Some(serial) = &entry.serial {
+            let lines = self.by_serial.entry(serial.clone()).or_default();
+            if entry.is_certificate() {
+                lines.certificate = Some(at);
+            } else if entry.event == Event::Revoke {
+                lines.revocation.get_or_insert(at);
+            }
+        }
+        if let Some(name) = entry.name.as_ref().filter(|_| entry.is_certificate()) {
+            self.latest.insert(name.clone(), at);
+        }
+        self.last_crl = self.last_crl.max(entry.number);
+        self.entries.push(entry);
     }
 }
 
-/// The ledger opened by the one writer that holds the lock.
-#[derive(Debug)]
-pub struct LedgerWriter {
-    path: PathBuf,
-    ledger: Ledger,
-}
-
-impl LedgerWriter {
-    /// Reads the ledger and cuts off a line that a crash has torn.
+/// Changes, by the one writer that holds the lock.
+impl Ledger {
+    /// Takes the ledger as it was read from the file at `path`, and cuts off a line that a crash has torn.
     ///
     /// # Errors
     /// [`CaError::File`]
-    pub(super) fn open(pki_dir: &Path) -> Result<Self, CaError> {
-        let path = pki_dir.join(LEDGER_FILE);
-        let Some(image) = files::read(&path)? else {
-            return Ok(Self { path, ledger: Ledger::default() });
-        };
-        let mut bytes = image.bytes;
-        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        let torn = bytes.split_off(whole);
-        let mut ledger = Ledger::parse(&bytes);
-        if !torn.is_empty() {
-            let file = files::open_append(&path, FileMode::SECRET)?;
-            file.set_len(whole as u64).and_then(|()| file.sync_data()).map_err(io("repair", &path))?;
+    pub(super) fn repaired(path: &Path, bytes: &[u8]) -> Result<Self, CaError> {
+        let mut ledger = Self::parse(bytes);
+        let whole = whole_lines(bytes);
+        let torn = bytes.len() - whole;
+        if torn > 0 {
+            let file = files::open_append(path, FileMode::SECRET)?;
+            file.set_len(whole as u64).and_then(|()| file.sync_data()).map_err(io("repair", path))?;
             ledger.warnings.push(format!(
-                "{LEDGER_FILE} ended in a line that an interrupted run had not finished; it was cut off ({} bytes)",
-                torn.len()
+                "{LEDGER_FILE} ended in a line that an interrupted run had not finished; it was cut off ({torn} bytes)"
             ));
         }
-        Ok(Self { path, ledger })
+        Ok(ledger)
     }
 
-    /// What it holds.
-    pub const fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// Appends entries in one write and returns when they are durable. When that fails, what may have been written
-    /// of them is taken back.
+    /// Appends entries to the file at `path` in one write and returns when they are durable. When that fails, what may
+    /// have been written of them is taken back.
     ///
     /// # Errors
     /// [`CaError::File`]
-    pub(super) fn append(&mut self, entries: &[Entry]) -> Result<(), CaError> {
+    pub(super) fn append(&mut self, path: &Path, entries: &[Entry]) -> Result<(), CaError> {
         let mut lines = Vec::new();
         for entry in entries {
             serde_json::to_writer(&mut lines, entry).expect("an entry is always JSON");
             lines.push(b'\n');
         }
-        let mut file = files::open_append(&self.path, FileMode::SECRET)?;
-        let before = file.seek(SeekFrom::End(0)).map_err(io("read", &self.path))?;
+        let mut file = files::open_append(path, FileMode::SECRET)?;
+        let before = file.seek(SeekFrom::End(0)).map_err(io("read", path))?;
         if let Err(source) = file.write_all(&lines).and_then(|()| file.sync_data()) {
             let _ = file.set_len(before).and_then(|()| file.sync_data());
-            return Err(io("write", &self.path)(source));
+            return Err(io("write", path)(source));
         }
-        self.ledger.entries.extend_from_slice(entries);
-        self.ledger.is_there = true;
+        entries.iter().for_each(|entry| self.push(entry.clone()));
+        self.is_there = true;
         Ok(())
     }
+}
 
-    /// Reads back what is on the disk; for tests of the writer itself.
-    #[cfg(test)]
-    fn raw(&self) -> String {
-        let mut text = String::new();
-        use std::io::Read;
-        std::fs::File::open(&self.path).unwrap().read_to_string(&mut text).unwrap();
-        text
-    }
+fn whole_lines(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)
 }
 
 fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> CaError {
@@ -276,17 +283,19 @@ mod tests {
     #[test]
     fn lines_are_kept_and_a_torn_one_is_cut_off_with_a_word() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = LedgerWriter::open(dir.path()).unwrap();
-        assert!(!writer.ledger().is_there());
-        writer.append(&[entry("01"), entry("02")]).unwrap();
-        let whole = writer.raw();
-        let mut file = files::open_append(&dir.path().join(LEDGER_FILE), FileMode::SECRET).unwrap();
+        let path = dir.path().join(LEDGER_FILE);
+        let mut ledger = Ledger::default();
+        assert!(!ledger.is_there());
+        ledger.append(&path, &[entry("01"), entry("02")]).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let mut file = files::open_append(&path, FileMode::SECRET).unwrap();
         file.write_all(b"{\"time\":\"2026-01-01T00:00:00Z\",\"ev").unwrap();
-        assert_eq!(Ledger::read(dir.path()).unwrap().entries().len(), 2, "a reader looks past it");
-        let writer = LedgerWriter::open(dir.path()).unwrap();
-        assert_eq!(writer.ledger().entries(), [entry("01"), entry("02")]);
-        assert!(writer.ledger().warnings()[0].contains("cut off"));
-        assert_eq!(writer.raw(), whole);
+        let torn = std::fs::read(&path).unwrap();
+        assert_eq!(Ledger::parse(&torn).entries().len(), 2, "a reader looks past it");
+        let repaired = Ledger::repaired(&path, &torn).unwrap();
+        assert_eq!(repaired.entries(), [entry("01"), entry("02")]);
+        assert!(repaired.warnings()[0].contains("cut off"));
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use ::time::OffsetDateTime;
 use super::certificate::CaCertificate;
 use super::encode::fingerprint;
 use super::ledger::{Entry, Event};
-use super::pending::{Change, NewFile};
-use super::store::Writer;
+use super::transaction::{Change, Mark, NewFile, Old};
+use super::writer::Writer;
 use super::{CaError, KeyType};
 
 /// A CA that was made.
@@ -61,8 +61,8 @@ pub(super) fn finish(
     key_type: Option<KeyType>,
     now: OffsetDateTime,
 ) -> Result<(), CaError> {
-    let change =
-        Change { name: CA.into(), serial: made[0].serial.clone(), replaces: false, files: new_files };
+    let mark = Mark::Serial(made[0].serial.clone());
+    let change = Change { name: CA.into(), mark, old: Old::Refuse, files: new_files };
     record(writer, change, made, event, key_type, now)
 }
 
@@ -88,8 +88,7 @@ pub(super) fn record(
             ..Entry::new(event, now)
         })
         .collect();
-    let Writer { ledger, pending, .. } = writer;
-    pending.carry_out(&[change], || ledger.append(&entries))
+    writer.carry_out(&[change], &entries)
 }
 
 /// The name of the change that makes a CA.
@@ -97,7 +96,7 @@ const CA: &str = "ca";
 
 /// The CAs that an interrupted run had made.
 pub(super) fn recovered(writer: &Writer) -> Vec<MadeCa> {
-    if !writer.pending.recovered().iter().any(|item| item.name == CA) {
+    if writer.recovered_item(CA).is_none() {
         return Vec::new();
     }
     let entries = writer.ledger().entries().iter();

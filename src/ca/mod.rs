@@ -1,8 +1,8 @@
 //! Makes certificates: the authority, profiles, keys, the PKI directory and its ledger.
 //!
-//! [`Store`] is the PKI directory. Whoever only reads opens it ([`Store::open`]) and asks for [`Store::ca_pem`] or
-//! [`Store::pair`]; whoever writes takes its lock ([`Store::writer`]), which first finishes or undoes what an
-//! interrupted run left (see `pending.rs`).
+//! [`Store`] is the PKI directory as it is read. What changes it goes through a [`Writer`]: [`Writer::open`] takes the
+//! lock and finishes or undoes what an interrupted run left (see `transaction.rs`) before anything is read, and there is
+//! no other way to the functions that write.
 
 pub mod authority;
 pub mod catalogue;
@@ -20,11 +20,11 @@ pub mod issue;
 pub mod issuing;
 pub mod key;
 pub mod ledger;
+pub mod listing;
 pub mod made;
 pub mod name;
 pub mod options;
 pub mod pem;
-mod pending;
 pub mod planned;
 pub mod profile;
 pub mod rebuild;
@@ -33,6 +33,8 @@ pub mod request;
 pub mod revoke;
 pub mod store;
 pub mod stored;
+mod transaction;
+pub mod writer;
 
 pub use authority::Authority;
 pub use error::CaError;
@@ -40,3 +42,4 @@ pub use key::{KeyType, Passphrase, PrivateKey};
 pub use name::{CertName, San};
 pub use profile::{Profile, Profiles};
 pub use store::{Pair, Store};
+pub use writer::Writer;

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{CaError, CertName, KeyType, San};
-use crate::files;
+use crate::files::{self, FileImage, Trust};
 
 const BUILT_IN: [(&str, &str); 4] = [
     ("server", include_str!("../../pki-templates/server.toml")),
@@ -164,8 +164,9 @@ impl Profiles {
     /// The built-in ones, and those in `templates/` of the PKI directory.
     ///
     /// # Errors
-    /// [`CaError::File`] when the directory cannot be read. A broken template is an error when it is asked for.
-    pub fn load(pki_dir: &Path) -> Result<Self, CaError> {
+    /// [`CaError::File`] when the directory cannot be read, or when somebody whom `trust` does not name could have written
+    /// a template. A broken template is an error when it is asked for.
+    pub fn load(pki_dir: &Path, trust: &Trust) -> Result<Self, CaError> {
         let mut found = BTreeMap::new();
         for (name, text) in BUILT_IN {
             found.insert(name.to_owned(), Ok(Profile::parse(name, name, text)?));
@@ -176,6 +177,7 @@ impl Profiles {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self(found, dir)),
             Err(source) => return Err(files::FileError::Io { action: "read", path: dir, source }.into()),
         };
+        trust.check_dir(&dir)?;
         for entry in entries.flatten() {
             let path = entry.path();
             let (Some(stem), Some("toml")) =
@@ -183,7 +185,12 @@ impl Profiles {
             else {
                 continue;
             };
-            found.insert(stem.to_owned(), Self::read(stem, &path).map_err(|error| error.to_string()));
+            let read = || {
+                let image = existing(&path)?;
+                trust.check_file(&path, &image)?;
+                parse(stem, &path, &image)
+            };
+            found.insert(stem.to_owned(), read().map_err(|error| error.to_string()));
         }
         Ok(Self(found, dir))
     }
@@ -193,12 +200,7 @@ impl Profiles {
     /// # Errors
     /// [`CaError::Template`] or [`CaError::File`].
     pub fn read(name: &str, path: &Path) -> Result<Profile, CaError> {
-        let image = files::read(path)?.ok_or_else(|| files::FileError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source: std::io::ErrorKind::NotFound.into(),
-        })?;
-        Profile::parse(name, &path.display().to_string(), &String::from_utf8_lossy(&image.bytes))
+        parse(name, path, &existing(path)?)
     }
 
     /// The profile of that name.
@@ -226,6 +228,19 @@ impl Profiles {
     }
 }
 
+fn existing(path: &Path) -> Result<FileImage, CaError> {
+    let missing = || files::FileError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source: std::io::ErrorKind::NotFound.into(),
+    };
+    Ok(files::read(path)?.ok_or_else(missing)?)
+}
+
+fn parse(name: &str, path: &Path, image: &FileImage) -> Result<Profile, CaError> {
+    Profile::parse(name, &path.display().to_string(), &String::from_utf8_lossy(&image.bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,7 +248,7 @@ mod tests {
     #[test]
     fn the_built_in_profiles_say_what_the_design_says() {
         let dir = tempfile::tempdir().unwrap();
-        let profiles = Profiles::load(dir.path()).unwrap();
+        let profiles = Profiles::load(dir.path(), &Trust::caller()).unwrap();
         let name: CertName = "server1".parse().unwrap();
         for member in ["server", "peer"] {
             let profile = profiles.get(member).unwrap();
@@ -263,7 +278,7 @@ mod tests {
         };
         put("client.toml", "usages = [\"client-auth\"]\ndays = 30\n[subject]\ncommon-name = \"{name}\"\n");
         put("backup.toml", "usages = [\"client-auth\"]\n\ndayz = 30\n");
-        let profiles = Profiles::load(dir.path()).unwrap();
+        let profiles = Profiles::load(dir.path(), &Trust::caller()).unwrap();
         assert_eq!(profiles.get("client").unwrap().days, 30);
         let error = profiles.get("backup").unwrap_err().to_string();
         assert!(error.contains("line 3") && error.contains("dayz"), "{error}");

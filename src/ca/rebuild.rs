@@ -1,43 +1,46 @@
 //! A lost ledger, written anew from the certificates in the directory.
 
+use std::collections::HashSet;
+
 use ::time::OffsetDateTime;
 
 use super::ledger::{Entry, Event};
 use super::profile::{Profiles, Usage};
-use super::store::{CA_FILE, ISSUING_CA_FILE, Store, Writer};
+use super::store::{CA_FILE, ISSUING_CA_FILE};
 use super::stored::first_certificate;
+use super::writer::Writer;
 use super::{CaError, CertName, Profile, San, inspect};
-use crate::files;
 
 /// Adds a line for every certificate of this CA that the ledger does not know, those kept as `NAME.pem.1` too,
 /// oldest first. The profile is a guess ([`guess_profile`]), as the line's event tells. Revocations are in no certificate:
 /// they are lost with the ledger, unless a revocation list is there.
 ///
-/// Returns the lines that were added. The lock is held by what is returned.
+/// Returns the lines that were added.
 ///
 /// # Errors
 /// [`CaError::File`]
-pub fn rebuild(store: &Store, now: OffsetDateTime) -> Result<(Vec<Entry>, Writer), CaError> {
-    let authorities = store.all_authorities()?;
+pub fn rebuild(writer: &mut Writer, now: OffsetDateTime) -> Result<Vec<Entry>, CaError> {
+    let store = writer.store();
+    store.ca_pem()?;
     let profiles = store.profiles()?;
-    let mut writer = store.writer_of_new("list --rebuild")?;
     let mut found: Vec<Entry> = Vec::new();
-    for file in files::list(store.dir())? {
+    let mut serials = HashSet::new();
+    for file in store.listing()?.iter().filter(|file| !file.starts_with('.')) {
         let Some((name, rest)) = file.rsplit_once(".pem") else { continue };
         let is_history = rest.strip_prefix('.').is_some_and(|number| number.parse::<u32>().is_ok());
         if name.ends_with("-key") || !(rest.is_empty() || is_history) {
             continue;
         }
-        let path = store.path(&file);
-        let Some(image) = files::read(&path)? else { continue };
+        let path = store.path(file);
+        let Some(image) = store.read(file)? else { continue };
         let Ok(der) = first_certificate(&path, &image.bytes) else { continue };
         let Ok(seen) = inspect::certificate(&path, &der) else { continue };
         let is_ca = [CA_FILE, ISSUING_CA_FILE].iter().any(|ca| ca.strip_suffix(".pem") == Some(name));
-        let is_known = writer.ledger().has_serial(&seen.serial)
-            || found.iter().any(|entry| entry.serial.as_ref() == Some(&seen.serial));
-        if is_known || !(is_ca || authorities.iter().any(|ca| ca.has_signed(&der))) {
+        let is_known = store.ledger().has_serial(&seen.serial) || serials.contains(&seen.serial);
+        if is_known || !(is_ca || store.has_signed(&der)?) {
             continue;
         }
+        serials.insert(seen.serial.clone());
         let event = if is_ca { Event::Import } else { Event::Rebuild };
         found.push(Entry {
             name: Some(name.to_owned()),
@@ -53,11 +56,11 @@ pub fn rebuild(store: &Store, now: OffsetDateTime) -> Result<(Vec<Entry>, Writer
         });
     }
     found.sort_by_key(|entry| (entry.event != Event::Import, entry.not_before));
-    found.extend(revocations(store, &writer, now)?);
+    found.extend(revocations(writer, now)?);
     if !found.is_empty() {
-        writer.ledger.append(&found)?;
+        writer.record(&found)?;
     }
-    Ok((found, writer))
+    Ok(found)
 }
 
 /// The profile that a certificate was most likely made with: of those with its usages and subject fields the one whose
@@ -121,9 +124,9 @@ pub(super) fn has_usages(certificate: &inspect::Certificate, profile: &Profile) 
 }
 
 /// What the last revocation list still tells.
-fn revocations(store: &Store, writer: &Writer, now: OffsetDateTime) -> Result<Vec<Entry>, CaError> {
-    let path = store.path(super::revoke::CRL_PEM_FILE);
-    let Some(image) = files::read(&path)? else { return Ok(Vec::new()) };
+fn revocations(writer: &Writer, now: OffsetDateTime) -> Result<Vec<Entry>, CaError> {
+    let path = writer.store().path(super::revoke::CRL_PEM_FILE);
+    let Some(image) = writer.store().read(super::revoke::CRL_PEM_FILE)? else { return Ok(Vec::new()) };
     let mut entries = Vec::new();
     for item in inspect::items(&path, &image.bytes) {
         let inspect::Item::Crl(list) = item else { continue };
@@ -135,7 +138,7 @@ fn revocations(store: &Store, writer: &Writer, now: OffsetDateTime) -> Result<Ve
             });
         }
         let number = list.number.and_then(|number| number.parse().ok());
-        let is_known = writer.ledger().entries().iter().any(|entry| entry.number >= number);
+        let is_known = writer.ledger().last_crl() >= number;
         if number.is_some() && !is_known {
             entries.push(Entry { number, ..Entry::new(Event::Crl, now) });
         }

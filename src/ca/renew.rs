@@ -4,13 +4,11 @@ use ::time::{Duration, OffsetDateTime};
 
 use super::authority::{Authority, BACKDATE};
 use super::inspect::{self, Certificate};
-use super::ledger::Ledger;
 use super::planned::{KeyPlan, Planned, PublicKey};
 use super::rebuild::guess_profile;
 use super::store::Store;
 use super::stored::first_certificate;
 use super::{CaError, CertName, KeyType, Profile, Profiles, San};
-use crate::files;
 
 /// How to renew.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,7 +29,6 @@ pub struct RenewOptions {
 /// [`CaError::NoSuchName`] when there is none, and what [`super::planned::plan`] refuses.
 pub fn plan(
     store: &Store,
-    ledger: &Ledger,
     profiles: &Profiles,
     authority: &Authority,
     name: &CertName,
@@ -39,10 +36,10 @@ pub fn plan(
     now: OffsetDateTime,
 ) -> Result<Planned, CaError> {
     let path = store.path(&name.cert_file());
-    let image = files::read(&path)?.ok_or_else(|| store.no_such(name.as_str()))?;
+    let image = store.read(&name.cert_file())?.ok_or_else(|| store.no_such(name.as_str()))?;
     let der = first_certificate(&path, &image.bytes)?;
     let old = inspect::certificate(&path, &der)?;
-    let entry = ledger.certificate(&old.serial);
+    let entry = store.ledger().certificate(&old.serial);
     let profile_name = entry
         .and_then(|entry| entry.profile.clone())
         .unwrap_or_else(|| guess_profile(name.as_str(), &old, profiles));
@@ -52,7 +49,7 @@ pub fn plan(
         authority.check_name(san)?;
     }
     authority.check_usages(&profile)?;
-    let key = if files::stat(&store.path(&name.key_file()))?.is_none() {
+    let key = if !store.listing()?.has(&name.key_file()) {
         KeyPlan::Public(PublicKey::of_certificate(&path, &der)?)
     } else if options.keep_key {
         KeyPlan::Keep

@@ -12,9 +12,9 @@ use super::encode::{crypto, san_type, subject_of};
 use super::inspect::{self, Item};
 use super::name::without_repeats;
 use super::planned::{KeyPlan, Planned, PublicKey, Request};
-use super::store::Store;
+use super::transaction::{Change, Mark, NewFile, Old};
+use super::writer::Writer;
 use super::{CaError, CertName, KeyType, PrivateKey, Profile, San, pem};
-use crate::files::{self, FileMode, Meta};
 
 /// The request's file name.
 pub fn request_file(name: &CertName) -> String {
@@ -32,45 +32,47 @@ pub enum Made {
     Nothing,
 }
 
-/// Makes a key and a request for it. No CA is needed, and no ledger: a run that was interrupted after the key was
-/// written is taken up with that key.
+/// Makes a key and a request for it. No CA is needed, and no ledger. A key that is there already is used.
 ///
 /// # Errors
 /// [`CaError::Exists`] when a request for something else, or a certificate, is there.
 pub fn make(
-    store: &Store,
+    writer: &mut Writer,
     name: &CertName,
     profile: &Profile,
     sans: &[San],
     key_type: KeyType,
 ) -> Result<Made, CaError> {
-    let (key_path, path) = (store.path(&name.key_file()), store.path(&request_file(name)));
-    if let Some(image) = files::read(&path)? {
+    let store = writer.store();
+    let path = store.path(&request_file(name));
+    let has_key = store.listing()?.has(&name.key_file());
+    if let Some(image) = store.read(&request_file(name))? {
         let wanted: Vec<String> = sans.iter().map(San::to_string).collect();
         let is_it = |item: &Item| matches!(item, Item::Request(found) if found.sans == wanted && found.signature_holds);
         return match inspect::items(&path, &image.bytes).first() {
-            Some(item) if is_it(item) && files::stat(&key_path)?.is_some() => Ok(Made::Nothing),
+            Some(item) if is_it(item) && has_key => Ok(Made::Nothing),
             _ => Err(CaError::Exists { path }),
         };
     }
-    let cert_path = store.path(&name.cert_file());
-    if files::stat(&cert_path)?.is_some() {
-        return Err(CaError::Exists { path: cert_path });
+    if store.listing()?.has(&name.cert_file()) {
+        return Err(CaError::Exists { path: store.path(&name.cert_file()) });
     }
-    files::make_dir(store.dir(), Meta::mode(FileMode::SECRET_DIR))?;
-    let (key, made) = if files::stat(&key_path)?.is_some() {
+    let mut new_files = Vec::new();
+    let (key, made) = if has_key {
         (store.key(name)?, Made::Request)
     } else {
         let key = PrivateKey::generate(key_type)?;
-        files::create_new(&key_path, key.to_pem().as_bytes(), Meta::mode(FileMode::SECRET))?;
+        new_files.push(NewFile::key(&name.key_file(), &key, None)?);
         (key, Made::Both)
     };
     let mut params = CertificateParams::default();
     params.distinguished_name = subject_of(name, profile)?;
     params.subject_alt_names = sans.iter().map(san_type).collect::<Result<_, _>>()?;
     let request = params.serialize_request(key.pair()).map_err(crypto("make the request"))?;
-    let text = pem::encode("CERTIFICATE REQUEST", request.der());
-    files::create_new(&path, text.as_bytes(), Meta::mode(FileMode::PUBLIC))?;
+    let text = pem::encode("CERTIFICATE REQUEST", request.der()).to_string();
+    new_files.push(NewFile::public(&request_file(name), text.into_bytes()));
+    let change = Change { name: name.to_string(), mark: Mark::None, files: new_files, old: Old::Refuse };
+    writer.carry_out_unrecorded(change)?;
     Ok(made)
 }
 

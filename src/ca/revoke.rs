@@ -7,11 +7,13 @@ use rcgen::{
 
 use super::authority::Authority;
 use super::encode::crypto;
-use super::ledger::{Entry, Event, Ledger};
-use super::store::{Store, Writer};
+use super::ledger::{Entry, Event};
+use super::store::Store;
 use super::stored::first_certificate;
+use super::transaction::{Change, Mark, NewFile, Old};
+use super::writer::Writer;
 use super::{CaError, CertName, der, inspect, pem};
-use crate::files::{self, FileMode, Meta};
+use crate::files;
 
 /// Why a certificate was revoked (RFC 5280 5.3.1), without those that are not for leaves.
 pub const REASONS: [&str; 6] = [
@@ -29,7 +31,7 @@ pub const CRL_PEM_FILE: &str = "crl.pem";
 pub const CRL_DER_FILE: &str = "crl.der";
 
 /// A certificate that is to be revoked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
     /// Its name, where it has one.
     pub name: Option<String>,
@@ -41,24 +43,25 @@ pub struct Target {
 ///
 /// # Errors
 /// [`CaError::NoSuchName`], [`CaError::NotOurs`], [`CaError::Unreadable`].
-pub fn find(store: &Store, ledger: &Ledger, text: &str) -> Result<Target, CaError> {
+pub fn find(store: &Store, text: &str) -> Result<Target, CaError> {
+    let ledger = store.ledger();
     let by_name = text.parse::<CertName>().ok();
-    let in_store = by_name.as_ref().map(|name| store.path(&name.cert_file()));
-    let path = if let Some(path) = in_store.filter(|path| path.exists()) {
-        Some(path)
-    } else {
-        Some(std::path::PathBuf::from(text)).filter(|path| path.is_file())
+    let in_store = match &by_name {
+        Some(name) if store.listing()?.has(&name.cert_file()) => store.read(&name.cert_file())?,
+        _ => None,
     };
-    if let Some(path) = path {
-        let bytes = std::fs::read(&path).map_err(|source| files::FileError::Io {
-            action: "read",
-            path: path.clone(),
-            source,
-        })?;
+    let file = match (in_store, &by_name) {
+        (Some(image), Some(name)) => Some((store.path(&name.cert_file()), image.bytes)),
+        _ => {
+            let path = std::path::PathBuf::from(text);
+            // A serial or a name is no file; what is there must be one.
+            files::read(&path)?.map(|image| (path, image.bytes))
+        }
+    };
+    if let Some((path, bytes)) = file {
         let der = first_certificate(&path, &bytes)?;
         let found = inspect::certificate(&path, &der)?;
-        let authorities = store.all_authorities()?;
-        if !authorities.iter().any(|ca| ca.has_signed(&der)) || authorities.iter().any(|ca| ca.der() == der) {
+        if !store.has_signed(&der)? || store.is_authority(&der)? {
             return Err(CaError::NotOurs { path });
         }
         let recorded = ledger.certificate(&found.serial).and_then(|entry| entry.name.clone());
@@ -86,9 +89,10 @@ pub fn revoke(
     reason: &str,
     now: OffsetDateTime,
 ) -> Result<Vec<Target>, CaError> {
-    let mut new: Vec<Target> = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    let mut new = Vec::new();
     for target in targets {
-        if !writer.ledger().is_revoked(&target.serial) && !new.contains(target) {
+        if !writer.ledger().is_revoked(&target.serial) && seen.insert(target) {
             new.push(target.clone());
         }
     }
@@ -100,7 +104,7 @@ pub fn revoke(
     };
     let entries: Vec<Entry> = new.iter().map(entry).collect();
     if !entries.is_empty() {
-        writer.ledger.append(&entries)?;
+        writer.record(&entries)?;
     }
     Ok(new)
 }
@@ -116,13 +120,12 @@ pub struct MadeCrl {
     pub revoked: usize,
 }
 
-/// Makes the list of all that are revoked, in PEM and DER, each replaced in one step: etcd reads it at every
-/// handshake, and refuses everybody while it is not whole.
+/// Makes the list of all that are revoked, in PEM and DER, each replaced by a rename: etcd reads it at every handshake, and
+/// refuses everybody while it is not whole.
 ///
 /// # Errors
 /// [`CaError`]
 pub fn make_crl(
-    store: &Store,
     writer: &mut Writer,
     authority: &Authority,
     days: u32,
@@ -136,7 +139,7 @@ pub fn make_crl(
     let now = now.replace_nanosecond(0).expect("0 is a nanosecond");
     let entries = writer.ledger().entries();
     let revoked: Vec<RevokedCertParams> = entries.iter().filter_map(revoked).collect();
-    let number = 1 + entries.iter().filter_map(|entry| entry.number).max().unwrap_or(0);
+    let number = 1 + writer.ledger().last_crl().unwrap_or(0);
     let made = MadeCrl { number, next_update: now + Duration::days(i64::from(days)), revoked: revoked.len() };
     let params = CertificateRevocationListParams {
         this_update: now,
@@ -150,14 +153,14 @@ pub fn make_crl(
 
     let entry =
         Entry { number: Some(number), not_after: Some(made.next_update), ..Entry::new(Event::Crl, now) };
-    writer.ledger.append(&[entry])?;
-    let text = pem::encode("X509 CRL", &der);
-    let meta = Meta::mode(FileMode::PUBLIC);
-    let files = [(store.path(CRL_PEM_FILE), text.as_bytes()), (store.path(CRL_DER_FILE), &der)];
-    for (path, bytes) in files {
-        files::replace(&path, bytes, meta)
-            .map_err(|error| CaError::HalfDone { source: Box::new(error.into()) })?;
-    }
+    let text = pem::encode("X509 CRL", &der).to_string();
+    let change = Change {
+        name: "crl".into(),
+        mark: Mark::Crl(number),
+        files: vec![NewFile::public(CRL_PEM_FILE, text.into_bytes()), NewFile::public(CRL_DER_FILE, der)],
+        old: Old::Replace,
+    };
+    writer.carry_out(&[change], &[entry])?;
     Ok(made)
 }
 

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::certificate::CaCertificate;
 use super::key::{KeyError, Passphrase};
 use super::{CaError, PrivateKey, pem};
-use crate::files;
+use crate::files::{self, Trust};
 
 /// The file of the key of the CA that issues.
 pub struct CaKey {
@@ -16,9 +16,10 @@ pub struct CaKey {
 }
 
 impl CaKey {
-    /// Reads it, unless others can.
-    pub(super) fn read(path: PathBuf) -> Result<Option<Self>, CaError> {
+    /// Reads it, unless others can, or could put another one in its place.
+    pub(super) fn read(path: PathBuf, trust: &Trust) -> Result<Option<Self>, CaError> {
         let Some(image) = files::read(&path)? else { return Ok(None) };
+        trust.check_file(&path, &image)?;
         let (mode, bytes) = (image.mode.bits(), Zeroizing::new(image.bytes));
         if mode & 0o077 != 0 {
             return Err(CaError::KeyReadable { path, mode });

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::output::Style;
 use super::passphrase::PassphraseArgs;
-use super::pki::{expiry, rfc3339, store};
+use super::pki::{acknowledge, expiry, rfc3339, signing, writer};
 use super::{Context, Exit, Outcome};
 use crate::ca::revoke::{CRL_DER_FILE, CRL_PEM_FILE, make_crl};
 
@@ -26,13 +26,9 @@ pub struct CrlArgs {
 pub fn run(context: &Context, args: &CrlArgs) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let out = &context.out;
-    let store = store(context)?;
-    let authority = store.authority(args.passphrase.for_ca(context, &store)?.as_ref(), now)?;
-    let mut writer = store.writer("crl")?;
-    for warning in writer.ledger().warnings() {
-        out.warning(warning);
-    }
-    let made = make_crl(&store, &mut writer, &authority, args.days, now)?;
+    let mut signing = signing(context, &args.passphrase, writer(context, "crl")?, "crl", now)?;
+    let made = make_crl(&mut signing.writer, &signing.authority, args.days, now)?;
+    let store = signing.writer.store();
     let (text, der) = (store.path(CRL_PEM_FILE), store.path(CRL_DER_FILE));
     if context.global.json {
         out.json(&json!({"pem": text, "der": der, "number": made.number, "revoked": made.revoked,
@@ -47,6 +43,6 @@ pub fn run(context: &Context, args: &CrlArgs) -> Outcome {
         out.line(format_args!("{}  the same for etcd 3.6 and later", out.paint(der.display(), Style::Bold)));
         out.line(format_args!("  next list due {}", expiry(made.next_update, now)));
     }
-    writer.acknowledge();
+    acknowledge(context, signing.writer, ["crl"].into_iter());
     Ok(Exit::Done)
 }

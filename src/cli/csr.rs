@@ -10,13 +10,13 @@ use super::issue::{describe, planned_json, print};
 use super::names::{DEFAULT_PROFILE, ProfileArgs, SanArgs};
 use super::output::Style;
 use super::passphrase::PassphraseArgs;
-use super::pki::{key_type_parser, store};
+use super::pki::{acknowledge, key_type_parser, signing, store, trust, writer};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::issue::{check_free, issue};
 use crate::ca::name::without_repeats;
-use crate::ca::planned::Request;
+use crate::ca::planned::{Planned, Request};
 use crate::ca::request::{Made, Parsed, make, plan_signing, request_file};
-use crate::ca::{CertName, KeyType, Store};
+use crate::ca::{Authority, CertName, KeyType, Store, Writer};
 
 /// Make a key and a certificate request on the node; sign the request where the CA is.
 ///
@@ -42,15 +42,18 @@ pub struct CsrArgs {
 /// Runs `csr`.
 pub fn run_csr(context: &Context, args: &CsrArgs) -> Outcome {
     let out = &context.out;
-    let store = Store::at(&context.global.pki_dir);
+    let mut writer = Writer::create(&context.global.pki_dir, &trust(context), "csr")?;
+    let store = writer.store();
     let name: CertName = args.name.parse()?;
-    let profile = args.profile.load(&store, DEFAULT_PROFILE)?;
+    let profile = args.profile.load(store, DEFAULT_PROFILE)?;
     let defaults = if args.only_given_names { Vec::new() } else { profile.default_names(&name)? };
     let sans = without_repeats(args.sans.sans()?.into_iter().chain(defaults).collect());
-    let made = make(&store, &name, &profile, &sans, args.key_type.unwrap_or(profile.key_type))?;
+    let made = make(&mut writer, &name, &profile, &sans, args.key_type.unwrap_or(profile.key_type))?;
+    let store = writer.store();
     let (request, key) = (store.path(&request_file(&name)), store.path(&name.key_file()));
     if context.global.json {
         out.json(&json!({"csr": request, "key": key, "sans": sans, "made": made != Made::Nothing}));
+        acknowledge(context, writer, std::iter::empty());
         return Ok(Exit::Done);
     }
     out.line(format_args!("{}  key {}", out.paint(request.display(), Style::Bold), key.display()));
@@ -63,6 +66,7 @@ pub fn run_csr(context: &Context, args: &CsrArgs) -> Outcome {
         Made::Nothing => out.note("it was there already; nothing was changed"),
     }
     out.note(format_args!("sign it where the CA is: etcd-pki sign {}.csr", name));
+    acknowledge(context, writer, std::iter::empty());
     Ok(Exit::Done)
 }
 
@@ -105,7 +109,6 @@ pub struct SignArgs {
 pub fn run_sign(context: &Context, args: &SignArgs) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let out = &context.out;
-    let store = store(context)?;
     let bytes = std::fs::read(&args.request).map_err(|error| {
         Failure::usage("unreadable", format!("cannot read {}: {error}", args.request.display()))
             .hint("give the request that `etcd-pki csr NAME` made on the node")
@@ -114,19 +117,13 @@ pub fn run_sign(context: &Context, args: &SignArgs) -> Outcome {
     for san in &parsed.sans {
         out.note(format_args!("the request asks for {san}"));
     }
-    let request = Request {
-        name: name(args, &parsed)?,
-        profile: args.profile.load(&store, DEFAULT_PROFILE)?,
-        sans: args.sans.sans()?,
-        only_given_names: args.only_given_names,
-        days: args.days,
-        key_type: None,
-        replace: args.force,
-    };
-    let authority = store.authority(args.passphrase.for_ca(context, &store)?.as_ref(), now)?;
-    let planned = [plan_signing(&authority, &args.request, &parsed, request, args.trust_csr_names, now)?];
-    check_free(&store, &planned)?;
     if args.dry_run {
+        let store = store(context)?;
+        let key = store.ca_key()?;
+        let passphrase = args.passphrase.for_ca(context, &key)?;
+        let authority = store.authority(key, passphrase.as_ref(), now)?;
+        let planned = [planned(args, &parsed, &store, &authority, now)?];
+        check_free(&store, &planned)?;
         if context.global.json {
             out.json(&json!({"dry_run": true, "signed": [], "would_sign": [planned_json(&planned[0])]}));
         }
@@ -134,19 +131,36 @@ pub fn run_sign(context: &Context, args: &SignArgs) -> Outcome {
         describe(context, &planned[0]);
         return Ok(Exit::Done);
     }
-    let mut writer = store.writer("sign")?;
-    for warning in writer.ledger().warnings() {
-        out.warning(warning);
-    }
-    let issued = issue(&store, &mut writer, &authority, &planned, now)?;
+    let mut signing = signing(context, &args.passphrase, writer(context, "sign")?, "sign", now)?;
+    let planned = [planned(args, &parsed, signing.writer.store(), &signing.authority, now)?];
+    let issued = issue(&mut signing.writer, &signing.authority, &planned, now)?;
     if context.global.json {
         out.json(&json!({"dry_run": false, "signed": issued}));
     }
     for (issued, plan) in issued.iter().zip(&planned) {
         print(context, issued, plan);
     }
-    writer.acknowledge();
+    acknowledge(context, signing.writer, issued.iter().map(|one| one.name.as_str()));
     Ok(Exit::Done)
+}
+
+fn planned(
+    args: &SignArgs,
+    parsed: &Parsed,
+    store: &Store,
+    authority: &Authority,
+    now: OffsetDateTime,
+) -> Result<Planned, Failure> {
+    let request = Request {
+        name: name(args, parsed)?,
+        profile: args.profile.load(store, DEFAULT_PROFILE)?,
+        sans: args.sans.sans()?,
+        only_given_names: args.only_given_names,
+        days: args.days,
+        key_type: None,
+        replace: args.force,
+    };
+    Ok(plan_signing(authority, &args.request, parsed, request, args.trust_csr_names, now)?)
 }
 
 fn name(args: &SignArgs, parsed: &Parsed) -> Result<CertName, Failure> {

@@ -111,10 +111,20 @@ fn to_stdout(context: &Context, bytes: &Zeroizing<Vec<u8>>) -> Outcome {
 
 fn write(path: &Path, bytes: &[u8], force: bool) -> Result<(), Failure> {
     let meta = Meta::mode(FileMode::SECRET);
-    let written =
-        if force { files::replace(path, bytes, meta) } else { files::create_new(path, bytes, meta) };
-    written.map_err(|error| match error {
+    let write = || {
+        files::sweep_for(path)?;
+        if force {
+            files::replace(path, bytes, meta)?;
+            // A run that was killed before may have left its temporary name on the old file.
+            files::sweep_for(path)
+        } else {
+            files::create_new(path, bytes, meta)
+        }
+    };
+    write().map_err(|error| match error {
         FileError::Exists { .. } => Failure::no("exists", error.to_string()).hint("--force replaces it"),
+        FileError::Io { action: "sync", .. } => Failure::failed("cannot-sync", error.to_string())
+            .hint("the file is there; run the same command again with --force"),
         other => Failure::no("cannot-write", other.to_string()).hint("choose another place with --out"),
     })
 }

@@ -8,10 +8,11 @@ use zeroize::Zeroizing;
 
 use super::init_ca::print;
 use super::passphrase::PassphraseArgs;
+use super::pki::{acknowledge, trust};
 use super::{Context, Exit, Failure, Outcome};
+use crate::ca::Passphrase;
 use crate::ca::import::{Adopted, import};
 use crate::ca::stored::{has_empty_passphrase, is_encrypted};
-use crate::ca::{Passphrase, Store};
 
 /// Adopt a certificate authority made by cfssl, openssl, easy-rsa, etcd-ca, step or kubeadm.
 ///
@@ -35,7 +36,6 @@ pub struct ImportCaArgs {
 /// Runs it.
 pub fn run(context: &Context, args: &ImportCaArgs) -> Outcome {
     let now = OffsetDateTime::now_utc();
-    let store = Store::at(&context.global.pki_dir);
     let (cert_pem, key_pem) = (read(&args.cert)?, read(&args.key)?);
     let root_pem = args.root.as_deref().map(read).transpose()?;
     let passphrase = if has_empty_passphrase(&key_pem) {
@@ -52,9 +52,9 @@ pub fn run(context: &Context, args: &ImportCaArgs) -> Outcome {
         root: args.root.as_deref().zip(root_pem.as_ref().map(|bytes| bytes.as_slice())),
         passphrase: passphrase.as_ref(),
     };
-    let (made, writer) = import(&store, adopted, now)?;
-    print(context, &store, &made, now);
-    writer.acknowledge();
+    let (made, writer) = import(&context.global.pki_dir, &trust(context), adopted, now)?;
+    print(context, writer.store(), &made, now)?;
+    acknowledge(context, writer, ["ca"].into_iter());
     Ok(Exit::Done)
 }
 

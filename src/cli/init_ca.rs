@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::output::Style;
 use super::passphrase::{PassphraseArgs, ask_new};
-use super::pki::{expiry, key_type_parser, parse_time, rfc3339, store};
-use super::{Context, Exit, Outcome};
+use super::pki::{acknowledge, expiry, key_type_parser, parse_time, rfc3339, trust, writer};
+use super::{Context, Exit, Failure, Outcome};
 use crate::ca::constraints::Cidr;
 use crate::ca::init::init;
-use crate::ca::issuing::{IssuingOptions, renew_issuing};
+use crate::ca::issuing::{IssuingOptions, finished_earlier, renew_issuing};
 use crate::ca::made::MadeCa;
 use crate::ca::options::CaOptions;
 use crate::ca::{CaError, KeyType, Store};
@@ -68,7 +68,6 @@ pub fn run(context: &Context, args: &InitCaArgs) -> Outcome {
     if args.renew {
         return renew(context, args, now);
     }
-    let store = Store::at(&context.global.pki_dir);
     let plain = CaOptions::default();
     let options = CaOptions {
         name: args.name.clone().unwrap_or(plain.name),
@@ -81,48 +80,56 @@ pub fn run(context: &Context, args: &InitCaArgs) -> Outcome {
         intermediate: args.intermediate,
         passphrase: if args.encrypt_key { Some(ask_new()?) } else { args.passphrase.given()? },
     };
-    let (made, writer) = init(&store, &options, now)?;
-    print(context, &store, &made, now);
+    let (made, writer) = init(&context.global.pki_dir, &trust(context), &options, now)?;
+    print(context, writer.store(), &made, now)?;
     if args.intermediate {
-        let key = store.path("ca-key.pem");
+        let key = writer.store().path("ca-key.pem");
         context
             .out
             .note(format_args!("move {} to an offline place: only a new issuing CA needs it", key.display()));
     }
-    writer.acknowledge();
+    acknowledge(context, writer, ["ca"].into_iter());
     Ok(Exit::Done)
 }
 
 fn renew(context: &Context, args: &InitCaArgs, now: OffsetDateTime) -> Outcome {
-    let store = store(context)?;
-    let key = store.root_key(args.root_key.as_deref())?;
-    let passphrase = if key.is_encrypted() {
-        Some(args.passphrase.for_key(key.path())?)
+    const WHAT: &str = "init-ca --intermediate --renew";
+    let mut writer = writer(context, WHAT)?;
+    let made = if let Some(made) = finished_earlier(&writer) {
+        made
     } else {
-        args.passphrase.given()?
+        let key = writer.store().root_key(args.root_key.as_deref())?;
+        let passphrase = if args.passphrase.is_asked_for(&key) {
+            // Other runs may have the lock while it is asked for.
+            drop(writer);
+            let passphrase = args.passphrase.for_key(key.path())?;
+            writer = self::writer(context, WHAT)?;
+            Some(passphrase)
+        } else {
+            args.passphrase.given()?
+        };
+        let options = IssuingOptions {
+            name: args.name.clone(),
+            days: args.days,
+            not_after: args.not_after,
+            key_type: args.key_type,
+            limits: CaOptions {
+                permit_ips: args.ranges()?,
+                permit_dns: args.permit_dns.clone(),
+                ..CaOptions::default()
+            },
+        };
+        renew_issuing(&mut writer, &key, passphrase.as_ref(), &options, now)?
     };
-    let options = IssuingOptions {
-        name: args.name.clone(),
-        days: args.days,
-        not_after: args.not_after,
-        key_type: args.key_type,
-        limits: CaOptions {
-            permit_ips: args.ranges()?,
-            permit_dns: args.permit_dns.clone(),
-            ..CaOptions::default()
-        },
-    };
-    let (made, writer) =
-        renew_issuing(&store, (key.path(), key.bytes()), passphrase.as_ref(), &options, now)?;
     let wanted = args.not_after.or_else(|| args.days.map(|days| now + Duration::days(days.into())));
     if wanted.is_some_and(|wanted| made.not_after < wanted - Duration::seconds(1)) {
         context.out.warning(format_args!("{} ends with its root; its life was cut short", made.name));
     }
-    print(context, &store, &[made], now);
-    if store.path("issuing-ca.pem.1").exists() {
+    print(context, writer.store(), &[made], now)?;
+    if writer.store().listing()?.has("issuing-ca.pem.1") {
         context.out.note("what the old one issued stays valid; etcd-pki list says until when");
     }
-    writer.acknowledge();
+    acknowledge(context, writer, ["issuing-ca"].into_iter());
     Ok(Exit::Done)
 }
 
@@ -133,17 +140,25 @@ impl InitCaArgs {
 }
 
 /// Shows the CAs that were made or adopted; the root comes first.
-pub(super) fn print(context: &Context, store: &Store, made: &[MadeCa], now: OffsetDateTime) {
-    let out = &context.out;
-    let paths =
-        |ca: &MadeCa| (store.path(&format!("{}.pem", ca.file)), store.path(&format!("{}-key.pem", ca.file)));
+pub(super) fn print(
+    context: &Context,
+    store: &Store,
+    made: &[MadeCa],
+    now: OffsetDateTime,
+) -> Result<(), Failure> {
+    let (out, listing) = (&context.out, store.listing()?);
+    // The root's key is not there where an intermediate was adopted.
+    let paths = |ca: &MadeCa| {
+        let key = format!("{}-key.pem", ca.file);
+        (store.path(&format!("{}.pem", ca.file)), listing.has(&key).then(|| store.path(&key)))
+    };
     if context.global.json {
         let document = |ca: &MadeCa| {
             let (cert, key) = paths(ca);
             json!({
                 "name": ca.name,
                 "cert": cert,
-                "key": key.exists().then_some(key),
+                "key": key,
                 "serial": ca.serial,
                 "not_before": rfc3339(ca.not_before),
                 "not_after": rfc3339(ca.not_after),
@@ -155,15 +170,16 @@ pub(super) fn print(context: &Context, store: &Store, made: &[MadeCa], now: Offs
             root["issuing"] = document(issuing);
         }
         out.json(&root);
-        return;
+        return Ok(());
     }
     for ca in made {
         let (cert, key) = paths(ca);
         out.line(format_args!("{}  {}", out.paint(cert.display(), Style::Bold), ca.name));
         out.line(format_args!("  expires  {}", expiry(ca.not_after, now)));
         out.line(format_args!("  sha256   {}", ca.fingerprint));
-        if key.exists() {
+        if let Some(key) = key {
             out.line(format_args!("{}  keep it safe: it can admit anybody to the cluster", key.display()));
         }
     }
+    Ok(())
 }

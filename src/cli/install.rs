@@ -90,7 +90,7 @@ pub fn run(context: &Context, args: &InstallArgs) -> Outcome {
         unit: None,
         is_image: args.root.is_some(),
     };
-    let bundle = place::bundle(&context.global.pki_dir, name)?;
+    let bundle = place::bundle(context, name)?;
     let placed = match &args.host {
         Some(destination) => {
             let host = connect(destination, destination, &args.reach.options(false))?;

@@ -1,5 +1,6 @@
 //! `issue`: keys and certificates for members, clients and proxies.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use ::time::OffsetDateTime;
@@ -9,13 +10,12 @@ use serde_json::json;
 use super::names::{DEFAULT_PROFILE, ProfileArgs, SanArgs};
 use super::output::Style;
 use super::passphrase::PassphraseArgs;
-use super::pki::{expiry, key_type_parser, rfc3339, store};
+use super::pki::{acknowledge, expiry, key_type_parser, rfc3339, signing, store, writer};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::fleet::{self, Drift, FleetOptions, State};
 use crate::ca::issue::{Issued, check_free, issue};
-use crate::ca::ledger::Ledger;
 use crate::ca::planned::{Planned, Request, plan};
-use crate::ca::{CertName, KeyType, Store};
+use crate::ca::{Authority, CertName, KeyType, Store};
 use crate::inventory::Inventory;
 
 /// Make a key and a certificate for a member, a client or a proxy.
@@ -59,38 +59,24 @@ pub struct IssueArgs {
 
 /// Runs it.
 pub fn run(context: &Context, args: &IssueArgs) -> Outcome {
+    const WHAT: &str = "issue";
     let now = OffsetDateTime::now_utc();
-    let store = store(context)?;
-    let requests = match &args.from {
-        Some(path) => {
-            let options = FleetOptions { days: args.days, key_type: args.key_type };
-            fleet::requests(&Inventory::load(path)?, &store.profiles()?, options)?
-        }
-        None => requests(args, &store)?,
-    };
-    let authority = store.authority(args.passphrase.for_ca(context, &store)?.as_ref(), now)?;
-    let planned: Vec<Planned> =
-        requests.iter().map(|request| plan(&authority, request, now)).collect::<Result<_, _>>()?;
-    let work = match &args.from {
-        Some(_) => Work::compared(&store, &store.ledger()?, planned, args.fix, now)?,
-        None => Work { to_do: planned, ..Work::default() },
-    };
-    check_free(&store, &work.to_do)?;
     if args.dry_run {
+        let store = store(context)?;
+        let key = store.ca_key()?;
+        let passphrase = args.passphrase.for_ca(context, &key)?;
+        let authority = store.authority(key, passphrase.as_ref(), now)?;
+        let work = Work::of(args, &store, &[], &authority, now)?;
+        check_free(&store, &work.to_do)?;
         work.print_plan(context);
         return Ok(work.exit());
     }
-    if work.to_do.is_empty() {
-        work.print_done(context, &[]);
-        return Ok(work.exit());
-    }
-    let mut writer = store.writer("issue")?;
-    for warning in writer.ledger().warnings() {
-        context.out.warning(warning);
-    }
-    let issued = issue(&store, &mut writer, &authority, &work.to_do, now)?;
+    let mut signing = signing(context, &args.passphrase, writer(context, WHAT)?, WHAT, now)?;
+    let recovered: Vec<String> = signing.writer.recovered().map(str::to_owned).collect();
+    let work = Work::of(args, signing.writer.store(), &recovered, &signing.authority, now)?;
+    let issued = issue(&mut signing.writer, &signing.authority, &work.to_do, now)?;
     work.print_done(context, &issued);
-    writer.acknowledge();
+    acknowledge(context, signing.writer, issued.iter().map(|one| one.name.as_str()));
     Ok(work.exit())
 }
 
@@ -100,24 +86,43 @@ struct Work {
     to_do: Vec<Planned>,
     unchanged: Vec<String>,
     drifted: Vec<(String, Vec<Drift>)>,
+    /// The names of those that drifted and are replaced.
+    fixed: HashSet<String>,
 }
 
 impl Work {
-    fn compared(
+    /// `recovered` are the names that an interrupted run had made: it is reported as this one's.
+    fn of(
+        args: &IssueArgs,
         store: &Store,
-        ledger: &Ledger,
-        planned: Vec<Planned>,
-        fix: bool,
+        recovered: &[String],
+        authority: &Authority,
         now: OffsetDateTime,
     ) -> Result<Self, Failure> {
+        let requests = match &args.from {
+            Some(path) => {
+                let options = FleetOptions { days: args.days, key_type: args.key_type };
+                fleet::requests(&Inventory::load(path)?, &store.profiles()?, options)?
+            }
+            None => requests(args, store)?,
+        };
+        let planned =
+            requests.iter().map(|request| plan(authority, request, now)).collect::<Result<Vec<_>, _>>()?;
+        if args.from.is_none() {
+            return Ok(Self { to_do: planned, ..Self::default() });
+        }
         let mut work = Self::default();
         for mut plan in planned {
-            match fleet::compare(store, ledger, &plan, now)? {
+            match fleet::compare(store, &plan, now)? {
                 State::Missing => work.to_do.push(plan),
+                State::AsWanted if recovered.iter().any(|name| name == plan.name.as_str()) => {
+                    work.to_do.push(plan);
+                }
                 State::AsWanted => work.unchanged.push(plan.name.to_string()),
                 State::Drifted(drift) => {
-                    if fix {
+                    if args.fix {
                         plan.replace = true;
+                        work.fixed.insert(plan.name.to_string());
                         work.to_do.push(plan.clone());
                     }
                     work.drifted.push((plan.name.to_string(), drift));
@@ -128,7 +133,7 @@ impl Work {
     }
 
     fn is_fixed(&self, name: &str) -> bool {
-        self.to_do.iter().any(|plan| plan.name.as_str() == name)
+        self.fixed.contains(name)
     }
 
     /// Drift that stays is an answer of no.

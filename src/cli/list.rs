@@ -5,8 +5,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::Style;
-use super::pki::{days_left, parse_span, store};
+use super::pki::{acknowledge, days_left, parse_span, store, trust, warn_of_ledger};
 use super::{Context, Exit, Outcome};
+use crate::ca::Writer;
 use crate::ca::catalogue::{Listed, Standing, catalogue};
 use crate::ca::ledger::Event;
 use crate::ca::rebuild::rebuild;
@@ -31,23 +32,22 @@ pub struct ListArgs {
 /// Runs it.
 pub fn run(context: &Context, args: &ListArgs) -> Outcome {
     let now = OffsetDateTime::now_utc();
-    let store = store(context)?;
     if args.rebuild {
-        let (added, writer) = rebuild(&store, now)?;
+        let mut writer = Writer::open_new(&context.global.pki_dir, &trust(context), "list --rebuild")?;
+        warn_of_ledger(context, writer.store());
+        let added = rebuild(&mut writer, now)?;
         context.out.note(format_args!("{} lines were added to the ledger", added.len()));
         if added.iter().any(|line| line.event == Event::Rebuild) {
             context.out.note("their profiles are guesses, marked with ?: no certificate says its profile");
         }
-        writer.acknowledge();
+        acknowledge(context, writer, std::iter::empty());
     }
-    let ledger = store.ledger()?;
-    if !ledger.is_there() {
+    let store = store(context)?;
+    if !store.ledger().is_there() {
         context.out.warning("the ledger is missing; list --rebuild writes it anew from the certificates");
     }
-    for warning in ledger.warnings() {
-        context.out.warning(warning);
-    }
-    let mut listed = catalogue(&store, &ledger, now)?;
+    warn_of_ledger(context, &store);
+    let mut listed = catalogue(&store, now)?;
     if let Some(within) = args.expires_within {
         listed.retain(|one| one.standing.is_in_use() && one.not_after - now <= within);
     } else if !args.all {

@@ -57,6 +57,9 @@ pub struct Global {
         value_name = "DIR"
     )]
     pub pki_dir: PathBuf,
+    /// Use the PKI directory although other users own it, or may write to it or to a directory above it.
+    #[arg(long, global = true, env = "ETCDPKI_ALLOW_SHARED_DIR", value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_shared_dir: bool,
     /// Print one JSON document (or NDJSON events for long work) on stdout, and nothing else.
     #[arg(long, global = true)]
     pub json: bool,

@@ -10,7 +10,8 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use super::{Context, Failure};
-use crate::ca::{Passphrase, Store};
+use crate::ca::Passphrase;
+use crate::ca::stored::CaKey;
 
 /// Where the passphrase of the CA key comes from.
 #[derive(Debug, Clone, Args)]
@@ -37,8 +38,7 @@ impl PassphraseArgs {
     }
 
     /// The passphrase of the CA's key, where it needs one: as given, or asked for on the terminal.
-    pub(super) fn for_ca(&self, context: &Context, store: &Store) -> Result<Option<Passphrase>, Failure> {
-        let key = store.ca_key()?;
+    pub(super) fn for_ca(&self, context: &Context, key: &CaKey) -> Result<Option<Passphrase>, Failure> {
         if key.is_encrypted() {
             self.for_key(key.path()).map(Some)
         } else {
@@ -47,6 +47,11 @@ impl PassphraseArgs {
             }
             Ok(None)
         }
+    }
+
+    /// Whether [`Self::for_ca`] asks on the terminal.
+    pub(super) fn is_asked_for(&self, key: &CaKey) -> bool {
+        key.is_encrypted() && self.passphrase_file.is_none() && self.passphrase_fd.is_none()
     }
 
     /// The passphrase of a file that is to be made: as given, or asked for twice.

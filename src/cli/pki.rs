@@ -2,9 +2,10 @@
 
 use ::time::{Duration, OffsetDateTime};
 
+use super::passphrase::PassphraseArgs;
 use super::{Context, Exit, Failure};
-use crate::ca::{CaError, KeyType, Store};
-use crate::files::FileError;
+use crate::ca::{Authority, CaError, KeyType, Store, Writer};
+use crate::files::{FileError, Trust};
 use crate::inventory::InventoryError;
 
 impl From<CaError> for Failure {
@@ -48,6 +49,7 @@ fn classify(error: &CaError) -> (Exit, &'static str) {
         CaError::NoCa { .. } => (Exit::Usage, "no-ca"),
         CaError::NoSuchName { .. } => (Exit::No, "no-such-name"),
         CaError::OutsideConstraints { .. } => (Exit::No, "outside-constraints"),
+        CaError::OtherCa { .. } => (Exit::No, "other-ca"),
         CaError::PassphraseNeeded { .. } => (Exit::Usage, "passphrase-needed"),
         CaError::Template { .. } => (Exit::Usage, "bad-template"),
         CaError::UnknownProfile { .. } => (Exit::Usage, "unknown-profile"),
@@ -62,7 +64,10 @@ fn file(error: &FileError) -> (Exit, &'static str) {
     match error {
         FileError::Exists { .. } => (Exit::No, "exists"),
         FileError::NotRegular { .. } => (Exit::Usage, "not-a-file"),
+        FileError::Untrusted { .. } => (Exit::No, "untrusted"),
         FileError::Io { action: "read" | "look at", .. } => (Exit::Usage, "unreadable"),
+        // The file has its name; only that a power cut spares it is not sure.
+        FileError::Io { action: "sync", .. } => (Exit::Failed, "cannot-sync"),
         _ => (Exit::No, "cannot-write"),
     }
 }
@@ -74,9 +79,73 @@ pub(super) fn key_type_parser() -> impl clap::builder::TypedValueParser<Value = 
         .map(|name| name.parse::<KeyType>().expect("clap has checked that it is one of the names"))
 }
 
-/// The PKI directory of the global option, with a CA in it.
+/// Whose files are believed in the PKI directory.
+pub(super) fn trust(context: &Context) -> Trust {
+    if context.global.allow_shared_dir { Trust::everybody() } else { Trust::caller() }
+}
+
+/// The PKI directory of the global option, with a CA in it, to be read.
 pub(super) fn store(context: &Context) -> Result<Store, Failure> {
-    Ok(Store::open(&context.global.pki_dir)?)
+    Ok(Store::open(&context.global.pki_dir, &trust(context))?)
+}
+
+/// The PKI directory of the global option, with or without a CA in it, to be read.
+pub(super) fn any_store(context: &Context) -> Result<Store, Failure> {
+    Ok(Store::load(&context.global.pki_dir, &trust(context))?)
+}
+
+/// The same with a CA in it, to be changed by `what`.
+pub(super) fn writer(context: &Context, what: &str) -> Result<Writer, Failure> {
+    let writer = Writer::open(&context.global.pki_dir, &trust(context), what)?;
+    warn_of_ledger(context, writer.store());
+    Ok(writer)
+}
+
+/// Says which lines of the ledger could not be read.
+pub(super) fn warn_of_ledger(context: &Context, store: &Store) {
+    store.ledger().warnings().iter().for_each(|warning| context.out.warning(warning));
+}
+
+/// Ends a change after its result was printed: `reported` are the names of the result.
+pub(super) fn acknowledge<'a>(context: &Context, writer: Writer, reported: impl Iterator<Item = &'a str>) {
+    let reported: std::collections::HashSet<&str> = reported.collect();
+    let others: Vec<&str> = writer.recovered().filter(|name| !reported.contains(name)).collect();
+    if !others.is_empty() {
+        context.out.note(format_args!(
+            "an earlier run was interrupted; what it had begun is finished: {}",
+            others.join(", ")
+        ));
+    }
+    writer.acknowledge();
+}
+
+/// A writer with the CA that issues.
+pub(super) struct Signing {
+    pub(super) writer: Writer,
+    pub(super) authority: Authority,
+    /// Whether the lock was free for a while, so that what was read before may not hold any more.
+    pub(super) was_unlocked: bool,
+}
+
+/// Reads the CA's key for a writer. While a passphrase is asked for on the terminal, other runs may have the lock.
+pub(super) fn signing(
+    context: &Context,
+    passphrase: &PassphraseArgs,
+    writer: Writer,
+    what: &str,
+    now: OffsetDateTime,
+) -> Result<Signing, Failure> {
+    let key = writer.store().ca_key()?;
+    if !passphrase.is_asked_for(&key) {
+        let words = passphrase.for_ca(context, &key)?;
+        let authority = writer.store().authority(key, words.as_ref(), now)?;
+        return Ok(Signing { writer, authority, was_unlocked: false });
+    }
+    drop(writer);
+    let words = passphrase.for_ca(context, &key)?;
+    let writer = Writer::open(&context.global.pki_dir, &trust(context), what)?;
+    let authority = writer.store().authority(writer.store().ca_key()?, words.as_ref(), now)?;
+    Ok(Signing { writer, authority, was_unlocked: true })
 }
 
 /// A date as people read it.

@@ -1,5 +1,7 @@
 //! `renew`: new certificates for the same names.
 
+use std::collections::HashSet;
+
 use ::time::{Duration, OffsetDateTime};
 use clap::Args;
 use serde_json::json;
@@ -7,14 +9,13 @@ use serde_json::json;
 use super::issue::{describe, planned_json, print};
 use super::output::Style;
 use super::passphrase::PassphraseArgs;
-use super::pki::{key_type_parser, parse_span, store};
+use super::pki::{acknowledge, key_type_parser, parse_span, signing, store, writer};
 use super::{Context, Exit, Failure, Outcome};
-use crate::ca::catalogue::{Standing, catalogue};
+use crate::ca::catalogue::{Listed, Standing, catalogue};
 use crate::ca::issue::issue;
-use crate::ca::ledger::Ledger;
 use crate::ca::planned::Planned;
 use crate::ca::renew::{RenewOptions, plan};
-use crate::ca::{CertName, KeyType, Store};
+use crate::ca::{Authority, CertName, KeyType, Store, Writer};
 
 /// Renew certificates: the same names and profile, a new serial, time and key.
 ///
@@ -48,50 +49,24 @@ pub struct RenewArgs {
 
 /// Runs it.
 pub fn run(context: &Context, args: &RenewArgs) -> Outcome {
+    const WHAT: &str = "renew";
     let now = OffsetDateTime::now_utc();
-    let out = &context.out;
-    let store = store(context)?;
-    let ledger = store.ledger()?;
-    let names = names(args, &store, &ledger, now)?;
-    if names.is_empty() {
-        if context.global.json {
-            out.json(&json!({"dry_run": args.dry_run, "renewed": []}));
-        } else {
-            out.line("nothing is due");
-        }
-        return Ok(Exit::Done);
-    }
-    let authority = store.authority(args.passphrase.for_ca(context, &store)?.as_ref(), now)?;
-    let profiles = store.profiles()?;
-    let options = RenewOptions { days: args.days, keep_key: args.keep_key, key_type: args.key_type };
-    let planned = |ledger: &Ledger| -> Result<Vec<Planned>, Failure> {
-        let one = |name| plan(&store, ledger, &profiles, &authority, name, options, now);
-        Ok(names.iter().map(one).collect::<Result<_, _>>()?)
-    };
     if args.dry_run {
-        let plans = planned(&ledger)?;
-        if context.global.json {
-            out.json(&json!({"dry_run": true, "renewed": [],
-                "would_renew": plans.iter().map(planned_json).collect::<Vec<_>>()}));
-        }
-        for plan in &plans {
-            out.line(format_args!(
-                "would renew {}  {} {}",
-                out.paint(&plan.name, Style::Bold),
-                plan.profile.name,
-                plan.key_type()
-            ));
-            describe(context, plan);
-        }
-        return Ok(Exit::Done);
+        return dry_run(context, args, now);
     }
-    let mut writer = store.writer("renew")?;
-    for warning in writer.ledger().warnings() {
-        out.warning(warning);
+    // Chosen behind the lock: what an interrupted run left is in place, and no other run changes it meanwhile.
+    let writer = writer(context, WHAT)?;
+    let mut names = names(args, writer.store(), &recovered(&writer), now)?;
+    if names.is_empty() {
+        return Ok(nothing(context, args, Some(writer)));
     }
-    // Planned under the lock: another run may have renewed meanwhile.
-    let plans = planned(writer.ledger())?;
-    let renewed = issue(&store, &mut writer, &authority, &plans, now)?;
+    let mut signing = signing(context, &args.passphrase, writer, WHAT, now)?;
+    if signing.was_unlocked {
+        names = self::names(args, signing.writer.store(), &recovered(&signing.writer), now)?;
+    }
+    let plans = plans(args, signing.writer.store(), &signing.authority, &names, now)?;
+    let renewed = issue(&mut signing.writer, &signing.authority, &plans, now)?;
+    let out = &context.out;
     if context.global.json {
         out.json(&json!({"dry_run": false, "renewed": renewed}));
     }
@@ -99,36 +74,89 @@ pub fn run(context: &Context, args: &RenewArgs) -> Outcome {
         print(context, one, plan);
     }
     out.note("etcd reads a certificate at every handshake: install the new ones, no restart is needed");
-    writer.acknowledge();
+    acknowledge(context, signing.writer, renewed.iter().map(|one| one.name.as_str()));
     Ok(Exit::Done)
+}
+
+fn dry_run(context: &Context, args: &RenewArgs, now: OffsetDateTime) -> Outcome {
+    let out = &context.out;
+    let store = store(context)?;
+    let names = names(args, &store, &HashSet::new(), now)?;
+    if names.is_empty() {
+        return Ok(nothing(context, args, None));
+    }
+    let key = store.ca_key()?;
+    let passphrase = args.passphrase.for_ca(context, &key)?;
+    let authority = store.authority(key, passphrase.as_ref(), now)?;
+    let plans = plans(args, &store, &authority, &names, now)?;
+    if context.global.json {
+        out.json(&json!({"dry_run": true, "renewed": [],
+            "would_renew": plans.iter().map(planned_json).collect::<Vec<_>>()}));
+    }
+    for plan in &plans {
+        let name = out.paint(&plan.name, Style::Bold);
+        out.line(format_args!("would renew {name}  {} {}", plan.profile.name, plan.key_type()));
+        describe(context, plan);
+    }
+    Ok(Exit::Done)
+}
+
+fn nothing(context: &Context, args: &RenewArgs, writer: Option<Writer>) -> Exit {
+    if context.global.json {
+        context.out.json(&json!({"dry_run": args.dry_run, "renewed": []}));
+    } else {
+        context.out.line("nothing is due");
+    }
+    if let Some(writer) = writer {
+        acknowledge(context, writer, std::iter::empty());
+    }
+    Exit::Done
+}
+
+fn plans(
+    args: &RenewArgs,
+    store: &Store,
+    authority: &Authority,
+    names: &[CertName],
+    now: OffsetDateTime,
+) -> Result<Vec<Planned>, Failure> {
+    let profiles = store.profiles()?;
+    let options = RenewOptions { days: args.days, keep_key: args.keep_key, key_type: args.key_type };
+    let one = |name| plan(store, &profiles, authority, name, options, now);
+    Ok(names.iter().map(one).collect::<Result<_, _>>()?)
+}
+
+/// The names that an interrupted run had renewed: they are reported as this run's, and not renewed once more.
+fn recovered(writer: &Writer) -> HashSet<String> {
+    let is_renewal = |name: &&str| {
+        writer.ledger().latest(name).is_some_and(|entry| entry.event == crate::ca::ledger::Event::Renew)
+    };
+    writer.recovered().filter(is_renewal).map(str::to_owned).collect()
 }
 
 fn names(
     args: &RenewArgs,
     store: &Store,
-    ledger: &Ledger,
+    recovered: &HashSet<String>,
     now: OffsetDateTime,
 ) -> Result<Vec<CertName>, Failure> {
     let given = args.names.iter().map(|name| name.parse()).collect::<Result<Vec<CertName>, _>>()?;
-    let listed = catalogue(store, ledger, now)?;
-    let is_due = |name: &CertName| match args.within {
-        None => true,
-        Some(within) => listed.iter().any(|one| {
-            one.name == name.as_str() && one.standing.is_in_use() && one.not_after - now <= within
-        }),
-    };
-    if !args.all {
-        let mut names: Vec<CertName> = Vec::new();
-        for name in given {
-            if is_due(&name) && !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        return Ok(names);
+    if !args.all && args.within.is_none() {
+        let mut seen = HashSet::new();
+        return Ok(given.into_iter().filter(|name| seen.insert(name.to_string())).collect());
     }
-    let in_use = listed.iter().filter(|one| {
-        one.profile.as_deref() != Some("ca") && one.standing.is_in_use() && one.standing != Standing::Missing
-    });
-    let names = in_use.filter_map(|one| one.name.parse::<CertName>().ok());
-    Ok(names.filter(is_due).collect())
+    let in_use = catalogue(store, now)?.into_iter().filter(|one| one.standing.is_in_use());
+    let is_due = |one: &Listed| {
+        recovered.contains(&one.name) || args.within.is_none_or(|within| one.not_after - now <= within)
+    };
+    let due = in_use.filter(is_due);
+    if args.all {
+        let is_leaf =
+            |one: &Listed| one.profile.as_deref() != Some("ca") && one.standing != Standing::Missing;
+        return Ok(due.filter(is_leaf).filter_map(|one| one.name.parse().ok()).collect());
+    }
+    let due: HashSet<String> = due.map(|one| one.name).collect();
+    let mut seen = HashSet::new();
+    let is_wanted = |name: &CertName| due.contains(name.as_str()) && seen.insert(name.to_string());
+    Ok(given.into_iter().filter(is_wanted).collect())
 }

@@ -1,12 +1,14 @@
 //! `revoke`: says in the ledger that certificates are no longer to be trusted.
 
+use std::collections::HashSet;
+
 use ::time::OffsetDateTime;
 use clap::Args;
 use serde_json::json;
 
-use super::pki::store;
+use super::pki::{acknowledge, writer};
 use super::{Context, Exit, Outcome};
-use crate::ca::revoke::{REASONS, find, revoke};
+use crate::ca::revoke::{REASONS, Target, find, revoke};
 
 /// Revoke certificates by name, serial or file.
 ///
@@ -27,14 +29,10 @@ pub struct RevokeArgs {
 pub fn run(context: &Context, args: &RevokeArgs) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let out = &context.out;
-    let store = store(context)?;
-    let mut writer = store.writer("revoke")?;
-    for warning in writer.ledger().warnings() {
-        out.warning(warning);
-    }
-    let found = args.targets.iter().map(|text| find(&store, writer.ledger(), text));
+    let mut writer = writer(context, "revoke")?;
+    let found = args.targets.iter().map(|text| find(writer.store(), text));
     let targets = found.collect::<Result<Vec<_>, _>>()?;
-    let new = revoke(&mut writer, &targets, &args.reason, now)?;
+    let new: HashSet<Target> = revoke(&mut writer, &targets, &args.reason, now)?.into_iter().collect();
     let mut documents = Vec::new();
     for target in &targets {
         let is_new = new.contains(target);
@@ -49,6 +47,6 @@ pub fn run(context: &Context, args: &RevokeArgs) -> Outcome {
     if !new.is_empty() {
         out.note("etcd does not know yet: make the list with `etcd-pki crl` and place it where --client-crl-file and --peer-crl-file say");
     }
-    writer.acknowledge();
+    acknowledge(context, writer, std::iter::empty());
     Ok(Exit::Done)
 }

@@ -1,6 +1,6 @@
 //! Directories, removal, modes and owners.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
@@ -67,12 +67,12 @@ pub fn remove(path: &Path) -> Result<bool, FileError> {
     }
 }
 
-/// Removes a file without waiting for the disk, in a single step: for a note whose return after a power cut does no
-/// harm. One that is not there is fine.
+/// Removes a file without waiting for the disk, in a single step: for one whose return after a power cut does no harm.
+/// One that is not there is fine.
 ///
 /// # Errors
 /// [`FileError::Io`].
-pub fn drop_note(path: &Path) -> Result<(), FileError> {
+pub fn unlink(path: &Path) -> Result<(), FileError> {
     match rustix::fs::unlink(path) {
         Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
         Err(errno) => Err(FileError::io("remove", path)(errno)),
@@ -123,11 +123,11 @@ pub fn parent(path: &Path) -> &Path {
     }
 }
 
-pub(super) fn apply_meta(fd: &OwnedFd, path: &Path, meta: Meta) -> Result<(), FileError> {
+pub(super) fn apply_meta(fd: impl AsFd, path: &Path, meta: Meta) -> Result<(), FileError> {
     if let Some(owner) = meta.owner {
-        rustix::fs::fchown(fd, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
+        rustix::fs::fchown(&fd, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
             .map_err(FileError::io("change the owner of", path))?;
     }
-    rustix::fs::fchmod(fd, Mode::from_raw_mode(meta.mode.bits()))
+    rustix::fs::fchmod(&fd, Mode::from_raw_mode(meta.mode.bits()))
         .map_err(FileError::io("change the mode of", path))
 }

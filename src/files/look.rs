@@ -59,6 +59,17 @@ pub fn stat(path: &Path) -> Result<Option<FileStat>, FileError> {
     Ok(Some(FileStat { kind, mode: FileMode::new(stat.st_mode), owner }))
 }
 
+/// Refuses what is there and is no regular file; a symlink is none.
+///
+/// # Errors
+/// [`FileError::NotRegular`], [`FileError::Io`].
+pub fn expect_file(path: &Path) -> Result<(), FileError> {
+    match kind(path)? {
+        None | Some(FileType::RegularFile) => Ok(()),
+        Some(other) => Err(not_regular(path, other)),
+    }
+}
+
 /// The names in a directory, sorted; empty when it is not there.
 ///
 /// # Errors
@@ -86,7 +97,7 @@ pub(super) fn kind(path: &Path) -> Result<Option<FileType>, FileError> {
     }
 }
 
-pub(super) fn not_regular(path: &Path, kind: FileType) -> FileError {
+fn not_regular(path: &Path, kind: FileType) -> FileError {
     let what = match kind {
         FileType::Symlink => "a symlink",
         FileType::Directory => "a directory",

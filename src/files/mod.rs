@@ -9,14 +9,19 @@ mod dirs;
 mod lock;
 mod look;
 mod place;
+mod temporary;
+mod trust;
 mod types;
 
-pub use dirs::{drop_note, make_dir, parent, remove, remove_empty_dir, remove_tree, set_meta, sync_dir};
+pub use dirs::{make_dir, parent, remove, remove_empty_dir, remove_tree, set_meta, sync_dir, unlink};
 pub use lock::{DirLock, LockError};
-pub use look::{list, read, stat};
+pub use look::{expect_file, list, read, stat};
 pub use place::{
-    create_new, create_new_with, free_space, open_append, rename_each, replace, replace_all, temporary_writer,
+    create_new, create_new_with, free_space, open_append, rename_new, rename_over, replace, replace_all,
+    stage_all,
 };
+pub use temporary::{sweep, sweep_for, temporary_writer};
+pub use trust::Trust;
 pub use types::{FileError, FileImage, FileKind, FileMode, FileStat, Meta, Owner};
 
 #[cfg(test)]

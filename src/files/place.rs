@@ -3,21 +3,24 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{Mode, OFlags, RenameFlags};
 
 use super::dirs::apply_meta;
-use super::look::{kind, not_regular};
-use super::{FileError, FileMode, Meta, parent, sync_dir};
+use super::look::{expect_file, kind};
+use super::temporary::{Temporary, unfinished};
+use super::{FileError, FileMode, Meta, parent, sync_dir, unlink};
 
 /// Writes a file that must not exist yet.
+///
+/// A run that was killed after the file had appeared leaves its temporary name on the same file; such a file was never
+/// reported to a user, and is written anew.
 ///
 /// # Errors
 /// [`FileError::Exists`] when something of that name is there (it is left as it is); [`FileError::Io`].
 pub fn create_new(path: &Path, bytes: &[u8], meta: Meta) -> Result<(), FileError> {
-    put(path, bytes, meta, RenameFlags::NOREPLACE)
+    create_new_with(path, meta, |file| file.write_all(bytes).map_err(FileError::write(path)))
 }
 
 /// Writes a file, atomically replacing the one that may be there.
@@ -25,10 +28,9 @@ pub fn create_new(path: &Path, bytes: &[u8], meta: Meta) -> Result<(), FileError
 /// # Errors
 /// [`FileError::NotRegular`] when a symlink, directory or device is in its place; [`FileError::Io`].
 pub fn replace(path: &Path, bytes: &[u8], meta: Meta) -> Result<(), FileError> {
-    match kind(path)? {
-        None | Some(FileType::RegularFile) => put(path, bytes, meta, RenameFlags::empty()),
-        Some(other) => Err(not_regular(path, other)),
-    }
+    expect_file(path)?;
+    staged(path, bytes, meta)?.replace(path)?;
+    sync_dir(parent(path))
 }
 
 /// How many files of a batch wait for the disk at the same time: it takes them together.
@@ -58,26 +60,33 @@ fn at_once<T: Sync, R: Send>(
 /// # Errors
 /// [`FileError::NotRegular`] or [`FileError::Io`].
 pub fn replace_all(files: &[(&Path, &[u8], Meta)]) -> Result<(), FileError> {
-    let stage = |&(path, bytes, meta): &(&Path, &[u8], Meta)| match kind(path)? {
-        None | Some(FileType::RegularFile) => Staged::new(path, bytes, meta),
-        Some(other) => Err(not_regular(path, other)),
+    let stage = |&(path, bytes, meta): &(&Path, &[u8], Meta)| {
+        expect_file(path)?;
+        staged(path, bytes, meta)
     };
     let staged = at_once(files, stage)?;
-    staged.into_iter().try_for_each(|file| file.commit(RenameFlags::empty()))?;
+    staged.into_iter().zip(files).try_for_each(|(file, &(path, ..))| file.replace(path))?;
     let touched: BTreeSet<&Path> = files.iter().map(|&(path, ..)| parent(path)).collect();
     touched.into_iter().try_for_each(sync_dir)
 }
 
-/// The process that made the temporary file `name` while it wrote `file`; `None` when it is no such file.
-pub fn temporary_writer(name: &str, file: &str) -> Option<u32> {
-    let (pid, attempt) = name
-        .strip_prefix('.')?
-        .strip_prefix(file)?
-        .strip_prefix('.')?
-        .strip_suffix(".tmp")?
-        .split_once('-')?;
-    attempt.parse::<u32>().ok()?;
-    pid.parse().ok()
+/// Writes files that must not exist yet under the names that are given. Their content is durable then; their names are
+/// with the next [`sync_dir`]. For a transaction, whose recovery removes those that a killed run left.
+///
+/// # Errors
+/// [`FileError::Exists`] or [`FileError::Io`]; files written before it stay.
+pub fn stage_all(files: &[(&Path, &[u8], Meta)]) -> Result<(), FileError> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let stage = |&(path, bytes, meta): &(&Path, &[u8], Meta)| {
+        let fd = match rustix::fs::open(path, flags, Mode::from_raw_mode(0o600)) {
+            Err(rustix::io::Errno::EXIST) => return Err(FileError::Exists { path: path.to_owned() }),
+            opened => opened.map_err(FileError::io("write", path))?,
+        };
+        apply_meta(&fd, path, meta)?;
+        let mut file = File::from(fd);
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(FileError::write(path))
+    };
+    at_once(files, stage).map(drop)
 }
 
 /// Opens a file for appending, made with `mode` when it is not there. Lines appended are durable after
@@ -96,23 +105,23 @@ pub fn open_append(path: &Path, mode: FileMode) -> Result<File, FileError> {
     Ok(File::from(fd))
 }
 
-/// Renames files into places that must be free, in their order, and returns when all of it is durable. One that is not
-/// where it should come from was renamed before, and is passed over.
+/// Renames a file into a place that must be free. Durable with the next [`sync_dir`].
 ///
 /// # Errors
-/// [`FileError::Exists`] when a new name is taken; [`FileError::Io`].
-pub fn rename_each(moves: &[(PathBuf, PathBuf)]) -> Result<(), FileError> {
-    let mut touched = BTreeSet::new();
-    for (from, to) in moves {
-        match rename(from, to, RenameFlags::NOREPLACE) {
-            Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => {}
-            done => {
-                done?;
-                touched.extend([parent(to), parent(from)]);
-            }
-        }
+/// [`FileError::Exists`] when the new name is taken; [`FileError::Io`].
+pub fn rename_new(from: &Path, to: &Path) -> Result<(), FileError> {
+    match rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, RenameFlags::NOREPLACE) {
+        Err(rustix::io::Errno::EXIST) => Err(FileError::Exists { path: to.to_owned() }),
+        done => done.map_err(FileError::io("rename into", to)),
     }
-    touched.into_iter().try_for_each(sync_dir)
+}
+
+/// Renames a file over the one that may be in its place. Durable with the next [`sync_dir`].
+///
+/// # Errors
+/// [`FileError::Io`]
+pub fn rename_over(from: &Path, to: &Path) -> Result<(), FileError> {
+    rustix::fs::rename(from, to).map_err(FileError::io("rename into", to))
 }
 
 /// Writes a file that must not exist yet as it comes, for content too large to hold; it appears when it is whole.
@@ -124,12 +133,28 @@ pub fn create_new_with<T, E: From<FileError>>(
     meta: Meta,
     fill: impl FnOnce(&mut File) -> Result<T, E>,
 ) -> Result<T, E> {
-    if kind(path)?.is_some() {
-        return Err(FileError::Exists { path: path.to_owned() }.into());
+    let left = match kind(path)? {
+        None => None,
+        // Renamed over below: at no moment is there less than before.
+        Some(_) => Some(unfinished(path)?.ok_or_else(|| FileError::Exists { path: path.to_owned() })?),
+    };
+    let (mut staged, filled) = filled(path, meta, fill)?;
+    match left {
+        Some(left) => {
+            staged.replace(path)?;
+            sync_dir(parent(path))?;
+            left.remove();
+        }
+        None => {
+            // Linked, not renamed: a temporary name that is left on the file says that this run did not finish.
+            staged.link(path)?;
+            if let Err(error) = sync_dir(parent(path)) {
+                // It was not reported, so it must not be there.
+                let _ = unlink(path);
+                return Err(error.into());
+            }
+        }
     }
-    let (staged, filled) = Staged::filled(path, meta, fill)?;
-    staged.commit(RenameFlags::NOREPLACE)?;
-    sync_dir(parent(path))?;
     Ok(filled)
 }
 
@@ -142,77 +167,20 @@ pub fn free_space(path: &Path) -> Result<u64, FileError> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-fn put(path: &Path, bytes: &[u8], meta: Meta, flags: RenameFlags) -> Result<(), FileError> {
-    if flags.contains(RenameFlags::NOREPLACE) && kind(path)?.is_some() {
-        return Err(FileError::Exists { path: path.to_owned() });
-    }
-    Staged::new(path, bytes, meta)?.commit(flags)?;
-    sync_dir(parent(path))
+/// A file that is complete and durable under a temporary name.
+fn staged(path: &Path, bytes: &[u8], meta: Meta) -> Result<Temporary, FileError> {
+    filled(path, meta, |file| file.write_all(bytes).map_err(FileError::write(path)))
+        .map(|(staged, ())| staged)
 }
 
-/// A file that is complete beside its place; dropped before it is committed, it is removed.
-struct Staged {
-    temporary: Option<PathBuf>,
-    path: PathBuf,
-}
-
-impl Staged {
-    fn new(path: &Path, bytes: &[u8], meta: Meta) -> Result<Self, FileError> {
-        Self::filled(path, meta, |file| file.write_all(bytes).map_err(FileError::write(path)))
-            .map(|(staged, ())| staged)
-    }
-
-    fn filled<T, E: From<FileError>>(
-        path: &Path,
-        meta: Meta,
-        fill: impl FnOnce(&mut File) -> Result<T, E>,
-    ) -> Result<(Self, T), E> {
-        let (fd, temporary) = create_temporary(path)?;
-        let staged = Self { temporary: Some(temporary), path: path.to_owned() };
-        apply_meta(&fd, path, meta)?;
-        let mut file = File::from(fd);
-        let filled = fill(&mut file)?;
-        file.sync_all().map_err(FileError::write(path))?;
-        Ok((staged, filled))
-    }
-
-    fn commit(mut self, flags: RenameFlags) -> Result<(), FileError> {
-        if let Some(temporary) = &self.temporary {
-            rename(temporary, &self.path, flags)?;
-            self.temporary = None;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
-            // Nothing half-written stays; that this may fail too changes nothing about the error.
-            let _ = rustix::fs::unlink(temporary);
-        }
-    }
-}
-
-fn create_temporary(path: &Path) -> Result<(OwnedFd, PathBuf), FileError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    for attempt in 0..64u32 {
-        // `.tmp` at the end: systemd ignores such drop-ins.
-        let temporary = parent(path).join(format!(".{name}.{}-{attempt}.tmp", std::process::id()));
-        match rustix::fs::open(&temporary, flags, Mode::from_raw_mode(0o600)) {
-            Ok(fd) => return Ok((fd, temporary)),
-            Err(rustix::io::Errno::EXIST) => {}
-            Err(errno) => return Err(FileError::io("write", path)(errno)),
-        }
-    }
-    Err(FileError::io("write", path)(rustix::io::Errno::EXIST))
-}
-
-fn rename(from: &Path, to: &Path, flags: RenameFlags) -> Result<(), FileError> {
-    match rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, flags) {
-        Ok(()) => Ok(()),
-        Err(rustix::io::Errno::EXIST) => Err(FileError::Exists { path: to.to_owned() }),
-        Err(errno) => Err(FileError::io("rename into", to)(errno)),
-    }
+fn filled<T, E: From<FileError>>(
+    path: &Path,
+    meta: Meta,
+    fill: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<(Temporary, T), E> {
+    let mut staged = Temporary::create(path)?;
+    apply_meta(staged.file(), path, meta)?;
+    let filled = fill(staged.file())?;
+    staged.file().sync_all().map_err(FileError::write(path))?;
+    Ok((staged, filled))
 }

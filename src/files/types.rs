@@ -138,6 +138,16 @@ pub enum FileError {
         /// What it is instead.
         what: &'static str,
     },
+    /// Somebody else could have written it, or could put something else in its place.
+    #[error("{path} {why}")]
+    Untrusted {
+        /// The file or directory.
+        path: PathBuf,
+        /// Who could.
+        why: String,
+        /// The command that ends it, where there is one that may be recommended.
+        cure: Option<String>,
+    },
     /// The system refused.
     #[error("cannot {action} {path}: {source}")]
     Io {
@@ -164,7 +174,10 @@ impl FileError {
     /// The file or directory it is about.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Exists { path } | Self::NotRegular { path, .. } | Self::Io { path, .. } => path,
+            Self::Exists { path }
+            | Self::NotRegular { path, .. }
+            | Self::Untrusted { path, .. }
+            | Self::Io { path, .. } => path,
         }
     }
 

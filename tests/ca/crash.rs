@@ -63,7 +63,7 @@ fn is_whole(bench: &Bench, when: &str) {
     for entry in std::fs::read_dir(bench.pki()).into_iter().flatten() {
         let cert = entry.unwrap().path();
         let name = cert.file_name().unwrap().to_str().unwrap().to_owned();
-        let Some((stem, rest)) = name.split_once(".pem") else { continue };
+        let Some((stem, rest)) = name.split_once(".pem").filter(|_| !name.starts_with('.')) else { continue };
         if stem.ends_with("-key") {
             continue;
         }
@@ -92,7 +92,7 @@ fn survives(prepare: impl Fn() -> Bench, args: &[&str], check: impl Fn(&Bench, &
         let again = bench.run(args);
         assert_eq!(again.code, Some(0), "{when}, then run again: {again:?}");
         is_whole(&bench, &when);
-        assert!(!bench.file(".pending").exists(), "{when}");
+        assert!(!bench.file(".transaction.json").exists(), "{when}");
         let ledger = bench.ledger();
         let serials: HashSet<String> = ledger.iter().map(|line| line["serial"].to_string()).collect();
         assert_eq!(serials.len(), ledger.len(), "{when}: a serial was used twice");

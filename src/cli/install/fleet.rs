@@ -38,7 +38,7 @@ pub(super) fn run(context: &Context, args: &InstallArgs, path: &Path) -> Outcome
     let options = args.reach.options(inventory.cluster.become_root);
     let one = |node: &Node| -> Result<Placed, Failure> {
         let job = &node.job;
-        let bundle = place::bundle(&context.global.pki_dir, &job.name)?;
+        let bundle = place::bundle(context, &job.name)?;
         let ssh = node.ssh.as_ref().ok_or_else(|| {
             Failure::no("no-host", "the inventory does not say where it runs")
                 .hint(format!("add ssh = \"user@host\" to {}", job.name))

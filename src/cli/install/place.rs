@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::super::Failure;
+use super::super::pki::any_store;
+use super::super::{Context, Failure};
 use super::{InstallArgs, failure};
 use crate::files::{FileError, Owner};
 use crate::host::bundle::Bundle;
@@ -45,7 +46,10 @@ impl Placed {
 }
 
 /// The pair as it stands in the PKI directory, checked and judged; what will bite is returned beside it.
-pub(super) fn bundle(pki_dir: &std::path::Path, name: &str) -> Result<(Bundle, Vec<String>), Failure> {
+pub(super) fn bundle(context: &Context, name: &str) -> Result<(Bundle, Vec<String>), Failure> {
+    // What somebody else could have put there, or another CA, is not brought to any node.
+    any_store(context)?;
+    let pki_dir = &context.global.pki_dir;
     let bundle = Bundle::from_dir(pki_dir, name)
         .map_err(|error| failure::of_bundle(&error, name, &pki_dir.display().to_string()))?;
     let warnings = judged(&bundle)?;

@@ -33,7 +33,7 @@ pub(super) struct Known {
 /// The cluster's members with their pairs. Connects to all of them at once.
 pub(super) fn nodes(context: &Context, cluster: &ClusterArgs) -> Result<Vec<Node>, Failure> {
     let mut known = Known::of(context, cluster)?;
-    let pairs = Pairs::of(context, cluster);
+    let pairs = Pairs::of(context, cluster)?;
     let user = cluster.user_file.as_deref().map(user::read).transpose()?;
     let members = known.inventory.members.clone();
     let mut reached = known.first.take();
@@ -102,7 +102,7 @@ pub(super) fn surroundings(
     if places.is_empty() {
         return Ok(Surroundings::default());
     }
-    Ok(Surroundings { places, pairs: Pairs::of(context, cluster).all() })
+    Ok(Surroundings { places, pairs: Pairs::of(context, cluster)?.all() })
 }
 
 impl Known {
@@ -146,7 +146,7 @@ impl Known {
         };
         let name = discover::etcd_name(&*host, &*service).map_err(failure)?;
         let asked = Member { name: name.clone(), ..Member::default() };
-        let pairs = Pairs::of(context, cluster);
+        let pairs = Pairs::of(context, cluster)?;
         let user = cluster.user_file.as_deref().map(user::read).transpose()?;
         let node = node(&inventory, &asked, &pairs, (host, service), user.as_ref())?;
         let found = discover::members(&node).map_err(failure)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::super::pki::any_store;
 use super::super::{Context, Failure, install};
 use super::ClusterArgs;
 use crate::ca::Store;
@@ -15,17 +16,17 @@ use crate::migrate::Pair;
 /// The members' pairs.
 pub(super) enum Pairs {
     /// The PKI directory's.
-    Pki(Store),
+    Pki(Box<Store>),
     /// Somebody else's: `NAME.pem` with `NAME-key.pem`, or `NAME.crt` with `NAME.key`; `ca.pem` or `ca.crt`.
     Elsewhere(PathBuf),
 }
 
 impl Pairs {
-    pub(super) fn of(context: &Context, cluster: &ClusterArgs) -> Self {
-        match &cluster.certs {
+    pub(super) fn of(context: &Context, cluster: &ClusterArgs) -> Result<Self, Failure> {
+        Ok(match &cluster.certs {
             Some(dir) => Self::Elsewhere(dir.clone()),
-            None => Self::Pki(Store::at(&context.global.pki_dir)),
-        }
+            None => Self::Pki(Box::new(any_store(context)?)),
+        })
     }
 
     /// Every pair that is there and whole, by name: for what stands around the members.
@@ -49,7 +50,7 @@ impl Pairs {
             Self::Pki(store) => Ok(match store.pair(name)? {
                 None => None,
                 Some(pair) => {
-                    let ca_pem = store.ca_pem()?;
+                    let ca_pem = store.ca_pem()?.to_vec();
                     Some(Pair { cert_pem: pair.cert_pem, key_pem: pair.key_pem, ca_pem })
                 }
             }),

@@ -303,17 +303,17 @@ fn is_rare_key_of(key: &PrivateKeyDer<'_>, public: &[u8]) -> Option<bool> {
     use pkcs8::DecodePrivateKey;
     use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPublicKey};
     let p521 = |key: p521::SecretKey| p521::PublicKey::from_sec1_bytes(public) == Ok(key.public_key());
-    let rsa = |key: rsa::RsaPrivateKey| Some(key.to_public_key().to_pkcs1_der().ok()?.as_bytes() == public);
+    let rsa = |key: rsa::PrivateKey| Some(key.to_public_key().to_pkcs1_der().ok()?.as_bytes() == public);
     match key {
         PrivateKeyDer::Pkcs8(der) => {
             let der = der.secret_pkcs8_der();
             match p521::SecretKey::from_pkcs8_der(der) {
                 Ok(key) => Some(p521(key)),
-                Err(_) => rsa::RsaPrivateKey::from_pkcs8_der(der).ok().and_then(rsa),
+                Err(_) => rsa::PrivateKey::from_pkcs8_der(der).ok().and_then(rsa),
             }
         }
         PrivateKeyDer::Pkcs1(der) => {
-            rsa::RsaPrivateKey::from_pkcs1_der(der.secret_pkcs1_der()).ok().and_then(rsa)
+            rsa::PrivateKey::from_pkcs1_der(der.secret_pkcs1_der()).ok().and_then(rsa)
         }
         PrivateKeyDer::Sec1(der) => p521::SecretKey::from_sec1_der(der.secret_sec1_der()).ok().map(p521),
         _ => None,

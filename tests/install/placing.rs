@@ -133,3 +133,51 @@ fn a_ca_file_grows_and_never_shrinks() {
     assert_eq!(scene.install("server1", &[]).status.code(), Some(0));
     assert_eq!(std::fs::read_to_string(scene.node().join("ca.pem")).unwrap(), both);
 }
+
+/// Keys that Go takes and ring does not: they are compared with their certificates all the same.
+#[test]
+fn pairs_with_rare_kinds_of_key_are_placed_and_another_pairs_key_is_refused() {
+    for kind in
+        [["RSA", "rsa_keygen_bits:1024"], ["RSA", "rsa_keygen_bits:1536"], ["EC", "ec_paramgen_curve:P-521"]]
+    {
+        let scene = Scene::new();
+        let made = |name: &str| {
+            let file = |suffix: &str| scene.pki().join(format!("{name}{suffix}"));
+            let (key, request, cert) = (file("-key.pem"), file(".csr"), file(".pem"));
+            let [ca, ca_key] = ["ca.pem", "ca-key.pem"].map(|file| scene.pki().join(file));
+            openssl(&[&["genpkey", "-algorithm", kind[0], "-pkeyopt", kind[1], "-out", text(&key)]]);
+            openssl(&[
+                &["req", "-new", "-subj", "/CN=server2", "-addext", "subjectAltName=IP:127.0.0.1"],
+                &[
+                    "-addext",
+                    "extendedKeyUsage=serverAuth,clientAuth",
+                    "-key",
+                    text(&key),
+                    "-out",
+                    text(&request),
+                ],
+            ]);
+            openssl(&[
+                &["x509", "-req", "-copy_extensions", "copy", "-days", "30", "-in", text(&request)],
+                &["-CA", text(&ca), "-CAkey", text(&ca_key), "-out", text(&cert)],
+            ]);
+        };
+        made("server2");
+        made("other");
+        let output = scene.install("server2", &[]);
+        assert_eq!(output.status.code(), Some(0), "{kind:?}: {}", stderr(&output));
+        std::fs::copy(scene.pki().join("other-key.pem"), scene.pki().join("server2-key.pem")).unwrap();
+        let output = scene.install("server2", &[]);
+        assert_eq!(output.status.code(), Some(1), "{kind:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("is not the key of server2.pem"), "{kind:?}: {}", stderr(&output));
+    }
+}
+
+fn openssl(args: &[&[&str]]) {
+    let output = std::process::Command::new("openssl").args(args.concat()).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+}
+
+fn text(path: &std::path::Path) -> &str {
+    path.to_str().unwrap()
+}

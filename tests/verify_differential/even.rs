@@ -11,7 +11,7 @@ use sha2::Digest;
 use super::der;
 
 /// Twice a prime of an RSA key, and that key's exponents.
-pub(crate) struct Even(pub(crate) Rc<rsa::RsaPrivateKey>);
+pub(crate) struct Even(pub(crate) Rc<rsa::PrivateKey>);
 
 impl Even {
     fn prime(&self) -> &BoxedUint {

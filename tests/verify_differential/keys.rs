@@ -21,7 +21,7 @@ pub(crate) enum Curve {
 /// The private half.
 #[derive(Clone)]
 pub(crate) enum Secret {
-    Rsa(Rc<rsa::RsaPrivateKey>),
+    Rsa(Rc<rsa::PrivateKey>),
     Ec(Curve, Vec<u8>),
     Ed25519(Vec<u8>),
     Even(Rc<Even>),
@@ -90,7 +90,7 @@ impl Keys {
         let key = |line: &str| {
             let numbers = line.split(' ').map(|hex| rsa::BoxedUint::from_str_radix_vartime(hex, 16).unwrap());
             let [exponent, p, q] = numbers.collect::<Vec<_>>().try_into().unwrap();
-            Rc::new(rsa::RsaPrivateKey::from_p_q(p, q, exponent).unwrap())
+            Rc::new(rsa::PrivateKey::from_p_q(p, q, exponent).unwrap())
         };
         let keys: Vec<_> = lines.map(key).collect();
         let even = even_key(&keys[1]);
@@ -131,11 +131,11 @@ fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     der::sequence(&[&algorithm, &der::bits(&public)])
 }
 
-fn rsa_key(key: Rc<rsa::RsaPrivateKey>) -> Key {
+fn rsa_key(key: Rc<rsa::PrivateKey>) -> Key {
     Key { spki: rsa_spki(&key.n_bytes(), &key.e_bytes()), secret: Secret::Rsa(key) }
 }
 
-fn even_key(key: &Rc<rsa::RsaPrivateKey>) -> Key {
+fn even_key(key: &Rc<rsa::PrivateKey>) -> Key {
     let even = Even(key.clone());
     Key { spki: rsa_spki(&even.modulus(), &key.e_bytes()), secret: Secret::Even(Rc::new(even)) }
 }
@@ -363,7 +363,7 @@ fn quick(curve: Curve, hash: Hash, spki: &[u8], scalar: &[u8], data: &[u8]) -> O
 }
 
 /// PKCS#1, with some of the numbers replaced, by their place.
-pub(crate) fn pkcs1(key: &rsa::RsaPrivateKey, instead: &[(usize, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn pkcs1(key: &rsa::PrivateKey, instead: &[(usize, Vec<u8>)]) -> Vec<u8> {
     let primes = key.primes();
     let bytes = |number: &rsa::BoxedUint| der::unsigned(&number.to_be_bytes());
     let inverse = |prime: &rsa::BoxedUint| {

@@ -93,7 +93,7 @@ impl Numbers {
         match self.primes.as_slice() {
             [first, second] => self.fit(first, second, go),
             // Of keys with more primes than two Go only wants that it can work with them.
-            more => more.iter().all(|prime| prime.bits() > 1),
+            more => more.iter().all(|prime| prime.bit_width() > 1),
         }
     }
 
@@ -116,7 +116,7 @@ impl Numbers {
             return false;
         }
         let below = [less_one(first), less_one(second)];
-        if below.iter().any(|below| below.bits() < 2) {
+        if below.iter().any(|below| below.bit_width() < 2) {
             return false;
         }
         let of_private = below.each_ref().map(|below| below_of(&self.private, below));
@@ -135,9 +135,9 @@ impl Numbers {
         let same =
             go < GoVersion::CHAIN_CONSTRAINTS || exponents.iter().zip(&of_private).all(|(a, b)| **a == **b);
         let (larger, smaller) = if **first > **second { (first, second) } else { (second, first) };
-        let apart = larger.wrapping_sub(&**smaller).bits();
-        let bits = self.modulus.bits();
-        sound && coefficient && same && apart + 100 > bits / 2 && self.private.bits() > bits / 2
+        let apart = larger.wrapping_sub(&**smaller).bit_width();
+        let bits = self.modulus.bit_width();
+        sound && coefficient && same && apart + 100 > bits / 2 && self.private.bit_width() > bits / 2
     }
 }
 

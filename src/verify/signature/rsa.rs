@@ -110,7 +110,7 @@ impl Key<'_> {
             Some(odd) => {
                 let exponent = BoxedUint::from(self.exponent);
                 let base = BoxedMontyForm::new(number, &BoxedMontyParams::new_vartime(odd));
-                base.pow_bounded_exp(&exponent, exponent.bits()).retrieve()
+                base.pow_bounded_exp(&exponent, exponent.bit_width()).retrieve()
             }
             None => power(&number, self.exponent, &NonZero::new(modulus).into_option()?),
         };

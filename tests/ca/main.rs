@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "figures for whoever runs it")]
 
+#[path = "../support/batch.rs"]
+mod batch;
 #[path = "../support/mod.rs"]
 mod common;
 mod support;
@@ -12,6 +14,7 @@ mod authorities;
 mod bad_input;
 mod crash;
 mod fleet;
+mod growth;
 mod issuing;
 mod life;
 mod looking;

@@ -77,10 +77,12 @@ fn measure(dir: &Path, peers: &[&Peer], runs: usize, pairs: usize) -> Vec<Row> {
             let plain =
                 numbers.clone().map(|one| peer.make(dir, one)).fold(Cost::default(), std::ops::Add::add);
             let files: Vec<PathBuf> = numbers.flat_map(|one| pair(dir, one)).collect();
-            let sync = measured(|| files.iter().for_each(|file| sync(file)));
-            let directory = measured(|| sync(dir));
+            let syncing = measured(|| {
+                files.iter().for_each(|file| sync(file));
+                sync(dir);
+            });
             files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
-            all[1 + at].push(Row { plain: Some(plain), synced: plain + sync + directory });
+            all[1 + at].push(Row { plain: Some(plain), synced: plain + syncing });
         }
     }
     let median = |rows: &Vec<Row>| {
@@ -133,7 +135,7 @@ fn milliseconds(time: std::time::Duration) -> String {
 
 /// A large batch beside what cannot be avoided in it: keys and signatures, and the same files written and synced.
 fn physical(text: &mut String, dir: &Path) {
-    let made = issue(dir, 0, MANY);
+    let made = issue(dir, BATCH_RUNS, MANY);
     let crypto = measured(|| keys_and_signatures(MANY));
     let files = files(dir, MANY);
     writeln!(text, "| {MANY} pairs | CPU | wall |\n|---|---:|---:|").unwrap();
@@ -162,7 +164,7 @@ fn keys_and_signatures(count: usize) {
 
 /// The batch's files once more: each written and synced, sixteen at a time, and the directory synced at the end.
 fn files(dir: &Path, count: usize) -> Cost {
-    let pki = dir.join(format!("batch-{count}-0"));
+    let pki = dir.join(format!("batch-{count}-{BATCH_RUNS}"));
     let contents: Vec<Vec<u8>> = (1..count)
         .flat_map(|at| [format!("c{at}.pem"), format!("c{at}-key.pem")])
         .map(|name| std::fs::read(pki.join(name)).unwrap())

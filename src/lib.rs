@@ -14,4 +14,5 @@ pub mod migrate;
 pub mod rehearse;
 pub mod survey;
 pub mod systemd;
+pub mod text;
 pub mod verify;

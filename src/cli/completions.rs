@@ -1,7 +1,6 @@
 //! `completions`: words that the shell fills in, asked of the tool itself, so that names come from the PKI directory.
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
@@ -9,6 +8,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use clap_complete::{CompletionCandidate, Shell};
 
 use super::{Cli, Context, Exit, Failure, Outcome};
+use crate::ca::CertName;
 
 /// The variable by which a shell's function asks us for words.
 const VARIABLE: &str = "ETCDPKI_COMPLETE";
@@ -28,7 +28,7 @@ pub struct CompletionsArgs {
 ///
 /// # Errors
 /// [`Failure`]
-pub fn run(_context: &Context, args: &CompletionsArgs) -> Outcome {
+pub fn run(context: &Context, args: &CompletionsArgs) -> Outcome {
     let shells = Shells::builtins();
     let name = args.shell.to_string();
     let unknown = || Failure::usage("unknown-shell", format!("no completions are known for {name}"));
@@ -37,8 +37,7 @@ pub fn run(_context: &Context, args: &CompletionsArgs) -> Outcome {
     shell
         .write_registration(VARIABLE, "etcd-pki", "etcd-pki", "etcd-pki", &mut script)
         .map_err(|error| Failure::no("no-completions", error.to_string()))?;
-    // A closed pipe is no reason to fail.
-    let _ = std::io::stdout().lock().write_all(&script);
+    context.out.document(&script);
     Ok(Exit::Done)
 }
 
@@ -53,6 +52,7 @@ pub(super) fn pair_names(current: &OsStr) -> Vec<CompletionCandidate> {
     let dir = std::env::var_os("ETCDPKI_DIR").map_or_else(|| PathBuf::from("./pki"), PathBuf::from);
     let files = crate::files::list(&dir).unwrap_or_default();
     let names = files.iter().filter_map(|file| file.strip_suffix("-key.pem"));
-    let names = names.filter(|name| *name != "ca" && !name.starts_with('.') && name.starts_with(current));
+    let is_ours = |name: &str| name != "ca" && name.parse::<CertName>().is_ok();
+    let names = names.filter(|name| name.starts_with(current) && is_ours(name));
     names.map(CompletionCandidate::new).collect()
 }

@@ -43,6 +43,6 @@ pub fn run(context: &Context, args: &CrlArgs) -> Outcome {
         out.line(format_args!("{}  the same for etcd 3.6 and later", out.paint(der.display(), Style::Bold)));
         out.line(format_args!("  next list due {}", expiry(made.next_update, now)));
     }
-    acknowledge(context, signing.writer, ["crl"].into_iter());
+    acknowledge(context, signing.writer, ["crl"].into_iter())?;
     Ok(Exit::Done)
 }

@@ -53,7 +53,7 @@ pub fn run_csr(context: &Context, args: &CsrArgs) -> Outcome {
     let (request, key) = (store.path(&request_file(&name)), store.path(&name.key_file()));
     if context.global.json {
         out.json(&json!({"csr": request, "key": key, "sans": sans, "made": made != Made::Nothing}));
-        acknowledge(context, writer, std::iter::empty());
+        acknowledge(context, writer, std::iter::empty())?;
         return Ok(Exit::Done);
     }
     out.line(format_args!("{}  key {}", out.paint(request.display(), Style::Bold), key.display()));
@@ -66,7 +66,7 @@ pub fn run_csr(context: &Context, args: &CsrArgs) -> Outcome {
         Made::Nothing => out.note("it was there already; nothing was changed"),
     }
     out.note(format_args!("sign it where the CA is: etcd-pki sign {}.csr", name));
-    acknowledge(context, writer, std::iter::empty());
+    acknowledge(context, writer, std::iter::empty())?;
     Ok(Exit::Done)
 }
 
@@ -140,7 +140,7 @@ pub fn run_sign(context: &Context, args: &SignArgs) -> Outcome {
     for (issued, plan) in issued.iter().zip(&planned) {
         print(context, issued, plan);
     }
-    acknowledge(context, signing.writer, issued.iter().map(|one| one.name.as_str()));
+    acknowledge(context, signing.writer, issued.iter().map(|one| one.name.as_str()))?;
     Ok(Exit::Done)
 }
 

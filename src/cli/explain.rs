@@ -88,7 +88,7 @@ fn page(context: &Context, pitfall: &Pitfall) {
             "says": pitfall.says,
         }] }));
     } else {
-        context.out.line(pitfall.page().trim_end());
+        context.out.lines(pitfall.page().trim_end().lines());
     }
 }
 

@@ -1,6 +1,5 @@
 //! `export`: a pair in the forms that other software wants.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -93,6 +92,7 @@ pub fn run(context: &Context, args: &ExportArgs) -> Outcome {
     context
         .out
         .line(format_args!("{}  it holds the private key", context.out.paint(path.display(), Style::Bold)));
+    context.out.check()?;
     Ok(Exit::Done)
 }
 
@@ -101,11 +101,7 @@ fn to_stdout(context: &Context, bytes: &Zeroizing<Vec<u8>>) -> Outcome {
         return Err(Failure::usage("bad-value", "--out - and --json both want standard output")
             .hint("give a file with --out"));
     }
-    let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-    written.map_err(|error| {
-        Failure::failed("cannot-write", format!("cannot write to standard output: {error}"))
-    })?;
+    context.out.document(bytes);
     Ok(Exit::Done)
 }
 

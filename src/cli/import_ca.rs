@@ -54,7 +54,7 @@ pub fn run(context: &Context, args: &ImportCaArgs) -> Outcome {
     };
     let (made, writer) = import(&context.global.pki_dir, &trust(context), adopted, now)?;
     print(context, writer.store(), &made, now)?;
-    acknowledge(context, writer, ["ca"].into_iter());
+    acknowledge(context, writer, ["ca"].into_iter())?;
     Ok(Exit::Done)
 }
 

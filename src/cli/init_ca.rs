@@ -88,7 +88,7 @@ pub fn run(context: &Context, args: &InitCaArgs) -> Outcome {
             .out
             .note(format_args!("move {} to an offline place: only a new issuing CA needs it", key.display()));
     }
-    acknowledge(context, writer, ["ca"].into_iter());
+    acknowledge(context, writer, ["ca"].into_iter())?;
     Ok(Exit::Done)
 }
 
@@ -129,7 +129,7 @@ fn renew(context: &Context, args: &InitCaArgs, now: OffsetDateTime) -> Outcome {
     if writer.store().listing()?.has("issuing-ca.pem.1") {
         context.out.note("what the old one issued stays valid; etcd-pki list says until when");
     }
-    acknowledge(context, writer, ["issuing-ca"].into_iter());
+    acknowledge(context, writer, ["issuing-ca"].into_iter())?;
     Ok(Exit::Done)
 }
 

@@ -102,6 +102,9 @@ pub fn run(context: &Context, args: &InstallArgs) -> Outcome {
         context.out.warning(warning);
     }
     report::single(context, &placed, args.dry_run);
+    if !args.dry_run {
+        context.out.check()?;
+    }
     Ok(Exit::Done)
 }
 

@@ -76,7 +76,7 @@ pub fn run(context: &Context, args: &IssueArgs) -> Outcome {
     let work = Work::of(args, signing.writer.store(), &recovered, &signing.authority, now)?;
     let issued = issue(&mut signing.writer, &signing.authority, &work.to_do, now)?;
     work.print_done(context, &issued);
-    acknowledge(context, signing.writer, issued.iter().map(|one| one.name.as_str()));
+    acknowledge(context, signing.writer, issued.iter().map(|one| one.name.as_str()))?;
     Ok(work.exit())
 }
 

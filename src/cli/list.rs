@@ -11,6 +11,7 @@ use crate::ca::Writer;
 use crate::ca::catalogue::{Listed, Standing, catalogue};
 use crate::ca::ledger::Event;
 use crate::ca::rebuild::rebuild;
+use crate::text;
 
 /// List the certificates that the CA has issued.
 ///
@@ -40,7 +41,7 @@ pub fn run(context: &Context, args: &ListArgs) -> Outcome {
         if added.iter().any(|line| line.event == Event::Rebuild) {
             context.out.note("their profiles are guesses, marked with ?: no certificate says its profile");
         }
-        acknowledge(context, writer, std::iter::empty());
+        acknowledge(context, writer, std::iter::empty())?;
     }
     let store = store(context)?;
     if !store.ledger().is_there() {
@@ -58,6 +59,9 @@ pub fn run(context: &Context, args: &ListArgs) -> Outcome {
         context.out.json(&json!({"certificates": documents}));
     } else {
         table(context, &listed, now);
+    }
+    if args.rebuild {
+        context.out.check()?;
     }
     let any_expires = args.expires_within.is_some() && !listed.is_empty();
     Ok(if any_expires { Exit::No } else { Exit::Done })
@@ -84,12 +88,21 @@ fn table(context: &Context, listed: &[Listed], now: OffsetDateTime) {
         .iter()
         .map(|one| {
             let days = days_left(one.not_after, now);
-            [one.name.clone(), profile(one), format!("{days}d"), one.standing.to_string(), one.serial.clone()]
+            let cells = [
+                one.name.clone(),
+                profile(one),
+                format!("{days}d"),
+                one.standing.to_string(),
+                one.serial.clone(),
+            ];
+            // Before they are measured.
+            cells.map(|cell| text::escaped(&cell).into_owned())
         })
         .collect();
     let heads = ["NAME", "PROFILE", "ENDS IN", "STATE", "SERIAL"];
-    let width =
-        |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0).max(heads[column].len());
+    let width = |column: usize| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(heads[column].len())
+    };
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
     let line = |cells: [&str; 5]| {
         let padded: Vec<String> =

@@ -1,6 +1,5 @@
 //! `man`: the manual pages, made from the command line's own help.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
@@ -40,8 +39,7 @@ pub fn run(context: &Context, args: &ManArgs) -> Outcome {
             )
             .hint("etcd-pki help lists the commands"));
         };
-        // A closed pipe is no reason to fail.
-        let _ = std::io::stdout().lock().write_all(&page);
+        context.out.document(&page);
         return Ok(Exit::Done);
     };
     let place = || {

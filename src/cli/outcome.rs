@@ -1,9 +1,11 @@
 //! How a command ends: the exit codes, and errors with a hint.
 
-use std::io::Write;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use super::Context;
+use super::output::no_color;
+use super::{Context, Output};
+use crate::text;
 
 /// The exit codes of every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,15 +67,17 @@ impl Failure {
 
 /// Prints a failure where its reader looks, and turns the end into an exit code.
 pub(super) fn finish(context: &Context, outcome: Outcome) -> ExitCode {
-    let exit = match outcome {
+    let out = &context.out;
+    let exit = match outcome.and_then(|exit| out.check_unchanged().map(|()| exit)) {
         Ok(exit) => exit,
         Err(failure) => {
             if context.global.json {
-                context.out.json(&serde_json::json!({"error": {
+                out.json(&serde_json::json!({"error": {
                     "code": failure.code, "message": failure.message, "hint": failure.hint,
                 }}));
-            } else {
-                context.out.error(&failure.message, failure.hint.as_deref());
+            }
+            if !context.global.json || out.check_unchanged().is_err() {
+                out.error(&failure.message, failure.hint.as_deref());
             }
             failure.exit
         }
@@ -81,16 +85,21 @@ pub(super) fn finish(context: &Context, outcome: Outcome) -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-/// Prints what clap says of the arguments: help and version are data, the rest is talk, or a document with `--json`.
+/// Prints what clap says of the arguments: help and version are data, the rest are messages, or a document with `--json`.
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        // A closed pipe is no reason to fail.
-        let _ = error.print();
-        return ExitCode::from(Exit::Done as u8);
-    }
     // What was asked for cannot be known from arguments that do not parse; this word can only mean one thing.
-    if std::env::args_os().any(|argument| argument == "--json") {
-        let text = error.render().to_string();
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    let out = Output::without_options(json);
+    let text = error.render();
+    if !error.use_stderr() {
+        let is_coloured = std::io::stdout().is_terminal() && !no_color();
+        out.document(if is_coloured { text.ansi().to_string() } else { text.to_string() }.as_bytes());
+        let Err(failure) = out.check_unchanged() else { return ExitCode::from(Exit::Done as u8) };
+        out.error(&failure.message, failure.hint.as_deref());
+        return ExitCode::from(failure.exit as u8);
+    }
+    let text = text.to_string();
+    if json {
         let mut lines = text.lines().filter(|line| !line.trim().is_empty()).map(str::trim);
         let message = lines.next().unwrap_or_default().trim_start_matches("error: ");
         let (details, tips): (Vec<_>, Vec<_>) = lines
@@ -98,10 +107,12 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
             .partition(|line| !line.starts_with("tip:"));
         let message = [&[message], details.as_slice()].concat().join(" ");
         let hint = tips.first().map_or("try --help", |tip| tip.trim_start_matches("tip: "));
-        let document = serde_json::json!({"error": {"code": "usage", "message": message, "hint": hint}});
-        let _ = writeln!(std::io::stdout().lock(), "{document}");
-    } else {
+        out.json(&serde_json::json!({"error": {"code": "usage", "message": message, "hint": hint}}));
+    } else if text::escaped_lines(&text) == text {
+        // In clap's colours where it finds a terminal.
         let _ = error.print();
+    } else {
+        out.message(&text);
     }
     ExitCode::from(Exit::Usage as u8)
 }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::{Context, Failure};
 use crate::ca::Passphrase;
 use crate::ca::stored::CaKey;
+use crate::text;
 
 /// Where the passphrase of the CA key comes from.
 #[derive(Debug, Clone, Args)]
@@ -109,7 +110,7 @@ fn ask(prompt: &str) -> Result<Passphrase, Failure> {
     let mut quiet = before.clone();
     // Without signals from the keyboard: a Ctrl-C must not leave the terminal silent.
     quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
-    let _ = write!(tty, "{prompt}");
+    let _ = write!(tty, "{}", text::escaped(prompt));
     tcsetattr(&tty, OptionalActions::Flush, &quiet).map_err(none)?;
     let line = read_line(&mut tty);
     let _ = tcsetattr(&tty, OptionalActions::Flush, &before);

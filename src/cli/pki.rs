@@ -106,8 +106,13 @@ pub(super) fn warn_of_ledger(context: &Context, store: &Store) {
     store.ledger().warnings().iter().for_each(|warning| context.out.warning(warning));
 }
 
-/// Ends a change after its result was printed: `reported` are the names of the result.
-pub(super) fn acknowledge<'a>(context: &Context, writer: Writer, reported: impl Iterator<Item = &'a str>) {
+/// Ends a change after its result was printed: `reported` are the names of the result. Where it could not be printed, the
+/// next run reports it.
+pub(super) fn acknowledge<'a>(
+    context: &Context,
+    writer: Writer,
+    reported: impl Iterator<Item = &'a str>,
+) -> Result<(), Failure> {
     let reported: std::collections::HashSet<&str> = reported.collect();
     let others: Vec<&str> = writer.recovered().filter(|name| !reported.contains(name)).collect();
     if !others.is_empty() {
@@ -116,7 +121,9 @@ pub(super) fn acknowledge<'a>(context: &Context, writer: Writer, reported: impl 
             others.join(", ")
         ));
     }
+    context.out.check()?;
     writer.acknowledge();
+    Ok(())
 }
 
 /// A writer with the CA that issues.

@@ -76,6 +76,7 @@ pub fn run(context: &Context, args: &RehearseArgs) -> Outcome {
     let settings = settings(args)?;
     let interrupted = catch_signals()?;
     show_plan(context, args, &settings);
+    context.out.check_unchanged()?;
     let tell = |moment: &Moment| show(context, moment);
     let timeline = Timeline::new(&tell);
     let mut rehearsal = Rehearsal::start(settings, &timeline, &interrupted).map_err(failure)?;
@@ -94,6 +95,9 @@ pub fn run(context: &Context, args: &RehearseArgs) -> Outcome {
         None
     };
     show_result(context, args, figures, killed, failure.as_ref(), kept.as_ref());
+    if kept.is_some() {
+        context.out.check()?;
+    }
     Ok(if failure.is_none() { Exit::Done } else { Exit::No })
 }
 
@@ -296,12 +300,14 @@ fn show_kept(context: &Context, kept: &Kept) {
     }
     let name = std::env::args().next().unwrap_or_else(|| "etcd-pki".to_owned());
     let name = quoted(Path::new(&name));
-    out.line(format_args!("\nIt is left running in {dir}. To look around:"));
+    out.line("");
+    out.line(format_args!("It is left running in {dir}. To look around:"));
     out.line(format_args!("  ETCDCTL_API=3 etcdctl --endpoints {url}{etcdctl} member list -w table"));
     out.line(format_args!("  curl{curl} {url}/health"));
     out.line(format_args!("  {name} migrate status --inventory {dir}/cluster.toml --pki-dir {pki}"));
     out.line(format_args!("  tail {dir}/server1/etcd.log"));
-    out.line(format_args!("To stop it:\n  {name} rehearse --stop {dir}"));
+    out.line("To stop it:");
+    out.line(format_args!("  {name} rehearse --stop {dir}"));
 }
 
 /// A path as a shell takes it.
@@ -318,6 +324,7 @@ fn stop(context: &Context, dir: &Path) -> Outcome {
     } else {
         context.out.line(format_args!("stopped {stopped} members"));
     }
+    context.out.check()?;
     Ok(Exit::Done)
 }
 

@@ -58,7 +58,7 @@ pub fn run(context: &Context, args: &RenewArgs) -> Outcome {
     let writer = writer(context, WHAT)?;
     let mut names = names(args, writer.store(), &recovered(&writer), now)?;
     if names.is_empty() {
-        return Ok(nothing(context, args, Some(writer)));
+        return nothing(context, args, Some(writer));
     }
     let mut signing = signing(context, &args.passphrase, writer, WHAT, now)?;
     if signing.was_unlocked {
@@ -74,7 +74,7 @@ pub fn run(context: &Context, args: &RenewArgs) -> Outcome {
         print(context, one, plan);
     }
     out.note("etcd reads a certificate at every handshake: install the new ones, no restart is needed");
-    acknowledge(context, signing.writer, renewed.iter().map(|one| one.name.as_str()));
+    acknowledge(context, signing.writer, renewed.iter().map(|one| one.name.as_str()))?;
     Ok(Exit::Done)
 }
 
@@ -83,7 +83,7 @@ fn dry_run(context: &Context, args: &RenewArgs, now: OffsetDateTime) -> Outcome 
     let store = store(context)?;
     let names = names(args, &store, &HashSet::new(), now)?;
     if names.is_empty() {
-        return Ok(nothing(context, args, None));
+        return nothing(context, args, None);
     }
     let key = store.ca_key()?;
     let passphrase = args.passphrase.for_ca(context, &key)?;
@@ -101,16 +101,16 @@ fn dry_run(context: &Context, args: &RenewArgs, now: OffsetDateTime) -> Outcome 
     Ok(Exit::Done)
 }
 
-fn nothing(context: &Context, args: &RenewArgs, writer: Option<Writer>) -> Exit {
+fn nothing(context: &Context, args: &RenewArgs, writer: Option<Writer>) -> Outcome {
     if context.global.json {
         context.out.json(&json!({"dry_run": args.dry_run, "renewed": []}));
     } else {
         context.out.line("nothing is due");
     }
     if let Some(writer) = writer {
-        acknowledge(context, writer, std::iter::empty());
+        acknowledge(context, writer, std::iter::empty())?;
     }
-    Exit::Done
+    Ok(Exit::Done)
 }
 
 fn plans(

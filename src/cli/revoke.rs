@@ -47,6 +47,6 @@ pub fn run(context: &Context, args: &RevokeArgs) -> Outcome {
     if !new.is_empty() {
         out.note("etcd does not know yet: make the list with `etcd-pki crl` and place it where --client-crl-file and --peer-crl-file say");
     }
-    acknowledge(context, writer, std::iter::empty());
+    acknowledge(context, writer, std::iter::empty())?;
     Ok(Exit::Done)
 }

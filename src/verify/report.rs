@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::when::rfc3339;
 use super::{Finding, Judgement, Role, Severity, Verdict, catalogue};
+use crate::text;
 
 /// As what something was judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +120,7 @@ pub fn junit(results: &[Judged], fail_on: Severity) -> String {
 
 /// GitHub's workflow commands: an annotation for each finding.
 pub fn github(results: &[Judged]) -> String {
-    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let data = |text: &str| text::escaped_lines(text).replace('%', "%25").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
     let mut out = String::new();
     for (one, finding) in each(results) {
@@ -201,18 +202,15 @@ fn plain(finding: &Finding) -> String {
     text
 }
 
-/// Text for XML 1.0: markup escaped, characters that it forbids replaced.
+/// Text for XML 1.0, which forbids most control characters: markup and everything that is not shown is escaped.
 fn xml(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in text::escaped_lines(text).chars() {
         match character {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            '\t' | '\n' => out.push(character),
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            control if control < ' ' => out.push('\u{fffd}'),
             other => out.push(other),
         }
     }

@@ -14,7 +14,7 @@ use super::encode::{Serial, fingerprint, key_id};
 use super::key::{KeyError, kind_of};
 use super::pem::{self, Block};
 use super::{CaError, PrivateKey};
-use words::{hex, key_usages, printable, sans, signature, usages};
+use words::{hex, key_usages, sans, signature, usages};
 
 /// One thing in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -207,8 +207,8 @@ pub fn certificate(path: &Path, der: &[u8]) -> Result<Certificate, CaError> {
     let constraints = Constraints::from_certificate(&parsed);
     let basic = parsed.basic_constraints().ok().flatten().map(|found| found.value);
     let mut found = Certificate {
-        subject: printable(&parsed.subject().to_string()),
-        issuer: printable(&parsed.issuer().to_string()),
+        subject: parsed.subject().to_string(),
+        issuer: parsed.issuer().to_string(),
         serial: Serial::from_der(parsed.raw_serial()).to_string(),
         not_before: parsed.validity().not_before.to_datetime(),
         not_after: parsed.validity().not_after.to_datetime(),
@@ -219,7 +219,7 @@ pub fn certificate(path: &Path, der: &[u8]) -> Result<Certificate, CaError> {
         usages: parsed.extended_key_usage().ok().flatten().map_or_else(Vec::new, |found| usages(found.value)),
         ca: basic.is_some_and(|basic| basic.ca),
         path_len: basic.and_then(|basic| basic.path_len_constraint),
-        constraints: (!constraints.is_empty()).then(|| printable(&constraints.to_string())),
+        constraints: (!constraints.is_empty()).then(|| constraints.to_string()),
         subject_key_id: None,
         authority_key_id: None,
         public_key_id: hex(&key_id(&parsed.public_key().subject_public_key.data)),
@@ -251,13 +251,9 @@ fn key(block: &Block) -> Key {
     }
     match PrivateKey::from_block(block, None) {
         Ok(found) => usable(form, &found),
-        Err(KeyError::Unusable(problem)) => Key {
-            form: form.into(),
-            encrypted,
-            key_type: None,
-            public_key_id: None,
-            problem: Some(printable(&problem)),
-        },
+        Err(KeyError::Unusable(problem)) => {
+            Key { form: form.into(), encrypted, key_type: None, public_key_id: None, problem: Some(problem) }
+        }
         Err(other) => Key {
             form: form.into(),
             encrypted,
@@ -286,7 +282,7 @@ pub(super) fn request(der: &[u8]) -> Option<Request> {
         _ => None,
     });
     Some(Request {
-        subject: printable(&info.subject.to_string()),
+        subject: info.subject.to_string(),
         sans: sans(names),
         key_type: kind_of(&info.subject_pki),
         signature_holds: parsed.verify_signature().is_ok(),
@@ -297,7 +293,7 @@ pub(super) fn request(der: &[u8]) -> Option<Request> {
 fn crl(der: &[u8]) -> Option<Crl> {
     let (_, parsed) = x509_parser::parse_x509_crl(der).ok()?;
     Some(Crl {
-        issuer: printable(&parsed.issuer().to_string()),
+        issuer: parsed.issuer().to_string(),
         number: parsed.crl_number().map(ToString::to_string),
         this_update: parsed.last_update().to_datetime(),
         next_update: parsed.next_update().map(|time| time.to_datetime()),

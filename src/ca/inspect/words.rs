@@ -8,15 +8,15 @@ pub(super) fn sans(names: Option<&x509_parser::extensions::SubjectAlternativeNam
 
 fn san(name: &GeneralName<'_>) -> String {
     match name {
-        GeneralName::DNSName(name) => format!("DNS:{}", printable(name)),
-        GeneralName::URI(name) => format!("URI:{}", printable(name)),
-        GeneralName::RFC822Name(name) => format!("email:{}", printable(name)),
+        GeneralName::DNSName(name) => format!("DNS:{}", name),
+        GeneralName::URI(name) => format!("URI:{}", name),
+        GeneralName::RFC822Name(name) => format!("email:{}", name),
         GeneralName::IPAddress(bytes) => match (<[u8; 4]>::try_from(*bytes), <[u8; 16]>::try_from(*bytes)) {
             (Ok(v4), _) => format!("IP:{}", std::net::Ipv4Addr::from(v4)),
             (_, Ok(v6)) => format!("IP:{}", std::net::Ipv6Addr::from(v6)),
             _ => format!("IP:{} (not an address)", hex(bytes)),
         },
-        other => printable(&other.to_string()),
+        other => other.to_string(),
     }
 }
 
@@ -69,9 +69,4 @@ pub(super) fn usages(usage: &ExtendedKeyUsage<'_>) -> Vec<String> {
 
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A foreign text without what could move a terminal's cursor.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -115,6 +115,11 @@ fn finish(context: &Context, args: &InstallArgs, results: &[(&Node, Result<Place
             })
             .collect();
         context.out.json(&json!({ "dry_run": args.dry_run, "changed": changed, "hosts": hosts }));
+    }
+    if changed {
+        context.out.check()?;
+    }
+    if context.global.json {
         return Ok(exit);
     }
     if failed.is_empty() {

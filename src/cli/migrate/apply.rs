@@ -60,6 +60,7 @@ pub(super) fn run(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
         let planned = planned(context, &nodes, &options, &around)?;
         if args.dry_run || !context.global.json {
             show_plan(context, &nodes, &options, &planned);
+            context.out.check_unchanged()?;
         }
         if args.dry_run || planned.steps.is_empty() {
             return Ok(Exit::Done);
@@ -70,6 +71,9 @@ pub(super) fn run(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
     match migration.apply() {
         Ok(Ending::Done { steps }) => {
             narrator.finished(goal, steps);
+            if steps > 0 {
+                context.out.check()?;
+            }
             Ok(Exit::Done)
         }
         Ok(Ending::Waiting(clients)) => {
@@ -115,6 +119,7 @@ pub(super) fn clients(context: &Context, args: &ApplyArgs) -> Outcome {
         } else {
             narrator.stations(&stations);
         }
+        context.out.check_unchanged()?;
         if args.dry_run || stations.is_empty() {
             return Ok(Exit::Done);
         }
@@ -123,6 +128,9 @@ pub(super) fn clients(context: &Context, args: &ApplyArgs) -> Outcome {
     match migration.move_clients() {
         Ok(moved) => {
             context.out.note(format_args!("{moved} units moved to https."));
+            if moved > 0 {
+                context.out.check()?;
+            }
             Ok(Exit::Done)
         }
         Err(error) => Err(Failure::new(Exit::Failed, error.code(), error.to_string()).hint(error.hint())),

@@ -1,8 +1,7 @@
 //! Asking the operator before a cluster is changed.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 
-use super::super::output::Style as Paint;
 use super::super::{Context, Failure, Output};
 
 /// Asks whether to go on; where there is no terminal, nobody can be asked.
@@ -24,9 +23,7 @@ pub(super) fn confirm(context: &Context) -> Result<(), Failure> {
 
 /// Asks; only a yes is one.
 pub(super) fn ask(out: &Output, question: &str) -> bool {
-    let mut stderr = std::io::stderr().lock();
-    let _ = write!(stderr, "{} ", out.err(question, Paint::Bold));
-    let _ = stderr.flush();
+    out.question(question);
     let mut answer = String::new();
     let _ = std::io::stdin().lock().read_line(&mut answer);
     matches!(answer.trim(), "y" | "Y" | "yes")

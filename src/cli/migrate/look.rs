@@ -74,7 +74,7 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Outcome {
         if context.global.json {
             context.out.json(&inventory);
         } else {
-            context.out.line(toml::to_string(&inventory).expect("an inventory is TOML").trim_end());
+            context.out.lines(toml::to_string(&inventory).expect("an inventory is TOML").lines());
         }
         return Ok(Exit::Done);
     }

@@ -92,8 +92,9 @@ pub(super) fn run(context: &Context, args: &MembersArgs) -> Outcome {
         out.line("# be open on every member already (the first roll of `migrate apply --strict`).");
     }
     for member in &list {
+        out.line("");
         out.line(format_args!(
-            "\n# {}, to be restarted with listen-peer-urls {}",
+            "# {}, to be restarted with listen-peer-urls {}",
             member.member, member.listen
         ));
         out.line(&member.update);

@@ -1,8 +1,5 @@
 //! Results on stdout, in the form that was asked for.
 
-use std::fmt::Write as _;
-use std::io::Write as _;
-
 use ::time::OffsetDateTime;
 use serde::Serialize;
 use serde::ser::SerializeMap;
@@ -90,19 +87,14 @@ pub(super) fn print(
         }
         Format::Json => context.out.json(report),
         Format::Sarif => context.out.json(&report::sarif(&report.flat())),
-        Format::Junit => raw(&report::junit(&report.flat(), fail_on)),
-        Format::Github => raw(&report::github(&report.flat())),
+        Format::Junit => context.out.document(report::junit(&report.flat(), fail_on).as_bytes()),
+        Format::Github => context.out.document(report::github(&report.flat()).as_bytes()),
     }
-}
-
-/// Prints a document that brings its own line ends; a closed pipe is no reason to fail.
-fn raw(document: &str) {
-    let _ = std::io::stdout().lock().write_all(document.as_bytes());
 }
 
 fn text(context: &Context, results: &[Judged], at: OffsetDateTime) {
     let out = &context.out;
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for one in results {
         let verdict = match one.judgement.verdict {
             Verdict::Accept => out.paint("accept", Style::Green),
@@ -113,13 +105,12 @@ fn text(context: &Context, results: &[Judged], at: OffsetDateTime) {
             format!("  {}, until {end}", leaf.subject)
         });
         let source = out.paint(one.place(), Style::Bold);
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{verdict}  {source} as {}{about}", one.part.name());
+        lines.push(format!("{verdict}  {source} as {}{about}", one.part.name()));
         for finding in &one.judgement.findings {
-            show(context, finding, &mut text);
+            show(context, finding, &mut lines);
         }
     }
-    raw(&text);
+    out.lines(lines);
 }
 
 fn summary(context: &Context, report: &Report<'_>) {
@@ -172,29 +163,29 @@ fn matrix(context: &Context, dials: &[Dial]) {
         let cells: String = cells.collect();
         out.line(format!("{from:<width$}{cells}").trim_end());
     }
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for dial in dials.iter().filter(|dial| !dial.findings.is_empty()) {
         let from = dial.source.map_or_else(String::new, |source| format!(" from {source}"));
-        let _ = writeln!(text, "{} -> {} {}{from}", dial.from, dial.to, dial.url);
+        lines.push(format!("{} -> {} {}{from}", dial.from, dial.to, dial.url));
         for finding in &dial.findings {
-            show(context, finding, &mut text);
+            show(context, finding, &mut lines);
         }
     }
-    raw(&text);
+    out.lines(lines);
 }
 
-fn show(context: &Context, finding: &Finding, text: &mut String) {
+fn show(context: &Context, finding: &Finding, lines: &mut Vec<String>) {
     let out = &context.out;
     let severity = match finding.severity {
         Severity::Error => out.paint("error", Style::Red),
         Severity::Warning => out.paint("warning", Style::Yellow),
         Severity::Info => out.paint("info", Style::Dim),
     };
-    let _ = writeln!(text, "  {severity} {} {}: {}", finding.code, finding.code.name(), finding.message);
+    lines.push(format!("  {severity} {} {}: {}", finding.code, finding.code.name(), finding.message));
     if let Some(says) = &finding.etcd_says {
-        let _ = writeln!(text, "    etcd says: {}", out.paint(says, Style::Dim));
+        lines.push(format!("    etcd says: {}", out.paint(says, Style::Dim)));
     }
     if let Some(fix) = &finding.fix {
-        let _ = writeln!(text, "    fix: {}", out.paint(fix, Style::Cyan));
+        lines.push(format!("    fix: {}", out.paint(fix, Style::Cyan)));
     }
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::super::{Connection as Client, Host, HostError, Placement, RunOutput, Stream};
 use super::connection::lock as locked;
-use super::error::{printable, telling};
+use super::error::{excerpt, telling};
 use super::lock::{Held, Refused};
 use super::{Guard, LARGEST, PATIENCE, Refusal, STATE_DIR, Ssh, clients, scripts};
 use crate::files::{FileImage, FileKind, FileMode, FileStat, Meta, Owner};
@@ -43,7 +43,7 @@ impl Host for Ssh {
         let mode = words.next().and_then(|mode| u32::from_str_radix(mode, 16).ok());
         let mut number = || words.next()?.parse::<u64>().ok();
         let (Some(mode), Some(uid), Some(gid)) = (mode, number(), number()) else {
-            return Err(wrong(Refusal::Said(format!("odd answer {:?}", printable(&text)))));
+            return Err(wrong(Refusal::Said(format!("odd answer {:?}", excerpt(&text)))));
         };
         Ok(Some(FileStat {
             kind: FileKind::of_mode(mode),
@@ -151,9 +151,8 @@ impl Host for Ssh {
         let text = String::from_utf8_lossy(&output.stdout);
         // Where date knows no nanoseconds (busybox), the whole seconds are enough.
         let (seconds, nanos) = text.trim().split_once('.').unwrap_or((text.trim(), "0"));
-        let seconds = seconds
-            .parse()
-            .map_err(|_| self.command_error("date", format!("said {:?}", printable(&text))))?;
+        let seconds =
+            seconds.parse().map_err(|_| self.command_error("date", format!("said {:?}", excerpt(&text))))?;
         Ok(UNIX_EPOCH + Duration::new(seconds, nanos.parse().unwrap_or(0)))
     }
 
@@ -208,9 +207,9 @@ impl Host for Ssh {
 
     fn lock(&self, who: &str) -> Result<Box<dyn Send>, HostError> {
         let connection = self.shared.connection()?;
-        match Held::take(&connection, STATE_DIR, &printable(who)) {
+        match Held::take(&connection, STATE_DIR, &excerpt(who)) {
             Ok(held) => {
-                locked(&self.shared.state).held = Some((held, printable(who)));
+                locked(&self.shared.state).held = Some((held, excerpt(who)));
                 Ok(Box::new(Guard(Arc::downgrade(&self.shared))))
             }
             Err(Refused::Held(holder)) => Err(HostError::Locked { host: self.name.clone(), holder }),
@@ -230,7 +229,7 @@ impl Ssh {
         if head == "absent" {
             return Ok(None);
         }
-        let odd = || wrong(format!("odd answer {:?}", printable(&head)));
+        let odd = || wrong(format!("odd answer {:?}", excerpt(&head)));
         let mut words = head.split(' ');
         let mode = words.next().and_then(|mode| u32::from_str_radix(mode, 16).ok()).ok_or_else(odd)?;
         if FileKind::of_mode(mode) != FileKind::File {

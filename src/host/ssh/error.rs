@@ -1,5 +1,7 @@
 //! Why a host could not be had over ssh, and what to do about it.
 
+use crate::text;
+
 /// Why a host could not be had over ssh.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{host}: {kind}{}", if said.is_empty() { String::new() } else { format!(": {said}") })]
@@ -119,8 +121,8 @@ pub(super) fn telling(stderr: &str) -> String {
     let lines = stderr.lines().map(|line| of_any_channel(line.trim()));
     let mut telling = lines.filter(|line| !line.is_empty() && !line.starts_with('@'));
     match (telling.next_back(), telling.next_back()) {
-        (Some(about), Some(what)) if about.starts_with('(') => printable(&format!("{what} {about}")),
-        (last, _) => last.map(printable).unwrap_or_default(),
+        (Some(about), Some(what)) if about.starts_with('(') => excerpt(&format!("{what} {about}")),
+        (last, _) => last.map(excerpt).unwrap_or_default(),
     }
 }
 
@@ -130,9 +132,9 @@ fn of_any_channel(line: &str) -> &str {
     rest.filter(|(number, _)| number.bytes().all(|c| c.is_ascii_digit())).map_or(line, |(_, what)| what)
 }
 
-/// A host's words, without what a terminal would take for a command.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect()
+/// The beginning of a host's message, on one line.
+pub(super) fn excerpt(message: &str) -> String {
+    text::escaped(message.trim_end()).chars().take(400).collect()
 }
 
 #[cfg(test)]
@@ -160,7 +162,10 @@ mod tests {
         }
         let error =
             SshError::from_stderr("a", "root@a", "Banner\n\x1b[2Jroot@a: Permission denied (publickey).\r\n");
-        assert_eq!(error.to_string(), "a: ssh is not let in:  [2Jroot@a: Permission denied (publickey).");
+        assert_eq!(
+            error.to_string(),
+            "a: ssh is not let in: \\u{1b}[2Jroot@a: Permission denied (publickey)."
+        );
     }
 
     #[test]

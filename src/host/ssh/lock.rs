@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::connection::{Connection, skip_to_mark};
-use super::error::printable;
+use super::error::excerpt;
 use super::scripts;
 use crate::host::command::Reaped;
 
@@ -52,8 +52,8 @@ impl Held {
         let answer = answers.recv_timeout(ANSWER).unwrap_or_default();
         match answer.trim_end().split_once(' ') {
             Some(("held", _)) => Ok(Self { child, beat: Some(start_beat(stdin)) }),
-            Some(("by", holder)) => Err(Refused::Held(printable(holder))),
-            Some(("no", what)) => Err(Refused::Trouble(printable(&format!("no {what}")))),
+            Some(("by", holder)) => Err(Refused::Held(excerpt(holder))),
+            Some(("no", what)) => Err(Refused::Trouble(excerpt(&format!("no {what}")))),
             _ => Err(trouble(&"its lock cannot be taken: no answer")),
         }
     }

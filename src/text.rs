@@ -8,6 +8,9 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
 
 /// Characters that Unicode lets programs leave invisible (`Default_Ignorable_Code_Point`) although their general
 /// category is that of a letter or of a combining mark: fillers and variation selectors (Unicode 16; they do not change).
@@ -55,6 +58,27 @@ pub fn escaped_lines(text: &str) -> Cow<'_, str> {
         false => Cow::Borrowed(text),
         true => Cow::Owned(text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")),
     }
+}
+
+/// A path for JSON: what is not UTF-8 in it becomes U+FFFD, as on a terminal.
+pub fn path_text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// [`path_text`] for `serde(serialize_with)`.
+///
+/// # Errors
+/// As the serializer.
+pub fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+/// As [`path`], for one that may be absent.
+///
+/// # Errors
+/// As the serializer.
+pub fn optional_path<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_deref().map(path_text).serialize(serializer)
 }
 
 fn push(shown: &mut String, c: char) {

@@ -13,6 +13,7 @@ use super::store::Store;
 use super::transaction::{Change, Mark, NewFile, Old};
 use super::writer::Writer;
 use super::{CaError, PrivateKey, San, pem};
+use crate::text;
 
 /// A certificate that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,8 +23,10 @@ pub struct Issued {
     /// The profile.
     pub profile: String,
     /// The certificate's file.
+    #[serde(serialize_with = "text::path")]
     pub cert: std::path::PathBuf,
     /// The key's file; none when somebody else holds it.
+    #[serde(serialize_with = "text::optional_path")]
     pub key: Option<std::path::PathBuf>,
     /// The serial in hexadecimal.
     pub serial: String,

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::output::Style;
 use super::passphrase::PassphraseArgs;
-use super::pki::{acknowledge, expiry, rfc3339, signing, writer};
+use super::pki::{acknowledge, Signing, expiry, rfc3339, signing, writer};
 use super::{Context, Exit, Outcome};
 use crate::ca::revoke::{CRL_DER_FILE, CRL_PEM_FILE, make_crl};
+use crate::text::path_text;
 
 /// Make the revocation list: crl.pem (etcd up to 3.5) and crl.der (any etcd; 3.6 and later read nothing else).
 ///
@@ -26,12 +27,14 @@ pub struct CrlArgs {
 pub fn run(context: &Context, args: &CrlArgs) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let out = &context.out;
-    let mut signing = signing(context, &args.passphrase, writer(context, "crl")?, "crl", now)?;
-    let made = make_crl(&mut signing.writer, &signing.authority, args.days, now)?;
-    let store = signing.writer.store();
+    let Signing { mut writer, authority, .. } =
+        signing(context, &args.passphrase, writer(context, "crl")?, "crl", now)?;
+    let made = make_crl(&mut writer, &authority, args.days, now)?;
+    drop(authority);
+    let store = writer.store();
     let (text, der) = (store.path(CRL_PEM_FILE), store.path(CRL_DER_FILE));
     if context.global.json {
-        out.json(&json!({"pem": text, "der": der, "number": made.number, "revoked": made.revoked,
+        out.json(&json!({"pem": path_text(&text), "der": path_text(&der), "number": made.number, "revoked": made.revoked,
             "next_update": rfc3339(made.next_update)}));
     } else {
         out.line(format_args!(
@@ -43,6 +46,6 @@ pub fn run(context: &Context, args: &CrlArgs) -> Outcome {
         out.line(format_args!("{}  the same for etcd 3.6 and later", out.paint(der.display(), Style::Bold)));
         out.line(format_args!("  next list due {}", expiry(made.next_update, now)));
     }
-    acknowledge(context, signing.writer, ["crl"].into_iter())?;
+    acknowledge(context, writer, ["crl"].into_iter())?;
     Ok(Exit::Done)
 }

@@ -10,13 +10,14 @@ use super::issue::{describe, planned_json, print};
 use super::names::{DEFAULT_PROFILE, ProfileArgs, SanArgs};
 use super::output::Style;
 use super::passphrase::PassphraseArgs;
-use super::pki::{acknowledge, key_type_parser, signing, store, trust, writer};
+use super::pki::{Signing, acknowledge, key_type_parser, signing, store, trust, writer};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::issue::{check_free, issue};
 use crate::ca::name::without_repeats;
 use crate::ca::planned::{Planned, Request};
 use crate::ca::request::{Made, Parsed, make, plan_signing, request_file};
 use crate::ca::{Authority, CertName, KeyType, Store, Writer};
+use crate::text::path_text;
 
 /// Make a key and a certificate request on the node; sign the request where the CA is.
 ///
@@ -52,7 +53,7 @@ pub fn run_csr(context: &Context, args: &CsrArgs) -> Outcome {
     let store = writer.store();
     let (request, key) = (store.path(&request_file(&name)), store.path(&name.key_file()));
     if context.global.json {
-        out.json(&json!({"csr": request, "key": key, "sans": sans, "made": made != Made::Nothing}));
+        out.json(&json!({"csr": path_text(&request), "key": path_text(&key), "sans": sans, "made": made != Made::Nothing}));
         acknowledge(context, writer, std::iter::empty())?;
         return Ok(Exit::Done);
     }
@@ -131,16 +132,18 @@ pub fn run_sign(context: &Context, args: &SignArgs) -> Outcome {
         describe(context, &planned[0]);
         return Ok(Exit::Done);
     }
-    let mut signing = signing(context, &args.passphrase, writer(context, "sign")?, "sign", now)?;
-    let planned = [planned(args, &parsed, signing.writer.store(), &signing.authority, now)?];
-    let issued = issue(&mut signing.writer, &signing.authority, &planned, now)?;
+    let Signing { mut writer, authority, .. } =
+        signing(context, &args.passphrase, writer(context, "sign")?, "sign", now)?;
+    let planned = [planned(args, &parsed, writer.store(), &authority, now)?];
+    let issued = issue(&mut writer, &authority, &planned, now)?;
+    drop(authority);
     if context.global.json {
         out.json(&json!({"dry_run": false, "signed": issued}));
     }
     for (issued, plan) in issued.iter().zip(&planned) {
         print(context, issued, plan);
     }
-    acknowledge(context, signing.writer, issued.iter().map(|one| one.name.as_str()))?;
+    acknowledge(context, writer, issued.iter().map(|one| one.name.as_str()))?;
     Ok(Exit::Done)
 }
 

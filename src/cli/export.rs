@@ -15,6 +15,7 @@ use crate::ca::encode::fingerprint;
 use crate::ca::export::{k8s_secret, p12, pem_bundle};
 use crate::ca::stored::first_certificate_of;
 use crate::files::{self, FileError, FileMode, Meta};
+use crate::text::path_text;
 
 /// The forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -86,8 +87,9 @@ pub fn run(context: &Context, args: &ExportArgs) -> Outcome {
         return to_stdout(context, &bytes);
     }
     write(&path, &bytes, args.force)?;
+    drop(bytes);
     if context.global.json {
-        context.out.json(&json!({"name": name.as_str(), "file": path}));
+        context.out.json(&json!({"name": name.as_str(), "file": path_text(&path)}));
     }
     context
         .out

@@ -16,6 +16,7 @@ use crate::ca::issuing::{IssuingOptions, finished_earlier, renew_issuing};
 use crate::ca::made::MadeCa;
 use crate::ca::options::CaOptions;
 use crate::ca::{CaError, KeyType, Store};
+use crate::text::path_text;
 
 /// Make a certificate authority in the PKI directory.
 ///
@@ -157,8 +158,8 @@ pub(super) fn print(
             let (cert, key) = paths(ca);
             json!({
                 "name": ca.name,
-                "cert": cert,
-                "key": key,
+                "cert": path_text(&cert),
+                "key": key.as_deref().map(path_text),
                 "serial": ca.serial,
                 "not_before": rfc3339(ca.not_before),
                 "not_after": rfc3339(ca.not_after),

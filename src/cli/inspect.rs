@@ -12,6 +12,7 @@ use super::pki::{date, expiry};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::inspect::{Certificate, Crl, Item, Key, Request, items};
 use crate::files;
+use crate::text::path_text;
 use crate::verify::probe::{Served, probe};
 
 /// Show what is in a file, or what a port serves: certificates, keys (never their secret), requests, revocation lists.
@@ -30,7 +31,7 @@ pub fn run(context: &Context, args: &InspectArgs) -> Outcome {
         for (file, items) in read(path)? {
             found_any |= !items.is_empty();
             if context.global.json {
-                documents.push(json!({"file": file, "items": items}));
+                documents.push(json!({"file": path_text(&file), "items": items}));
             } else if items.is_empty() {
                 context.out.note(format_args!(
                     "{}: no certificate, key, request or revocation list",

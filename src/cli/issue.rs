@@ -10,7 +10,7 @@ use serde_json::json;
 use super::names::{DEFAULT_PROFILE, ProfileArgs, SanArgs};
 use super::output::Style;
 use super::passphrase::PassphraseArgs;
-use super::pki::{acknowledge, expiry, key_type_parser, rfc3339, signing, store, writer};
+use super::pki::{Signing, acknowledge, expiry, key_type_parser, rfc3339, signing, store, writer};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::fleet::{self, Drift, FleetOptions, State};
 use crate::ca::issue::{Issued, check_free, issue};
@@ -71,12 +71,14 @@ pub fn run(context: &Context, args: &IssueArgs) -> Outcome {
         work.print_plan(context);
         return Ok(work.exit());
     }
-    let mut signing = signing(context, &args.passphrase, writer(context, WHAT)?, WHAT, now)?;
-    let recovered: Vec<String> = signing.writer.recovered().map(str::to_owned).collect();
-    let work = Work::of(args, signing.writer.store(), &recovered, &signing.authority, now)?;
-    let issued = issue(&mut signing.writer, &signing.authority, &work.to_do, now)?;
+    let Signing { mut writer, authority, .. } =
+        signing(context, &args.passphrase, writer(context, WHAT)?, WHAT, now)?;
+    let recovered: Vec<String> = writer.recovered().map(str::to_owned).collect();
+    let work = Work::of(args, writer.store(), &recovered, &authority, now)?;
+    let issued = issue(&mut writer, &authority, &work.to_do, now)?;
+    drop(authority);
     work.print_done(context, &issued);
-    acknowledge(context, signing.writer, issued.iter().map(|one| one.name.as_str()))?;
+    acknowledge(context, writer, issued.iter().map(|one| one.name.as_str()))?;
     Ok(work.exit())
 }
 

@@ -11,6 +11,7 @@ use super::output::Style;
 use super::{Context, Exit, Failure, Outcome};
 use crate::rehearse::cluster::{self, ClusterError};
 use crate::rehearse::{self, Figures, Kept, Moment, Rehearsal, RehearseError, Settings, Timeline};
+use crate::text::path_text;
 
 /// Rehearse the migration on a throw-away cluster of real etcd processes, under load.
 ///
@@ -164,7 +165,7 @@ fn show_plan(context: &Context, args: &RehearseArgs, settings: &Settings) {
     steps.push("hold every acknowledged write against what each member has");
     if context.out.json {
         out.json(&json!({
-            "event": "rehearsal", "etcd": settings.etcd.path, "version": version, "addresses": addresses,
+            "event": "rehearsal", "etcd": path_text(&settings.etcd.path), "version": version, "addresses": addresses,
             "seed": settings.seed, "steps": steps,
         }));
     } else {
@@ -261,7 +262,7 @@ fn show_result(
                 result.insert("killed".into(), json!(killed));
             }
             if let Some(kept) = kept {
-                result.insert("dir".into(), json!(kept.dir));
+                result.insert("dir".into(), json!(path_text(&kept.dir)));
             }
             if let Some(Failure { code, message, hint, .. }) = failure {
                 result.insert("error".into(), json!({"code": code, "message": message, "hint": hint}));
@@ -320,7 +321,7 @@ fn quoted(path: &Path) -> String {
 fn stop(context: &Context, dir: &Path) -> Outcome {
     let stopped = rehearse::stop(dir).map_err(failure)?;
     if context.out.json {
-        context.out.json(&json!({"event": "stopped", "members": stopped, "dir": dir}));
+        context.out.json(&json!({"event": "stopped", "members": stopped, "dir": path_text(dir)}));
     } else {
         context.out.line(format_args!("stopped {stopped} members"));
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::issue::{describe, planned_json, print};
 use super::output::Style;
 use super::passphrase::PassphraseArgs;
-use super::pki::{acknowledge, key_type_parser, parse_span, signing, store, writer};
+use super::pki::{Signing, acknowledge, key_type_parser, parse_span, signing, store, writer};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::catalogue::{Listed, Standing, catalogue};
 use crate::ca::issue::issue;
@@ -60,12 +60,14 @@ pub fn run(context: &Context, args: &RenewArgs) -> Outcome {
     if names.is_empty() {
         return nothing(context, args, Some(writer));
     }
-    let mut signing = signing(context, &args.passphrase, writer, WHAT, now)?;
-    if signing.was_unlocked {
-        names = self::names(args, signing.writer.store(), &recovered(&signing.writer), now)?;
+    let Signing { mut writer, authority, was_unlocked } =
+        signing(context, &args.passphrase, writer, WHAT, now)?;
+    if was_unlocked {
+        names = self::names(args, writer.store(), &recovered(&writer), now)?;
     }
-    let plans = plans(args, signing.writer.store(), &signing.authority, &names, now)?;
-    let renewed = issue(&mut signing.writer, &signing.authority, &plans, now)?;
+    let plans = plans(args, writer.store(), &authority, &names, now)?;
+    let renewed = issue(&mut writer, &authority, &plans, now)?;
+    drop(authority);
     let out = &context.out;
     if context.global.json {
         out.json(&json!({"dry_run": false, "renewed": renewed}));
@@ -74,7 +76,7 @@ pub fn run(context: &Context, args: &RenewArgs) -> Outcome {
         print(context, one, plan);
     }
     out.note("etcd reads a certificate at every handshake: install the new ones, no restart is needed");
-    acknowledge(context, signing.writer, renewed.iter().map(|one| one.name.as_str()))?;
+    acknowledge(context, writer, renewed.iter().map(|one| one.name.as_str()))?;
     Ok(Exit::Done)
 }
 

@@ -31,13 +31,14 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// The blocks of a file in order; what stands between them, and blocks that are broken, are skipped as Go does.
 pub fn blocks(bytes: &[u8]) -> Vec<Block> {
-    let text = Zeroizing::new(String::from_utf8_lossy(bytes).into_owned());
     let mut found = Vec::new();
     let mut open: Option<(String, Headers, Zeroizing<String>)> = None;
-    for line in text.lines().map(str::trim_end) {
+    for line in bytes.split(|&byte| byte == b'\n') {
+        // What is not UTF-8 is not base64 either.
+        let line = std::str::from_utf8(line).unwrap_or("\u{fffd}").trim_end();
         if let Some(label) = marker(line, "-----BEGIN ") {
-            // Room for the largest key, so that no half of one is left behind by a reallocation.
-            open = Some((label.to_owned(), Vec::new(), Zeroizing::new(String::with_capacity(text.len()))));
+            // Large enough for all that follows: a reallocation would leave half a key behind.
+            open = Some((label.to_owned(), Vec::new(), Zeroizing::new(String::with_capacity(bytes.len()))));
         } else if let Some(label) = marker(line, "-----END ") {
             if let Some((begun, headers, body)) = open.take().filter(|(begun, ..)| begun == label)
                 && let Ok(der) = LENIENT.decode(body.as_bytes())

@@ -53,6 +53,7 @@ pub fn run(context: &Context, args: &ImportCaArgs) -> Outcome {
         passphrase: passphrase.as_ref(),
     };
     let (made, writer) = import(&context.global.pki_dir, &trust(context), adopted, now)?;
+    drop((key_pem, passphrase));
     print(context, writer.store(), &made, now)?;
     acknowledge(context, writer, ["ca"].into_iter())?;
     Ok(Exit::Done)

@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod output;
 mod passphrase;
 mod pki;
+mod protect;
 mod reach;
 pub mod rehearse;
 pub mod renew;
@@ -109,6 +110,7 @@ pub struct Context {
 
 /// Parses the arguments, runs the command and returns its exit code.
 pub fn main() -> ExitCode {
+    protect::memory();
     completions::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -283,10 +283,10 @@ fn is_key_of(what: &str, pem: &[u8], certificate: &X509Certificate<'_>) -> Resul
     if mentions(pem, b"ENCRYPTED PRIVATE KEY-----") || mentions(pem, b"Proc-Type: 4,ENCRYPTED") {
         return Err(BundleError::KeyEncrypted { what: what.to_owned() });
     }
-    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+    let key = Zeroizing::new(PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         pem::Error::NoItemsFound => not_pem("holds no PEM private key"),
         _ => not_pem("is not whole: a PEM block in it is broken"),
-    })?;
+    })?);
     let spki = certificate.public_key();
     if let Ok(signer) = rustls::crypto::ring::sign::any_supported_type(&key)
         && let Some(public) = signer.public_key()

@@ -11,7 +11,7 @@ use crate::support::{Bench, Ran, belong_together, mode, openssl, text};
 /// made is changed by the very next call.)
 const CALLS: &str = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,fchmod,ftruncate";
 
-fn can_trace() -> bool {
+pub(crate) fn can_trace() -> bool {
     let tried = Command::new("strace").args(["-qq", "-o", "/dev/null", "/bin/true"]).output();
     tried.is_ok_and(|output| output.status.success())
 }

@@ -20,6 +20,7 @@ mod life;
 mod looking;
 mod matrix;
 mod members;
+mod memory;
 mod prompts;
 mod revocation;
 mod together;

@@ -61,6 +61,15 @@ impl Bench {
         bench
     }
 
+    /// Another one with copies of all its files.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::empty();
+        let copied =
+            Command::new("cp").arg("-a").arg(self.root().join(".")).arg(copy.root()).status().unwrap();
+        assert!(copied.success());
+        copy
+    }
+
     pub(crate) fn root(&self) -> &Path {
         self.dir.path()
     }

@@ -3,13 +3,16 @@
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::PrivateKey;
+use super::wipe::on_own_stack;
 use crate::ca::CaError;
 
 pub(super) fn generate_rsa(bits: usize) -> Result<PrivateKey, CaError> {
     use rsa::pkcs8::EncodePrivateKey;
     let failed = |what: String| CaError::Crypto { action: "make an RSA key", what };
-    let key = rsa::PrivateKey::new(&mut SystemRng, bits).map_err(|error| failed(error.to_string()))?;
-    let der = key.to_pkcs8_der().map_err(|error| failed(error.to_string()))?;
+    let der = on_own_stack(|| {
+        let key = rsa::PrivateKey::new(&mut SystemRng, bits).map_err(|error| failed(error.to_string()))?;
+        key.to_pkcs8_der().map_err(|error| failed(error.to_string()))
+    })?;
     PrivateKey::from_pkcs8(der.as_bytes()).map_err(|error| failed(error.to_string()))
 }
 

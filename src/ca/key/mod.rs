@@ -4,6 +4,7 @@ mod generate_rsa;
 mod kind;
 mod legacy_pem;
 mod read;
+mod wipe;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +14,7 @@ use pkcs8::der::Decode;
 use rcgen::{KeyPair, PublicKeyData, SigningKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::PrivatePkcs8KeyDer;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::{CaError, pem};
 use generate_rsa::generate_rsa;
@@ -73,8 +74,11 @@ impl FromStr for KeyType {
 }
 
 /// A private key, wiped from memory when it is dropped.
+///
+/// While it lives memory holds it twice: as PKCS#8, and as ring computes with it.
 pub struct PrivateKey {
-    pair: KeyPair,
+    /// In a place of its own: each move of the pair itself would leave a copy on the stack.
+    pair: Box<KeyPair>,
 }
 
 impl fmt::Debug for PrivateKey {
@@ -85,7 +89,7 @@ impl fmt::Debug for PrivateKey {
 
 impl Drop for PrivateKey {
     fn drop(&mut self) {
-        self.pair.zeroize();
+        wipe::wipe(&mut self.pair);
     }
 }
 
@@ -117,22 +121,30 @@ impl PrivateKey {
     /// # Errors
     /// [`CaError::Crypto`] when the system gives no random bytes.
     pub fn generate(kind: KeyType) -> Result<Self, CaError> {
-        let failed = |what: String| CaError::Crypto { action: "make a key", what };
-        let pair = match kind {
-            KeyType::P256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
-            KeyType::P384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
+        let made = |make: &dyn Fn() -> Result<KeyPair, rcgen::Error>| {
+            let failed =
+                |error: rcgen::Error| CaError::Crypto { action: "make a key", what: error.to_string() };
+            Self::boxed(make).map_err(failed)
+        };
+        match kind {
+            KeyType::P256 => made(&|| KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)),
+            KeyType::P384 => made(&|| KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384)),
             KeyType::Ed25519 => {
                 // PKCS#8 version 1, a bare seed (RFC 8410): OpenSSL 3.0 cannot read the version 2 that ring writes.
-                let mut der = Zeroizing::new(ED25519_V1.to_vec());
-                der.resize(ED25519_V1.len() + 32, 0);
+                let mut der = Zeroizing::new([0; ED25519_V1.len() + 32]);
+                der[..ED25519_V1.len()].copy_from_slice(&ED25519_V1);
                 random(&mut der[ED25519_V1.len()..])?;
-                KeyPair::try_from(&PrivatePkcs8KeyDer::from(der.as_slice()))
+                made(&|| KeyPair::try_from(&PrivatePkcs8KeyDer::from(der.as_slice())))
             }
-            KeyType::Rsa2048 => return generate_rsa(2048),
-            KeyType::Rsa3072 => return generate_rsa(3072),
-            KeyType::Rsa4096 => return generate_rsa(4096),
-        };
-        Ok(Self { pair: pair.map_err(|error| failed(error.to_string()))? })
+            KeyType::Rsa2048 => generate_rsa(2048),
+            KeyType::Rsa3072 => generate_rsa(3072),
+            KeyType::Rsa4096 => generate_rsa(4096),
+        }
+    }
+
+    /// Keeps a pair that `make` makes, and wipes what making it left on the stack.
+    fn boxed<E>(make: impl FnOnce() -> Result<KeyPair, E>) -> Result<Self, E> {
+        wipe::on_own_stack(|| make().map(|pair| Self { pair: Box::new(pair) }))
     }
 
     /// The key as a PEM file of PKCS#8, unencrypted.
@@ -160,7 +172,7 @@ impl PrivateKey {
 
     /// The kind, where it is one of those that are made here.
     pub fn kind(&self) -> Option<KeyType> {
-        let algorithm = PublicKeyData::algorithm(&self.pair);
+        let algorithm = PublicKeyData::algorithm(&*self.pair);
         if algorithm == &rcgen::PKCS_ECDSA_P256_SHA256 {
             Some(KeyType::P256)
         } else if algorithm == &rcgen::PKCS_ECDSA_P384_SHA384 {
@@ -189,7 +201,8 @@ impl PrivateKey {
 
     /// Signs with the key's own algorithm (SHA-256 with RSA and P-256, SHA-384 with P-384).
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CaError> {
-        self.pair.sign(message).map_err(|error| CaError::Crypto { action: "sign", what: error.to_string() })
+        wipe::on_own_stack(|| self.pair.sign(message))
+            .map_err(|error| CaError::Crypto { action: "sign", what: error.to_string() })
     }
 }
 

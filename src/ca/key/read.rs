@@ -98,13 +98,14 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError::Unusable`]
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
-        let pair = KeyPair::try_from(&PrivatePkcs8KeyDer::from(der)).or_else(|error| {
-            // ring wants an EC key's public half in the file; openssl and cfssl may leave it out.
-            let completed = complete_ec(der).ok_or_else(|| describe_unusable(der, &error))?;
-            KeyPair::try_from(&PrivatePkcs8KeyDer::from(completed.as_slice()))
-                .map_err(|error| describe_unusable(der, &error))
-        });
-        Ok(Self { pair: pair? })
+        Self::boxed(|| {
+            KeyPair::try_from(&PrivatePkcs8KeyDer::from(der)).or_else(|error| {
+                // ring wants an EC key's public half in the file; openssl and cfssl may leave it out.
+                let completed = complete_ec(der).ok_or_else(|| describe_unusable(der, &error))?;
+                KeyPair::try_from(&PrivatePkcs8KeyDer::from(completed.as_slice()))
+                    .map_err(|error| describe_unusable(der, &error))
+            })
+        })
     }
 }
 

@@ -11,20 +11,18 @@ use std::process::{Command, Stdio};
 
 use clap::Parser as _;
 
+#[path = "cli/hostile.rs"]
+mod hostile;
+mod migration_support;
+mod rehearsal_support;
+#[path = "cli/unwritable.rs"]
+mod unwritable;
+
 const TOOL: &str = env!("CARGO_BIN_EXE_etcd-pki");
 
 #[test]
 fn pages() {
     trycmd::TestCases::new().env("ETCDPKI_DIR", "./pki").case("tests/cli/*.trycmd");
-}
-
-#[test]
-fn a_reader_that_goes_away_is_no_error() {
-    for arguments in [&["man"][..], &["completions", "bash"], &["--help"]] {
-        let mut child = Command::new(TOOL).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
-        drop(child.stdout.take());
-        assert!(matches!(child.wait().unwrap().code(), Some(0)), "{arguments:?}");
-    }
 }
 
 #[test]

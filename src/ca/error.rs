@@ -116,6 +116,12 @@ pub enum CaError {
         /// The file.
         path: PathBuf,
     },
+    /// A certificate stands where the revocation list goes.
+    #[error("{path} is a certificate, not a revocation list")]
+    NotACrl {
+        /// The file.
+        path: PathBuf,
+    },
     /// Something of that name is there already.
     #[error("{path} already exists")]
     Exists {
@@ -141,6 +147,22 @@ pub enum CaError {
     WrongPassphrase {
         /// The key's file.
         path: PathBuf,
+    },
+    /// An encrypted key whose parameters ask for more work than is done.
+    #[error("{path}: {what}")]
+    CostlyKey {
+        /// The key's file.
+        path: PathBuf,
+        /// What it asks for, and the limit.
+        what: String,
+    },
+    /// More names than a certificate is given.
+    #[error("{of} has {what}")]
+    TooManyNames {
+        /// The request or certificate.
+        of: String,
+        /// How many, and the limit.
+        what: String,
     },
     /// There is no such profile.
     #[error("there is no profile {name:?}")]
@@ -256,7 +278,14 @@ impl CaError {
                 "a CA is never overwritten: choose another directory with --pki-dir".into()
             }
             Self::NotOurs { .. } => "only the CA that issued a certificate can revoke it".into(),
-            Self::UnusableKey { .. } => "P-256, P-384, Ed25519 and RSA of 2048 bits and more are".into(),
+            Self::NotACrl { .. } => {
+                "its name is reserved today: issue it under another one, then remove it and its key".into()
+            }
+            Self::UnusableKey { .. } => {
+                "P-256, P-384, Ed25519, and RSA of 2048 to 8192 bits with the exponent 65537 are; `etcd-pki csr NAME` \
+                 makes such a key"
+                    .into()
+            }
             Self::BadRequest { .. } => "make it anew on the node with `etcd-pki csr NAME`".into(),
             Self::UnconfirmedNames { .. } => {
                 "give each with --ip or --dns, or take them all with --trust-csr-names".into()
@@ -271,6 +300,15 @@ impl CaError {
             Self::Exists { .. } => "it was left as it is; --force replaces it and keeps the old one".into(),
             Self::PassphraseNeeded { .. } => {
                 "give --passphrase-file FILE or --passphrase-fd N, or run it on a terminal".into()
+            }
+            Self::CostlyKey { path, .. } => format!(
+                "encrypt it anew with moderate parameters, such as those of `openssl pkey -in {} -aes256 -out NEW.pem` \
+                 (openssl opens scrypt up to N = 16384 only: above that, the tool that encrypted it has to)",
+                path.display()
+            ),
+            Self::TooManyNames { .. } => {
+                "leave out names that nobody dials, use one such as *.example.com for many, or make several certificates"
+                    .into()
             }
             Self::WrongPassphrase { .. } => "nothing was changed; try again with the right one".into(),
             Self::UnknownProfile { known, .. } => format!("the profiles are: {}", known.join(", ")),
@@ -305,6 +343,9 @@ impl CaError {
 
 fn file_hint(error: &FileError) -> Option<String> {
     use std::io::ErrorKind;
+    if let Some(hint) = error.hint() {
+        return Some(hint.into());
+    }
     match error.io_kind()? {
         ErrorKind::PermissionDenied => Some("run as the user who owns the directory".into()),
         ErrorKind::ReadOnlyFilesystem => {

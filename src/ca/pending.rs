@@ -134,7 +134,7 @@ impl Pending {
 
     /// Whether there is anything pending.
     pub(super) fn is_there(pki_dir: &Path) -> bool {
-        pki_dir.join(INTENT).exists()
+        !matches!(files::kind_at(&pki_dir.join(INTENT)), Ok(None))
     }
 
     /// What was finished for an interrupted run and not yet reported to anybody.
@@ -233,7 +233,7 @@ impl Pending {
             let Some(keep_as) = &place.keep_as else { continue };
             let (path, old) = (self.dir.join(&place.file), self.dir.join(keep_as));
             // Still to be placed, and the old one has not stepped aside yet.
-            if self.path(&place.file).exists() && !old.exists() {
+            if files::kind_at(&self.path(&place.file))?.is_some() && files::kind_at(&old)?.is_none() {
                 aside.push((path, old));
             }
         }

@@ -193,11 +193,7 @@ impl Profiles {
     /// # Errors
     /// [`CaError::Template`] or [`CaError::File`].
     pub fn read(name: &str, path: &Path) -> Result<Profile, CaError> {
-        let image = files::read(path)?.ok_or_else(|| files::FileError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source: std::io::ErrorKind::NotFound.into(),
-        })?;
+        let image = files::read_input(path, crate::limits::TEMPLATE)?;
         Profile::parse(name, &path.display().to_string(), &String::from_utf8_lossy(&image.bytes))
     }
 

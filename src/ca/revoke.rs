@@ -42,20 +42,14 @@ pub struct Target {
 /// # Errors
 /// [`CaError::NoSuchName`], [`CaError::NotOurs`], [`CaError::Unreadable`].
 pub fn find(store: &Store, ledger: &Ledger, text: &str) -> Result<Target, CaError> {
-    let by_name = text.parse::<CertName>().ok();
+    let by_name = CertName::existing(text).ok();
     let in_store = by_name.as_ref().map(|name| store.path(&name.cert_file()));
-    let path = if let Some(path) = in_store.filter(|path| path.exists()) {
-        Some(path)
-    } else {
-        Some(std::path::PathBuf::from(text)).filter(|path| path.is_file())
+    let path = match in_store {
+        Some(path) if files::kind_at(&path)?.is_some() => Some(path),
+        _ => files::is_file(text.as_ref())?.then(|| std::path::PathBuf::from(text)),
     };
     if let Some(path) = path {
-        let bytes = std::fs::read(&path).map_err(|source| files::FileError::Io {
-            action: "read",
-            path: path.clone(),
-            source,
-        })?;
-        let der = first_certificate(&path, &bytes)?;
+        let der = first_certificate(&path, &files::read_input(&path, crate::limits::PKI)?.bytes)?;
         let found = inspect::certificate(&path, &der)?;
         let authorities = store.all_authorities()?;
         if !authorities.iter().any(|ca| ca.has_signed(&der)) || authorities.iter().any(|ca| ca.der() == der) {

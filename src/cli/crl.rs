@@ -9,6 +9,7 @@ use super::passphrase::PassphraseArgs;
 use super::pki::{expiry, rfc3339, store};
 use super::{Context, Exit, Outcome};
 use crate::ca::revoke::{CRL_DER_FILE, CRL_PEM_FILE, make_crl};
+use crate::ca::stored::check_crl_file;
 
 /// Make the revocation list: crl.pem (etcd up to 3.5) and crl.der (any etcd; 3.6 and later read nothing else).
 ///
@@ -27,6 +28,7 @@ pub fn run(context: &Context, args: &CrlArgs) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let out = &context.out;
     let store = store(context)?;
+    check_crl_file(&store.path(CRL_PEM_FILE))?;
     let authority = store.authority(args.passphrase.for_ca(context, &store)?.as_ref(), now)?;
     let mut writer = store.writer("crl")?;
     for warning in writer.ledger().warnings() {

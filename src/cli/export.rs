@@ -57,7 +57,7 @@ pub struct ExportArgs {
 /// Runs it.
 pub fn run(context: &Context, args: &ExportArgs) -> Outcome {
     let store = store(context)?;
-    let name: CertName = args.name.parse()?;
+    let name = CertName::existing(&args.name)?;
     if let Some(namespace) = &args.namespace
         && (!(1..=63).contains(&namespace.len())
             || !namespace.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))

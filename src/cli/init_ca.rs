@@ -1,6 +1,6 @@
 //! `init-ca`: makes a certificate authority.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ::time::{Duration, OffsetDateTime};
 use clap::Args;
@@ -16,6 +16,7 @@ use crate::ca::issuing::{IssuingOptions, renew_issuing};
 use crate::ca::made::MadeCa;
 use crate::ca::options::CaOptions;
 use crate::ca::{CaError, KeyType, Store};
+use crate::files;
 
 /// Make a certificate authority in the PKI directory.
 ///
@@ -119,7 +120,7 @@ fn renew(context: &Context, args: &InitCaArgs, now: OffsetDateTime) -> Outcome {
         context.out.warning(format_args!("{} ends with its root; its life was cut short", made.name));
     }
     print(context, &store, &[made], now);
-    if store.path("issuing-ca.pem.1").exists() {
+    if files::kind_at(&store.path("issuing-ca.pem.1"))?.is_some() {
         context.out.note("what the old one issued stays valid; etcd-pki list says until when");
     }
     writer.acknowledge();
@@ -135,6 +136,8 @@ impl InitCaArgs {
 /// Shows the CAs that were made or adopted; the root comes first.
 pub(super) fn print(context: &Context, store: &Store, made: &[MadeCa], now: OffsetDateTime) {
     let out = &context.out;
+    // It was made a moment ago; only the root's key of an adopted intermediate is elsewhere.
+    let is_there = |key: &Path| !matches!(files::kind_at(key), Ok(None));
     let paths =
         |ca: &MadeCa| (store.path(&format!("{}.pem", ca.file)), store.path(&format!("{}-key.pem", ca.file)));
     if context.global.json {
@@ -143,7 +146,7 @@ pub(super) fn print(context: &Context, store: &Store, made: &[MadeCa], now: Offs
             json!({
                 "name": ca.name,
                 "cert": cert,
-                "key": key.exists().then_some(key),
+                "key": is_there(&key).then_some(key),
                 "serial": ca.serial,
                 "not_before": rfc3339(ca.not_before),
                 "not_after": rfc3339(ca.not_after),
@@ -162,7 +165,7 @@ pub(super) fn print(context: &Context, store: &Store, made: &[MadeCa], now: Offs
         out.line(format_args!("{}  {}", out.paint(cert.display(), Style::Bold), ca.name));
         out.line(format_args!("  expires  {}", expiry(ca.not_after, now)));
         out.line(format_args!("  sha256   {}", ca.fingerprint));
-        if key.exists() {
+        if is_there(&key) {
             out.line(format_args!("{}  keep it safe: it can admit anybody to the cluster", key.display()));
         }
     }

@@ -52,7 +52,7 @@ pub fn run(context: &Context, args: &RenewArgs) -> Outcome {
     let out = &context.out;
     let store = store(context)?;
     let ledger = store.ledger()?;
-    let names = names(args, &store, &ledger, now)?;
+    let names = names(context, args, &store, &ledger, now)?;
     if names.is_empty() {
         if context.global.json {
             out.json(&json!({"dry_run": args.dry_run, "renewed": []}));
@@ -104,6 +104,7 @@ pub fn run(context: &Context, args: &RenewArgs) -> Outcome {
 }
 
 fn names(
+    context: &Context,
     args: &RenewArgs,
     store: &Store,
     ledger: &Ledger,
@@ -129,6 +130,13 @@ fn names(
     let in_use = listed.iter().filter(|one| {
         one.profile.as_deref() != Some("ca") && one.standing.is_in_use() && one.standing != Standing::Missing
     });
-    let names = in_use.filter_map(|one| one.name.parse::<CertName>().ok());
-    Ok(names.filter(is_due).collect())
+    let mut names = Vec::new();
+    for one in in_use {
+        match one.name.parse::<CertName>() {
+            Ok(name) => names.push(name),
+            Err(error) => context.out.warning(format_args!("{} is not renewed: {error}", one.name)),
+        }
+    }
+    names.retain(is_due);
+    Ok(names)
 }

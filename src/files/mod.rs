@@ -1,4 +1,4 @@
-//! The one module that writes files on this machine.
+//! The one module that reads and writes files on this machine.
 //!
 //! A file is written beside its place under a temporary name that nobody else can open, given its owner and
 //! mode, fsynced, renamed into place, and its directory is fsynced: whoever looks sees the whole old file or the
@@ -6,14 +6,16 @@
 #![allow(clippy::disallowed_methods, reason = "this is the module the ban points to")]
 
 mod dirs;
+mod input;
 mod lock;
 mod look;
 mod place;
 mod types;
 
 pub use dirs::{drop_note, make_dir, parent, remove, remove_empty_dir, remove_tree, set_meta, sync_dir};
+pub use input::{read_first_line, read_input};
 pub use lock::{DirLock, LockError};
-pub use look::{list, read, stat};
+pub use look::{is_file, kind_at, list, read, read_up_to, stat};
 pub use place::{
     create_new, create_new_with, free_space, open_append, rename_each, replace, replace_all, temporary_writer,
 };

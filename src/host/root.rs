@@ -85,6 +85,8 @@ impl Root {
         match error {
             FileError::Exists { .. } => FileError::Exists { path },
             FileError::NotRegular { what, .. } => FileError::NotRegular { path, what },
+            FileError::TooLarge { size, limit, .. } => FileError::TooLarge { path, size, limit },
+            FileError::Silent { seconds, .. } => FileError::Silent { path, seconds },
             FileError::Io { action, source, .. } => FileError::Io { action, path, source },
         }
     }

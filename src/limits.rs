@@ -12,6 +12,7 @@ pub struct Limit {
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
 
 /// Certificates, keys, CA bundles and revocation lists: Debian's bundle of all public CAs has 0.2 MiB, a list of
 /// 400,000 serials 16 MiB.
@@ -90,6 +91,7 @@ pub const SCRYPT_LANES: u16 = 16;
 pub fn size(bytes: u64) -> String {
     match bytes {
         1 => "1 byte".to_owned(),
+        _ if bytes >= GIB && bytes.is_multiple_of(GIB) => format!("{} GiB", bytes / GIB),
         _ if bytes >= MIB && bytes.is_multiple_of(MIB) => format!("{} MiB", bytes / MIB),
         _ if bytes >= KIB && bytes.is_multiple_of(KIB) => format!("{} KiB", bytes / KIB),
         _ => format!("{bytes} bytes"),

@@ -148,6 +148,9 @@ pub enum CaError {
         /// The key's file.
         path: PathBuf,
     },
+    /// A passphrase that Java does not accept for a PKCS#12 file.
+    #[error("the passphrase of a PKCS#12 file may have printable ASCII characters only")]
+    PassphraseNotAscii,
     /// An encrypted key whose parameters ask for more work than is done.
     #[error("{path}: {what}")]
     CostlyKey {
@@ -300,6 +303,11 @@ impl CaError {
             Self::Exists { .. } => "it was left as it is; --force replaces it and keeps the old one".into(),
             Self::PassphraseNeeded { .. } => {
                 "give --passphrase-file FILE or --passphrase-fd N, or run it on a terminal".into()
+            }
+            Self::PassphraseNotAscii => {
+                "Java refuses any other (\"Password is not ASCII\"); use letters, digits and punctuation, or make the file \
+                 for other software with `openssl pkcs12 -export -in NAME.pem -inkey NAME-key.pem -certfile ca.pem`"
+                    .into()
             }
             Self::CostlyKey { path, .. } => format!(
                 "encrypt it anew with moderate parameters, such as those of `openssl pkey -in {} -aes256 -out NEW.pem` \

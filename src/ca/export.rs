@@ -21,6 +21,10 @@ pub fn p12(store: &Store, name: &CertName, passphrase: &Passphrase) -> Result<Ze
         action: "make the PKCS#12 file",
         what: what.to_string(),
     };
+    // Java takes no other, whoever made the file (com.sun.crypto.provider.PBEKey, seen in 17; keytool makes none either).
+    if !passphrase.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err(CaError::PassphraseNotAscii);
+    }
     let text = std::str::from_utf8(passphrase.as_bytes()).map_err(|error| failed(&error))?;
     let pair = existing(store, name)?;
     let (chain, roots) = (pem::blocks(&pair.cert_pem), pem::blocks(&store.ca_pem()?));

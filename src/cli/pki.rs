@@ -65,6 +65,7 @@ fn classify(error: &CaError) -> (Exit, &'static str) {
         CaError::Template { .. } => (Exit::Usage, "bad-template"),
         CaError::UnknownProfile { .. } => (Exit::Usage, "unknown-profile"),
         CaError::Unreadable { .. } => (Exit::Usage, "unreadable"),
+        CaError::PassphraseNotAscii => (Exit::Usage, "bad-passphrase"),
         CaError::CostlyKey { .. } => (Exit::No, "costly-key"),
         CaError::TooManyNames { .. } => (Exit::No, "too-many-names"),
         CaError::WrongPassphrase { .. } => (Exit::No, "wrong-passphrase"),

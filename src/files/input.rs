@@ -176,7 +176,7 @@ mod tests {
         let path = dir.path().join("large.pem");
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         let error = read_input(&path, PKI).unwrap_err().to_string();
-        assert!(error.contains("large.pem: it has 1048576 MiB, and certificates, keys and revocation lists are read up to 16 MiB"), "{error}");
+        assert!(error.contains("large.pem: it has 1024 GiB, and certificates, keys and revocation lists are read up to 16 MiB"), "{error}");
         std::fs::write(&path, "12345").unwrap();
         let limit = |bytes| Limit { bytes, of: "numbers" };
         assert_eq!(read_input(&path, limit(5)).unwrap().bytes, b"12345");

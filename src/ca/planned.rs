@@ -88,7 +88,7 @@ fn weak_rsa(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
     let Ok(x509_parser::public_key::PublicKey::RSA(rsa)) = key.parsed() else { return None };
     let bits = bits(rsa.modulus);
     if !RSA_BITS.contains(&bits) {
-        return Some(format!("rsa of {bits} bits"));
+        return Some(format!("rsa{bits}"));
     }
     let exponent = (self::bits(rsa.exponent) <= 64)
         .then(|| rsa.exponent.iter().fold(0, |number: u64, &byte| number << 8 | u64::from(byte)));

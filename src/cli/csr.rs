@@ -71,7 +71,8 @@ pub fn run_csr(context: &Context, args: &CsrArgs) -> Outcome {
 /// Sign a certificate request that was made on a node.
 ///
 /// The profile decides what the certificate is for, not the request. The names that the request asks for are shown
-/// and must be confirmed: by giving them with --ip and --dns, or all at once with --trust-csr-names.
+/// and must be confirmed: by giving them with --ip and --dns, or all at once with --trust-csr-names. A request for more
+/// than 100 names, larger than 128 KiB, or with an RSA key of an odd length or exponent is refused.
 #[derive(Debug, Args)]
 pub struct SignArgs {
     /// The request, in PEM or DER.

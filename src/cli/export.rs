@@ -20,7 +20,7 @@ use crate::files::{self, FileError, FileMode, Meta};
 /// The forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
-    /// PKCS#12 with key, certificate and CAs, for Java and browsers; it needs a passphrase.
+    /// PKCS#12 with key, certificate and CAs, for Java and browsers; it needs a passphrase, of printable ASCII.
     P12,
     /// Certificate, intermediates and key in one PEM file.
     PemBundle,

@@ -18,7 +18,8 @@ use crate::limits;
 /// Adopt a certificate authority made by cfssl, openssl, easy-rsa, etcd-ca, step or kubeadm.
 ///
 /// Checks that key and certificate belong together and that it is a CA that may sign, and writes copies into a PKI
-/// directory that has none yet. The originals are left as they are. An encrypted key stays encrypted.
+/// directory that has none yet. The originals are left as they are. An encrypted key stays encrypted; one that takes more
+/// than 256 MiB (scrypt) or 10,000,000 rounds (PBKDF2) to open is refused.
 #[derive(Debug, Args)]
 pub struct ImportCaArgs {
     /// The CA's certificate (PEM), alone or with those above it.

@@ -57,9 +57,9 @@ pub const CERTIFICATE_NAMES: usize = 1000;
 
 /// Bytes of all names of a certificate together, as they stand in it.
 ///
-/// The certificate and its intermediates travel in one TLS message. Go up to 1.22, and with it etcd 3.4 and 3.5, takes
-/// 64 KiB in one (crypto/tls, `maxHandshake`), rustls as much, OpenSSL 100 KiB; a certificate of our own has 1 KiB
-/// besides its names, and an intermediate with the most constraints some more.
+/// The certificate and its intermediates travel in one TLS message, of which Go 1.19 takes 64 KiB (crypto/tls,
+/// `maxHandshake`; newer ones 256 KiB) and OpenSSL 100 KiB. A certificate of our own has 1 KiB besides its names, an
+/// intermediate with the most constraints some KiB.
 pub const CERTIFICATE_NAMES_BYTES: usize = 32 << 10;
 
 /// Address ranges and domains that a CA may be limited to.

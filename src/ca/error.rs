@@ -362,6 +362,6 @@ fn file_hint(error: &FileError) -> Option<String> {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             Some("make room on the disk and run the same command again".into())
         }
-        _ => None,
+        _ => Some("check that the path is the right one; where a disk may fail, `dmesg` says so".into()),
     }
 }

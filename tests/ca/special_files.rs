@@ -2,12 +2,13 @@
 
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::fs::{FileType, Mode};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::common::skipped;
 use crate::support::{Bench, Ran, text};
 
 /// A command that has not ended by then waits.
@@ -122,11 +123,47 @@ fn a_pipe_in_the_pki_directory_stops_no_command_for_ever() {
 }
 
 #[test]
+fn a_disk_that_fails_is_not_taken_for_absence() {
+    let tried = Command::new("strace").args(["-qq", "-o", "/dev/null", "/bin/true"]).output();
+    if !tried.is_ok_and(|ran| ran.status.success()) {
+        return skipped("strace cannot trace here");
+    }
+    let bench = Bench::new();
+    bench.run(&["issue", "server1"]).ok();
+    std::fs::write(bench.root().join("cluster.toml"), "[[member]]\nname = \"m1\"\nprocess = \"x\"\n")
+        .unwrap();
+    let certificate = bench.file("server1.pem");
+    for (path, args) in [
+        ("pki/server1.pem", &["revoke", "server1"][..]),
+        ("pki/server1-key.pem", &["verify", text(&certificate)]),
+        ("pki/ca.pem", &["verify", text(&certificate)]),
+        ("pki/crl.der", &["verify", text(&certificate)]),
+        ("cluster.toml", &["migrate", "plan"]),
+        ("10.0.0.1:2379", &["inspect", "10.0.0.1:2379"]),
+    ] {
+        let mut command = Command::new("strace");
+        bench.prepare(&mut command).args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-P",
+            text(&bench.root().join(path)),
+        ]);
+        command.args(["-P", path, "-e", "trace=stat,newfstatat,statx"]);
+        command.args(["-e", "inject=stat,newfstatat,statx:error=EIO", env!("CARGO_BIN_EXE_etcd-pki")]);
+        let ran: Ran = command.args(args).output().unwrap().into();
+        ran.refused(2, "Input/output error");
+    }
+    bench.run(&["revoke", "server1"]).ok();
+}
+
+#[test]
 fn what_a_shell_makes_of_a_command_is_read_like_a_file() {
     let bench = Bench::new();
     bench.run(&["issue", "server1"]).ok();
     let shell = |line: &str| -> Ran {
-        let mut command = std::process::Command::new("bash");
+        let mut command = Command::new("bash");
         bench
             .prepare(&mut command)
             .args(["-c", line, env!("CARGO_BIN_EXE_etcd-pki")])
@@ -148,8 +185,7 @@ fn a_passphrase_may_come_through_a_named_pipe_but_not_without_end() {
     let bench = Bench::empty();
     let pipe = bench.root().join("pipe");
     named_pipe(&pipe);
-    let there = pipe.clone();
-    let writer = std::thread::spawn(move || std::fs::write(there, "correct horse\n").unwrap());
+    let writer = std::thread::spawn(move || std::fs::write(pipe, "correct horse\n").unwrap());
     run(&bench, &["init-ca", "--passphrase-file", "pipe"], Stdio::null()).ok();
     writer.join().unwrap();
     let (long, fits) = (bench.root().join("long"), bench.root().join("fits"));

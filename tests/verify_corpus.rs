@@ -4,7 +4,7 @@
 //! `ETCDPKI_CORPUS` names a directory that has it. Divergences would be listed in `fixtures/corpus/exceptions.txt`,
 //! one id and its reason a line; an unlisted one fails, and so does a listed one that agrees.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The little DER that is written by hand: putting an issuer's own bytes into a certificate or CRL.
+//! The little DER that is written by hand: putting an issuer's own bytes into a certificate or CRL, and PKCS#12.
 //!
 //! rcgen re-encodes an issuer's name from its parsed parts, and loses repeated and multi-valued attributes on the
 //! way. RFC 5280 4.1.2.4 wants the issuer to be the CA's subject, and Go and OpenSSL compare the bytes. So what rcgen
@@ -70,7 +70,7 @@ pub(super) fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     tagged(0x30, parts)
 }
 
-fn tagged(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub(super) fn tagged(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut out = vec![tag];
     if length < 0x80 {

@@ -116,6 +116,12 @@ pub enum CaError {
         /// The file.
         path: PathBuf,
     },
+    /// A certificate stands where the revocation list goes.
+    #[error("{path} is a certificate, not a revocation list")]
+    NotACrl {
+        /// The file.
+        path: PathBuf,
+    },
     /// Something of that name is there already.
     #[error("{path} already exists")]
     Exists {
@@ -151,6 +157,25 @@ pub enum CaError {
     WrongPassphrase {
         /// The key's file.
         path: PathBuf,
+    },
+    /// A passphrase that Java does not accept for a PKCS#12 file.
+    #[error("the passphrase of a PKCS#12 file may have printable ASCII characters only")]
+    PassphraseNotAscii,
+    /// An encrypted key whose parameters ask for more work than is done.
+    #[error("{path}: {what}")]
+    CostlyKey {
+        /// The key's file.
+        path: PathBuf,
+        /// What it asks for, and the limit.
+        what: String,
+    },
+    /// More names than a certificate is given.
+    #[error("{of} has {what}")]
+    TooManyNames {
+        /// The request or certificate.
+        of: String,
+        /// How many, and the limit.
+        what: String,
     },
     /// There is no such profile.
     #[error("there is no profile {name:?}")]
@@ -266,7 +291,14 @@ impl CaError {
                 "a CA is never overwritten: choose another directory with --pki-dir".into()
             }
             Self::NotOurs { .. } => "only the CA that issued a certificate can revoke it".into(),
-            Self::UnusableKey { .. } => "P-256, P-384, Ed25519 and RSA of 2048 bits and more are".into(),
+            Self::NotACrl { .. } => {
+                "its name is reserved today: issue it under another one, then remove it and its key".into()
+            }
+            Self::UnusableKey { .. } => {
+                "P-256, P-384, Ed25519, and RSA of 2048 to 8192 bits with the exponent 65537 are; `etcd-pki csr NAME` \
+                 makes such a key"
+                    .into()
+            }
             Self::BadRequest { .. } => "make it anew on the node with `etcd-pki csr NAME`".into(),
             Self::UnconfirmedNames { .. } => {
                 "give each with --ip or --dns, or take them all with --trust-csr-names".into()
@@ -286,6 +318,20 @@ impl CaError {
             }
             Self::PassphraseNeeded { .. } => {
                 "give --passphrase-file FILE or --passphrase-fd N, or run it on a terminal".into()
+            }
+            Self::PassphraseNotAscii => {
+                "Java refuses any other (\"Password is not ASCII\"); use letters, digits and punctuation, or make the file \
+                 for other software with `openssl pkcs12 -export -in NAME.pem -inkey NAME-key.pem -certfile ca.pem`"
+                    .into()
+            }
+            Self::CostlyKey { path, .. } => format!(
+                "encrypt it anew with moderate parameters, such as those of `openssl pkey -in {} -aes256 -out NEW.pem` \
+                 (openssl opens scrypt up to N = 16384 only: above that, the tool that encrypted it has to)",
+                path.display()
+            ),
+            Self::TooManyNames { .. } => {
+                "leave out names that nobody dials, use one such as *.example.com for many, or make several certificates"
+                    .into()
             }
             Self::WrongPassphrase { .. } => "nothing was changed; try again with the right one".into(),
             Self::UnknownProfile { known, .. } => format!("the profiles are: {}", known.join(", ")),
@@ -327,14 +373,10 @@ fn file_hint(error: &FileError) -> Option<String> {
             None => format!("use a directory of your own; or {SHARED}"),
         });
     }
-    let Some(kind) = error.io_kind() else {
-        return Some(match error {
-            FileError::NotRegular { path, .. } => {
-                format!("`ls -ld {0}` shows what it is; move it out of the way", path.display())
-            }
-            _ => "it was left as it is".into(),
-        });
-    };
+    if let Some(hint) = error.hint() {
+        return Some(hint.into());
+    }
+    let Some(kind) = error.io_kind() else { return Some("it was left as it is".into()) };
     match kind {
         ErrorKind::PermissionDenied => Some("run as the user who owns the directory".into()),
         ErrorKind::ReadOnlyFilesystem => {

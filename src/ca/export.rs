@@ -2,39 +2,33 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey as P12Key, PrivateKeyChain};
 use zeroize::Zeroizing;
 
 use super::store::Store;
-use super::{CaError, CertName, Pair, Passphrase, pem};
-
-/// Rounds of the key derivation; Java's keytool takes up to five million.
-const ROUNDS: u32 = 100_000;
+use super::{CaError, CertName, Pair, Passphrase, pem, pkcs12};
 
 /// PKCS#12 with the key, the certificate and the CAs (PBES2 with AES-256, HMAC-SHA-256), as OpenSSL 3 and Java read
 /// it.
 ///
 /// # Errors
-/// [`CaError::NoSuchName`], [`CaError::Crypto`].
+/// [`CaError::NoSuchName`], [`CaError::PassphraseNotAscii`], [`CaError::Crypto`].
 pub fn p12(store: &Store, name: &CertName, passphrase: &Passphrase) -> Result<Zeroizing<Vec<u8>>, CaError> {
-    let failed = |what: &dyn std::fmt::Display| CaError::Crypto {
-        action: "make the PKCS#12 file",
-        what: what.to_string(),
-    };
-    let text = std::str::from_utf8(passphrase.as_bytes()).map_err(|error| failed(&error))?;
+    // Java takes no other, whoever made the file (com.sun.crypto.provider.PBEKey, seen in 17; keytool makes none either).
+    if !passphrase.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err(CaError::PassphraseNotAscii);
+    }
     let pair = existing(store, name)?;
     let (chain, roots) = (pem::blocks(&pair.cert_pem), pem::blocks(store.ca_pem()?));
     let certificates = chain.iter().chain(&roots).filter(|block| block.label == "CERTIFICATE");
-    let certificates = certificates
-        .map(|block| Certificate::from_der(&block.der))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| failed(&error))?;
-    let key = P12Key::from_der(store.key(name)?.pkcs8()).map_err(|error| failed(&error))?;
-    let mut keystore = KeyStore::new();
-    let entry = PrivateKeyChain::new(name.as_str(), key, certificates);
-    keystore.add_entry(name.as_str(), KeyStoreEntry::PrivateKeyChain(entry));
-    let written = keystore.writer(text).encryption_iterations(ROUNDS).mac_iterations(ROUNDS as _).write();
-    written.map(Zeroizing::new).map_err(|error| failed(&error))
+    let certificates: Vec<&[u8]> = certificates.map(|block| block.der.as_slice()).collect();
+    let key = store.key(name)?;
+    let contents = pkcs12::Contents {
+        name: name.as_str(),
+        key: &key,
+        certificates: &certificates,
+        passphrase: passphrase.as_bytes(),
+    };
+    pkcs12::write(&contents).map(Zeroizing::new)
 }
 
 /// Certificate, intermediates and key in one PEM file, as HAProxy and others want it.

@@ -25,6 +25,7 @@ pub mod made;
 pub mod name;
 pub mod options;
 pub mod pem;
+mod pkcs12;
 pub mod planned;
 pub mod profile;
 pub mod rebuild;

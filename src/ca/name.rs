@@ -34,9 +34,22 @@ impl fmt::Display for CertName {
     }
 }
 
+impl CertName {
+    /// The name of a certificate that is there, which may be one that is reserved today.
+    ///
+    /// # Errors
+    /// [`CaError::BadValue`]
+    pub fn existing(text: &str) -> Result<Self, CaError> {
+        names::check_existing_name(text)
+            .map_err(|fault| CaError::value("NAME", text, fault.what, fault.hint))?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
 impl FromStr for CertName {
     type Err = CaError;
 
+    /// The name of a certificate that is to be made.
     fn from_str(text: &str) -> Result<Self, CaError> {
         names::check_name(text).map_err(|fault| CaError::value("NAME", text, fault.what, fault.hint))?;
         Ok(Self(text.to_owned()))
@@ -113,6 +126,9 @@ impl San {
         if !text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\' | '^' | '`')) {
             return wrong("it has characters that a URI may not have");
         }
+        if text.len() > 2048 {
+            return wrong("it is longer than 2048 characters");
+        }
         // Go refuses a whole certificate whose URI has an impossible host.
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let host = authority.rsplit('@').next().unwrap_or_default();
@@ -137,6 +153,10 @@ impl San {
         let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
         if local.is_empty() || !local.chars().all(atom) || local.starts_with('.') || local.ends_with('.') {
             return wrong("what stands before the @ is not usable");
+        }
+        // RFC 5321 4.5.3.1.
+        if local.len() > 64 {
+            return wrong("what stands before the @ is longer than 64 characters");
         }
         match Self::dns(domain) {
             Ok(Self::Dns(domain)) if !domain.contains('*') => Ok(Self::Email(format!("{local}@{domain}"))),
@@ -223,6 +243,12 @@ mod tests {
             "x-key",
             "x.pem",
             "root-ca",
+            "issuing-ca",
+            "crl",
+            "CRL",
+            "ledger",
+            "lock",
+            "templates",
             "a b",
             "a\n",
             "é",

@@ -9,6 +9,7 @@ use rcgen::{
 use super::constraints::Cidr;
 use super::encode::{Serial, key_id};
 use super::{CaError, KeyType, Passphrase, PrivateKey, San};
+use crate::limits::CA_CONSTRAINTS;
 
 /// What a new CA is like.
 #[derive(Debug, Clone)]
@@ -67,6 +68,17 @@ impl CaOptions {
     }
 
     pub(super) fn constraints(&self) -> Result<Option<NameConstraints>, CaError> {
+        let given = self.permit_ips.len() + self.permit_dns.len();
+        if given > CA_CONSTRAINTS {
+            let what =
+                format!("there are more than {CA_CONSTRAINTS}, and Go gives up on a chain with too many");
+            return Err(CaError::value(
+                "--permit-ip, --permit-dns",
+                given.to_string(),
+                what,
+                "give larger ranges and parent domains",
+            ));
+        }
         let mut ranges = self.permit_ips.clone();
         if !ranges.is_empty() {
             ranges.extend(["127.0.0.0/8", "::1/128"].map(|range| range.parse::<Cidr>().expect("a range")));

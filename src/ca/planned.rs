@@ -1,12 +1,15 @@
 //! What is asked for, and what that comes to: names, key and validity, as far as the CA may certify them.
 
 use ::time::OffsetDateTime;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
 
 use super::authority::{Authority, Validity};
 use super::key::kind_of;
 use super::name::without_repeats;
 use super::{CaError, CertName, KeyType, Profile, San};
+use crate::limits::{
+    self, CERTIFICATE_NAMES, CERTIFICATE_NAMES_BYTES, RSA_BITS, RSA_EXPONENT_MAX, RSA_EXPONENT_MIN,
+};
 
 /// A pair that is asked for.
 #[derive(Debug, Clone)]
@@ -53,10 +56,10 @@ impl PublicKey {
     pub fn from_der(der: &[u8], kind: &str) -> Result<Self, CaError> {
         let info = rcgen::SubjectPublicKeyInfo::from_der(der)
             .map_err(|_| CaError::UnusableKey { kind: kind.to_owned() })?;
-        let is_short_rsa =
-            kind.strip_prefix("rsa").and_then(|bits| bits.parse().ok()).is_some_and(|bits: u32| bits < 2048);
-        if is_short_rsa {
-            return Err(CaError::UnusableKey { kind: kind.to_owned() });
+        let (_, parsed) = SubjectPublicKeyInfo::from_der(der)
+            .map_err(|_| CaError::UnusableKey { kind: kind.to_owned() })?;
+        if let Some(kind) = weak_rsa(&parsed) {
+            return Err(CaError::UnusableKey { kind });
         }
         Ok(Self { info, kind: kind.to_owned() })
     }
@@ -78,6 +81,46 @@ impl PublicKey {
     pub(super) fn kind(&self) -> &str {
         &self.kind
     }
+}
+
+/// What is wrong with an RSA key, as its kind: a length or an exponent that is not certified.
+fn weak_rsa(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
+    let Ok(x509_parser::public_key::PublicKey::RSA(rsa)) = key.parsed() else { return None };
+    let bits = bits(rsa.modulus);
+    if !RSA_BITS.contains(&bits) {
+        return Some(format!("rsa{bits}"));
+    }
+    let exponent = (self::bits(rsa.exponent) <= 64)
+        .then(|| rsa.exponent.iter().fold(0, |number: u64, &byte| number << 8 | u64::from(byte)));
+    match exponent {
+        Some(number) if number % 2 == 1 && (RSA_EXPONENT_MIN..=RSA_EXPONENT_MAX).contains(&number) => None,
+        Some(number) => Some(format!("rsa{bits} with the public exponent {number}")),
+        None => Some(format!("rsa{bits} with a public exponent of {} bits", self::bits(rsa.exponent))),
+    }
+}
+
+/// The bits of a big-endian number.
+fn bits(number: &[u8]) -> usize {
+    let zeros = number.iter().take_while(|&&byte| byte == 0).count();
+    let first = number.get(zeros).map_or(0, |byte| byte.leading_zeros() as usize);
+    (number.len() - zeros) * 8 - first
+}
+
+/// Refuses more names than fit into a TLS handshake with room to spare.
+fn check_count(name: &CertName, sans: &[San]) -> Result<(), CaError> {
+    let of = || format!("the certificate {name}");
+    if sans.len() > CERTIFICATE_NAMES {
+        let what = format!("{} names, and at most {CERTIFICATE_NAMES} are issued", sans.len());
+        return Err(CaError::TooManyNames { of: of(), what });
+    }
+    // Tag and length before each; an address is shorter than its text.
+    let bytes: usize = sans.iter().map(|san| san.value().len() + 4).sum();
+    if bytes > CERTIFICATE_NAMES_BYTES {
+        let limit = limits::size(CERTIFICATE_NAMES_BYTES as u64);
+        let what = format!("{} names of {bytes} bytes, and at most {limit} are issued", sans.len());
+        return Err(CaError::TooManyNames { of: of(), what });
+    }
+    Ok(())
 }
 
 /// A request as it will be carried out.
@@ -115,6 +158,7 @@ impl Planned {
 /// # Errors
 /// [`CaError::BadValue`], [`CaError::OutsideConstraints`].
 pub fn plan(authority: &Authority, request: &Request, now: OffsetDateTime) -> Result<Planned, CaError> {
+    check_count(&request.name, &request.sans)?;
     for san in &request.sans {
         authority.check_name(san)?;
     }
@@ -135,6 +179,7 @@ pub fn plan(authority: &Authority, request: &Request, now: OffsetDateTime) -> Re
         }
     }
     let sans = without_repeats(sans);
+    check_count(&request.name, &sans)?;
     if sans.is_empty() && request.profile.is_server() && request.profile.subject.common_name.is_some() {
         let what = "it would be valid for no name at all, and clients look at nothing else";
         return Err(CaError::value(

@@ -200,7 +200,7 @@ impl Profiles {
     /// # Errors
     /// [`CaError::Template`] or [`CaError::File`].
     pub fn read(name: &str, path: &Path) -> Result<Profile, CaError> {
-        parse(name, path, &existing(path)?)
+        parse(name, path, &files::read_input(path, crate::limits::TEMPLATE)?)
     }
 
     /// The profile of that name.

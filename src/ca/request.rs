@@ -15,6 +15,7 @@ use super::planned::{KeyPlan, Planned, PublicKey, Request};
 use super::transaction::{Change, Mark, NewFile, Old};
 use super::writer::Writer;
 use super::{CaError, CertName, KeyType, PrivateKey, Profile, San, pem};
+use crate::limits::REQUEST_NAMES;
 
 /// The request's file name.
 pub fn request_file(name: &CertName) -> String {
@@ -43,6 +44,7 @@ pub fn make(
     sans: &[San],
     key_type: KeyType,
 ) -> Result<Made, CaError> {
+    check_count(&format!("the request {name}"), sans.len())?;
     let store = writer.store();
     let path = store.path(&request_file(name));
     let has_key = store.listing()?.has(&name.key_file());
@@ -76,6 +78,15 @@ pub fn make(
     Ok(made)
 }
 
+/// Refuses more names than a request may ask for.
+fn check_count(of: &str, count: usize) -> Result<(), CaError> {
+    if count > REQUEST_NAMES {
+        let what = format!("{count} names, and at most {REQUEST_NAMES} are signed from a request");
+        return Err(CaError::TooManyNames { of: of.to_owned(), what });
+    }
+    Ok(())
+}
+
 /// A request as it was read, its signature checked.
 #[derive(Debug, Clone)]
 pub struct Parsed {
@@ -90,7 +101,7 @@ impl Parsed {
     /// Reads a request in PEM or DER and checks that its own key has signed it.
     ///
     /// # Errors
-    /// [`CaError::Unreadable`], [`CaError::BadRequest`], [`CaError::UnusableKey`].
+    /// [`CaError::Unreadable`], [`CaError::BadRequest`], [`CaError::UnusableKey`], [`CaError::TooManyNames`].
     pub fn read(path: &Path, bytes: &[u8]) -> Result<Self, CaError> {
         let unreadable =
             || CaError::Unreadable { path: path.to_owned(), what: "it holds no certificate request".into() };
@@ -104,6 +115,7 @@ impl Parsed {
         let (_, parsed) = X509CertificationRequest::from_der(der).map_err(|_| unreadable())?;
         let info = &parsed.certification_request_info;
         let described = inspect::request(der).ok_or_else(unreadable)?;
+        check_count(&path.display().to_string(), described.sans.len())?;
         // The kind first: a signature of a kind that cannot be checked is no forgery.
         let key = PublicKey::from_der(info.subject_pki.raw, &described.key_type)?;
         if !described.signature_holds {

@@ -45,7 +45,7 @@ pub struct Target {
 /// [`CaError::NoSuchName`], [`CaError::NotOurs`], [`CaError::Unreadable`].
 pub fn find(store: &Store, text: &str) -> Result<Target, CaError> {
     let ledger = store.ledger();
-    let by_name = text.parse::<CertName>().ok();
+    let by_name = CertName::existing(text).ok();
     let in_store = match &by_name {
         Some(name) if store.listing()?.has(&name.cert_file()) => store.read(&name.cert_file())?,
         _ => None,
@@ -54,8 +54,11 @@ pub fn find(store: &Store, text: &str) -> Result<Target, CaError> {
         (Some(image), Some(name)) => Some((store.path(&name.cert_file()), image.bytes)),
         _ => {
             let path = std::path::PathBuf::from(text);
-            // A serial or a name is no file; what is there must be one.
-            files::read(&path)?.map(|image| (path, image.bytes))
+            match files::is_file(&path)? {
+                true => Some((path.clone(), files::read_input(&path, crate::limits::PKI)?.bytes)),
+                // A serial, or a name of the ledger.
+                false => None,
+            }
         }
     };
     if let Some((path, bytes)) = file {

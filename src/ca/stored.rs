@@ -58,6 +58,19 @@ pub(super) fn first_certificate(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, Ca
     Ok(block.der.to_vec())
 }
 
+/// Refuses to put a revocation list where a certificate is.
+///
+/// # Errors
+/// [`CaError::NotACrl`], [`CaError::File`].
+pub fn check_crl_file(path: &Path) -> Result<(), CaError> {
+    match files::read(path)? {
+        Some(image) if first_certificate(path, &image.bytes).is_ok() => {
+            Err(CaError::NotACrl { path: path.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The first certificate of a file, as DER.
 ///
 /// # Errors
@@ -92,6 +105,17 @@ pub fn has_empty_passphrase(bytes: &[u8]) -> bool {
     is_encrypted(bytes) && PrivateKey::from_pem(bytes, Some(&Passphrase::new(Zeroizing::default()))).is_ok()
 }
 
+/// Refuses an encrypted key that costs too much to open, before anybody is asked for its passphrase.
+///
+/// # Errors
+/// [`CaError::CostlyKey`]
+pub fn check_cost(path: &Path, bytes: &[u8]) -> Result<(), CaError> {
+    match read_key(path, bytes, None) {
+        Err(error @ CaError::CostlyKey { .. }) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// The private key of a file.
 pub(super) fn read_key(
     path: &Path,
@@ -102,6 +126,7 @@ pub(super) fn read_key(
     PrivateKey::from_pem(bytes, passphrase).map_err(|error| match error {
         KeyError::Encrypted => CaError::PassphraseNeeded { path },
         KeyError::WrongPassphrase => CaError::WrongPassphrase { path },
+        KeyError::TooCostly(what) => CaError::CostlyKey { path, what },
         KeyError::NoKey | KeyError::Unusable(_) => CaError::Unreadable { path, what: error.to_string() },
     })
 }

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::output::Style;
 use super::passphrase::PassphraseArgs;
-use super::pki::{acknowledge, Signing, expiry, rfc3339, signing, writer};
+use super::pki::{Signing, acknowledge, expiry, rfc3339, signing, writer};
 use super::{Context, Exit, Outcome};
 use crate::ca::revoke::{CRL_DER_FILE, CRL_PEM_FILE, make_crl};
+use crate::ca::stored::check_crl_file;
 use crate::text::path_text;
 
 /// Make the revocation list: crl.pem (etcd up to 3.5) and crl.der (any etcd; 3.6 and later read nothing else).
@@ -29,6 +30,7 @@ pub fn run(context: &Context, args: &CrlArgs) -> Outcome {
     let out = &context.out;
     let Signing { mut writer, authority, .. } =
         signing(context, &args.passphrase, writer(context, "crl")?, "crl", now)?;
+    check_crl_file(&writer.store().path(CRL_PEM_FILE))?;
     let made = make_crl(&mut writer, &authority, args.days, now)?;
     drop(authority);
     let store = writer.store();

@@ -17,6 +17,8 @@ use crate::ca::name::without_repeats;
 use crate::ca::planned::{Planned, Request};
 use crate::ca::request::{Made, Parsed, make, plan_signing, request_file};
 use crate::ca::{Authority, CertName, KeyType, Store, Writer};
+use crate::files;
+use crate::limits;
 use crate::text::path_text;
 
 /// Make a key and a certificate request on the node; sign the request where the CA is.
@@ -74,7 +76,8 @@ pub fn run_csr(context: &Context, args: &CsrArgs) -> Outcome {
 /// Sign a certificate request that was made on a node.
 ///
 /// The profile decides what the certificate is for, not the request. The names that the request asks for are shown
-/// and must be confirmed: by giving them with --ip and --dns, or all at once with --trust-csr-names.
+/// and must be confirmed: by giving them with --ip and --dns, or all at once with --trust-csr-names. A request for more
+/// than 100 names, larger than 128 KiB, or with an RSA key of an odd length or exponent is refused.
 #[derive(Debug, Args)]
 pub struct SignArgs {
     /// The request, in PEM or DER.
@@ -110,10 +113,11 @@ pub struct SignArgs {
 pub fn run_sign(context: &Context, args: &SignArgs) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let out = &context.out;
-    let bytes = std::fs::read(&args.request).map_err(|error| {
-        Failure::usage("unreadable", format!("cannot read {}: {error}", args.request.display()))
-            .hint("give the request that `etcd-pki csr NAME` made on the node")
-    })?;
+    let bytes = files::read_input(&args.request, limits::REQUEST)
+        .map_err(|error| {
+            Failure::from(error).hint("give the request that `etcd-pki csr NAME` made on the node")
+        })?
+        .bytes;
     let parsed = Parsed::read(&args.request, &bytes)?;
     for san in &parsed.sans {
         out.note(format_args!("the request asks for {san}"));
@@ -170,8 +174,14 @@ fn name(args: &SignArgs, parsed: &Parsed) -> Result<CertName, Failure> {
     if let Some(name) = &args.name {
         return Ok(name.parse()?);
     }
-    if let Some(name) = parsed.common_name.as_ref().and_then(|name| name.parse().ok()) {
-        return Ok(name);
+    match parsed.common_name.as_ref().map(|name| (name, name.parse::<CertName>())) {
+        Some((_, Ok(name))) => return Ok(name),
+        // It would do but for being reserved: another name is not chosen silently.
+        Some((name, Err(error))) if CertName::existing(name).is_ok() => {
+            let hint = format!("it is the request's common name; choose another with --name etcd-{name}");
+            return Err(Failure::from(error).hint(hint));
+        }
+        _ => {}
     }
     let stem = args.request.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(stem.parse()?)

@@ -1,17 +1,15 @@
 //! `explain`: from a code, a message or a log to cause and cure.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 
 use clap::Args;
 use serde_json::json;
 
 use super::output::Style;
 use super::{Context, Exit, Failure, Outcome};
-use crate::verify::explain::{Cause, explain};
+use crate::limits::{LOG, LOG_LINE, size};
+use crate::verify::explain::{Cause, Explainer, explain};
 use crate::verify::{Code, Pitfall};
-
-/// More of a log than this is not read: its end is what matters, and it was cut off by whoever piped it.
-const MAX_LOG: u64 = 256 * 1024 * 1024;
 
 /// How many causes people are shown.
 const SHOWN: usize = 5;
@@ -43,8 +41,7 @@ pub fn run(context: &Context, args: &ExplainArgs) -> Outcome {
                 .hint("the codes are listed in docs/pitfalls.md"));
         }
     }
-    let text = if args.what == ["-"] { standard_input()? } else { args.what.join(" ") };
-    let causes = explain(&text);
+    let causes = if args.what == ["-"] { explain_input()? } else { explain(&args.what.join(" ")) };
     if context.global.json {
         context.out.json(&json!({ "causes": causes }));
     } else if causes.is_empty() {
@@ -66,14 +63,34 @@ fn is_code(word: &str) -> bool {
     digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn standard_input() -> Result<String, Failure> {
-    let mut bytes = Vec::new();
-    std::io::stdin()
-        .lock()
-        .take(MAX_LOG)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Failure::usage("unreadable", format!("cannot read standard input: {error}")))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+/// Explains the log on standard input, line by line.
+fn explain_input() -> Result<Vec<Cause>, Failure> {
+    let unreadable = |error: std::io::Error| {
+        Failure::usage("unreadable", format!("cannot read standard input: {error}"))
+            .hint("give a log, as in `journalctl -u etcd | etcd-pki explain -`")
+    };
+    let mut explainer = Explainer::new();
+    // One byte more tells that there was more.
+    let mut input = std::io::stdin().lock().take(LOG.bytes + 1);
+    let mut line = Vec::with_capacity(LOG_LINE);
+    loop {
+        line.clear();
+        let read = (&mut input).take(LOG_LINE as u64).read_until(b'\n', &mut line).map_err(unreadable)?;
+        if read == 0 {
+            break;
+        }
+        if read == LOG_LINE && line.last() != Some(&b'\n') {
+            input.skip_until(b'\n').map_err(unreadable)?;
+        }
+        explainer.line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
+    }
+    if input.limit() == 0 {
+        let message =
+            format!("standard input has more than {}, up to which {} are read", size(LOG.bytes), LOG.of);
+        return Err(Failure::usage("too-large", message)
+            .hint("give a part of it, as in `journalctl -u etcd --since -1h | etcd-pki explain -`"));
+    }
+    Ok(explainer.causes())
 }
 
 fn page(context: &Context, pitfall: &Pitfall) {

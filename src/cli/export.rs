@@ -20,7 +20,7 @@ use crate::text::path_text;
 /// The forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
-    /// PKCS#12 with key, certificate and CAs, for Java and browsers; it needs a passphrase.
+    /// PKCS#12 with key, certificate and CAs, for Java and browsers; it needs a passphrase, of printable ASCII.
     P12,
     /// Certificate, intermediates and key in one PEM file.
     PemBundle,
@@ -57,7 +57,7 @@ pub struct ExportArgs {
 /// Runs it.
 pub fn run(context: &Context, args: &ExportArgs) -> Outcome {
     let store = store(context)?;
-    let name: CertName = args.name.parse()?;
+    let name = CertName::existing(&args.name)?;
     if let Some(namespace) = &args.namespace
         && (!(1..=63).contains(&namespace.len())
             || !namespace.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))

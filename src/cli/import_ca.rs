@@ -9,15 +9,18 @@ use zeroize::Zeroizing;
 use super::init_ca::print;
 use super::passphrase::PassphraseArgs;
 use super::pki::{acknowledge, trust};
-use super::{Context, Exit, Failure, Outcome};
+use super::{Context, Exit, Outcome};
 use crate::ca::Passphrase;
 use crate::ca::import::{Adopted, import};
-use crate::ca::stored::{has_empty_passphrase, is_encrypted};
+use crate::ca::stored::{check_cost, has_empty_passphrase, is_encrypted};
+use crate::files::{self, FileError};
+use crate::limits;
 
 /// Adopt a certificate authority made by cfssl, openssl, easy-rsa, etcd-ca, step or kubeadm.
 ///
 /// Checks that key and certificate belong together and that it is a CA that may sign, and writes copies into a PKI
-/// directory that has none yet. The originals are left as they are. An encrypted key stays encrypted.
+/// directory that has none yet. The originals are left as they are. An encrypted key stays encrypted; one that takes more
+/// than 256 MiB (scrypt) or 10,000,000 rounds (PBKDF2) to open is refused.
 #[derive(Debug, Args)]
 pub struct ImportCaArgs {
     /// The CA's certificate (PEM), alone or with those above it.
@@ -38,6 +41,7 @@ pub fn run(context: &Context, args: &ImportCaArgs) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let (cert_pem, key_pem) = (read(&args.cert)?, read(&args.key)?);
     let root_pem = args.root.as_deref().map(read).transpose()?;
+    check_cost(&args.key, &key_pem)?;
     let passphrase = if has_empty_passphrase(&key_pem) {
         context.out.note("the key is encrypted with an empty passphrase; the copy is not encrypted");
         Some(Passphrase::new(Zeroizing::default()))
@@ -59,9 +63,6 @@ pub fn run(context: &Context, args: &ImportCaArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    std::fs::read(path).map(Zeroizing::new).map_err(|error| {
-        Failure::usage("unreadable", format!("cannot read {}: {error}", path.display()))
-            .hint("give a file that you may read")
-    })
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    files::read_input(path, limits::PKI).map(|image| Zeroizing::new(image.bytes))
 }

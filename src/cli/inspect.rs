@@ -6,12 +6,14 @@ use std::time::Duration;
 use ::time::OffsetDateTime;
 use clap::Args;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::output::Style;
 use super::pki::{date, expiry};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::inspect::{Certificate, Crl, Item, Key, Request, items};
-use crate::files;
+use crate::files::{self, FileError, FileKind};
+use crate::limits;
 use crate::text::path_text;
 use crate::verify::probe::{Served, probe};
 
@@ -52,10 +54,13 @@ pub fn run(context: &Context, args: &InspectArgs) -> Outcome {
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The address, where a path that is no file can be read as HOST:PORT.
-fn live(path: &Path) -> Option<&str> {
-    let text = path.to_str().filter(|_| !path.exists())?;
-    let (host, port) = text.rsplit_once(':')?;
-    (!host.is_empty() && !text.contains('/') && port.parse::<u16>().is_ok()).then_some(text)
+fn live(path: &Path) -> Result<Option<&str>, FileError> {
+    let is_address = |text: &&str| {
+        let Some((host, port)) = text.rsplit_once(':') else { return false };
+        !host.is_empty() && !text.contains('/') && port.parse::<u16>().is_ok()
+    };
+    let text = path.to_str().filter(is_address);
+    Ok(if text.is_some() && files::kind_at(path)?.is_none() { text } else { None })
 }
 
 /// The files of a path with what is in them. In a directory, files that hold nothing of ours are passed over.
@@ -64,16 +69,16 @@ fn read(path: &Path) -> Result<Vec<(PathBuf, Vec<Item>)>, Failure> {
         Failure::usage("unreadable", format!("cannot read {}: {error}", path.display()))
             .hint("give a file or a directory that you may read")
     };
-    if let Some(address) = live(path) {
+    if let Some(address) = live(path)? {
         return match probe(address, None, PROBE_TIMEOUT)? {
             Served::Tls { chain, .. } => Ok(vec![(path.to_owned(), items(path, &chain))]),
             Served::Plain => Err(Failure::no("plain-http", format!("{address} speaks plain HTTP, not TLS"))
                 .hint("it has no certificate to show")),
         };
     }
-    if !path.is_dir() {
-        let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
-        return Ok(vec![(path.to_owned(), items(path, &zeroize::Zeroizing::new(bytes)))]);
+    if files::kind_at(path)? != Some(FileKind::Directory) {
+        let bytes = Zeroizing::new(files::read_input(path, limits::PKI)?.bytes);
+        return Ok(vec![(path.to_owned(), items(path, &bytes))]);
     }
     let mut found = Vec::new();
     for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
@@ -81,8 +86,12 @@ fn read(path: &Path) -> Result<Vec<(PathBuf, Vec<Item>)>, Failure> {
         if !entry.file_type().is_file() {
             continue;
         }
-        let image = files::read(entry.path()).map_err(|error| unreadable(entry.path(), &error))?;
-        let bytes = zeroize::Zeroizing::new(image.map_or_else(Vec::new, |image| image.bytes));
+        // A directory may hold anything: what is too large is nothing of ours.
+        let image = match files::read_up_to(entry.path(), limits::PKI) {
+            Err(FileError::TooLarge { .. }) => continue,
+            read => read?,
+        };
+        let bytes = Zeroizing::new(image.map_or_else(Vec::new, |image| image.bytes));
         let items = items(entry.path(), &bytes);
         if !items.is_empty() {
             found.push((entry.path().to_owned(), items));

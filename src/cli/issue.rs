@@ -21,7 +21,8 @@ use crate::inventory::Inventory;
 /// Make a key and a certificate for a member, a client or a proxy.
 ///
 /// Writes NAME.pem and NAME-key.pem to the PKI directory. One pair of profile `server` serves an etcd member as
-/// client listener, peer listener, gateway and towards the other members.
+/// client listener, peer listener, gateway and towards the other members. A certificate has at most 1000 names, with 32
+/// KiB together: more does not fit into a TLS handshake.
 #[derive(Debug, Args)]
 pub struct IssueArgs {
     /// The names; each becomes NAME.pem and NAME-key.pem.

@@ -11,22 +11,21 @@ use zeroize::Zeroizing;
 
 use super::{Context, Failure};
 use crate::ca::Passphrase;
-use crate::ca::stored::CaKey;
+use crate::ca::stored::{CaKey, check_cost};
+use crate::files;
+use crate::limits::PASSPHRASE;
 use crate::text;
 
 /// Where the passphrase of the CA key comes from.
 #[derive(Debug, Clone, Args)]
 pub(super) struct PassphraseArgs {
-    /// Read the passphrase from the first line of this file.
+    /// Read the passphrase from the first line of this file (or pipe), which has at most 4096 bytes.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// Read the passphrase from the first line of this file descriptor.
     #[arg(long, value_name = "N", conflicts_with = "passphrase_file")]
     passphrase_fd: Option<u32>,
 }
-
-/// More than anybody types, less than a mistaken file.
-const LONGEST: u64 = 4096;
 
 impl PassphraseArgs {
     /// The passphrase for a new key, where one was given.
@@ -41,6 +40,7 @@ impl PassphraseArgs {
     /// The passphrase of the CA's key, where it needs one: as given, or asked for on the terminal.
     pub(super) fn for_ca(&self, context: &Context, key: &CaKey) -> Result<Option<Passphrase>, Failure> {
         if key.is_encrypted() {
+            check_cost(key.path(), key.bytes())?;
             self.for_key(key.path()).map(Some)
         } else {
             if self.passphrase_file.is_some() || self.passphrase_fd.is_some() {
@@ -73,20 +73,13 @@ impl PassphraseArgs {
 }
 
 fn first_line(path: &Path) -> Result<Passphrase, Failure> {
-    let unreadable = |what: &dyn std::fmt::Display| {
-        Failure::usage("unreadable", format!("cannot read the passphrase from {}: {what}", path.display()))
-            .hint("give a file or descriptor whose first line is the passphrase")
-    };
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST as usize + 1));
-    File::open(path)
-        .and_then(|file| file.take(LONGEST).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(&error))?;
-    let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
-    let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+    const HINT: &str = "give a file or descriptor whose first line is the passphrase";
+    let line = files::read_first_line(path, PASSPHRASE).map_err(|error| Failure::from(error).hint(HINT))?;
     if line.is_empty() {
-        return Err(unreadable(&"its first line is empty"));
+        let message = format!("cannot read the passphrase from {}: its first line is empty", path.display());
+        return Err(Failure::usage("unreadable", message).hint(HINT));
     }
-    Ok(Passphrase::new(Zeroizing::new(line.to_vec())))
+    Ok(Passphrase::new(line))
 }
 
 /// Asks for a new passphrase, twice.
@@ -123,9 +116,9 @@ fn ask(prompt: &str) -> Result<Passphrase, Failure> {
 
 /// What is typed up to Enter; nothing on Ctrl-C or Ctrl-D.
 fn read_line(tty: &mut File) -> Option<Zeroizing<Vec<u8>>> {
-    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST as usize));
+    let mut line = Zeroizing::new(Vec::with_capacity(PASSPHRASE.bytes as usize));
     let mut byte = [0];
-    while (line.len() as u64) < LONGEST {
+    while (line.len() as u64) < PASSPHRASE.bytes {
         tty.read_exact(&mut byte).ok()?;
         match byte[0] {
             b'\n' | b'\r' => break,

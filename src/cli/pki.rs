@@ -19,6 +19,18 @@ impl From<CaError> for Failure {
     }
 }
 
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        let (exit, code) = file(&error);
+        let failure = Self::new(exit, code, error.to_string());
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None if exit == Exit::Usage => failure.hint("give a file or directory that you may read"),
+            None => failure,
+        }
+    }
+}
+
 impl From<InventoryError> for Failure {
     fn from(error: InventoryError) -> Self {
         Self::usage("bad-inventory", error.to_string()).hint(error.hint())
@@ -30,6 +42,7 @@ fn classify(error: &CaError) -> (Exit, &'static str) {
         CaError::BrokenChain { .. } => (Exit::No, "broken-chain"),
         CaError::NoRoot { .. } => (Exit::Usage, "no-root"),
         CaError::NoRootKey { .. } => (Exit::Usage, "no-root-key"),
+        CaError::NotACrl { .. } => (Exit::No, "not-a-crl"),
         CaError::NotOurs { .. } => (Exit::No, "not-ours"),
         CaError::UnusableKey { .. } => (Exit::No, "unusable-key"),
         CaError::BadRequest { .. } => (Exit::No, "bad-request"),
@@ -54,6 +67,9 @@ fn classify(error: &CaError) -> (Exit, &'static str) {
         CaError::Template { .. } => (Exit::Usage, "bad-template"),
         CaError::UnknownProfile { .. } => (Exit::Usage, "unknown-profile"),
         CaError::Unreadable { .. } => (Exit::Usage, "unreadable"),
+        CaError::PassphraseNotAscii => (Exit::Usage, "bad-passphrase"),
+        CaError::CostlyKey { .. } => (Exit::No, "costly-key"),
+        CaError::TooManyNames { .. } => (Exit::No, "too-many-names"),
         CaError::WrongPassphrase { .. } => (Exit::No, "wrong-passphrase"),
         CaError::Crypto { .. } => (Exit::No, "crypto"),
     }
@@ -65,7 +81,10 @@ fn file(error: &FileError) -> (Exit, &'static str) {
         FileError::Exists { .. } => (Exit::No, "exists"),
         FileError::NotRegular { .. } => (Exit::Usage, "not-a-file"),
         FileError::Untrusted { .. } => (Exit::No, "untrusted"),
-        FileError::Io { action: "read" | "look at", .. } => (Exit::Usage, "unreadable"),
+        FileError::TooLarge { .. } => (Exit::Usage, "too-large"),
+        FileError::Silent { .. } | FileError::Io { action: "read" | "look at", .. } => {
+            (Exit::Usage, "unreadable")
+        }
         // The file has its name; only that a power cut spares it is not sure.
         FileError::Io { action: "sync", .. } => (Exit::Failed, "cannot-sync"),
         _ => (Exit::No, "cannot-write"),

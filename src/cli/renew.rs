@@ -56,14 +56,14 @@ pub fn run(context: &Context, args: &RenewArgs) -> Outcome {
     }
     // Chosen behind the lock: what an interrupted run left is in place, and no other run changes it meanwhile.
     let writer = writer(context, WHAT)?;
-    let mut names = names(args, writer.store(), &recovered(&writer), now)?;
+    let mut names = names(context, args, writer.store(), &recovered(&writer), now)?;
     if names.is_empty() {
         return nothing(context, args, Some(writer));
     }
     let Signing { mut writer, authority, was_unlocked } =
         signing(context, &args.passphrase, writer, WHAT, now)?;
     if was_unlocked {
-        names = self::names(args, writer.store(), &recovered(&writer), now)?;
+        names = self::names(context, args, writer.store(), &recovered(&writer), now)?;
     }
     let plans = plans(args, writer.store(), &authority, &names, now)?;
     let renewed = issue(&mut writer, &authority, &plans, now)?;
@@ -83,7 +83,7 @@ pub fn run(context: &Context, args: &RenewArgs) -> Outcome {
 fn dry_run(context: &Context, args: &RenewArgs, now: OffsetDateTime) -> Outcome {
     let out = &context.out;
     let store = store(context)?;
-    let names = names(args, &store, &HashSet::new(), now)?;
+    let names = names(context, args, &store, &HashSet::new(), now)?;
     if names.is_empty() {
         return nothing(context, args, None);
     }
@@ -137,6 +137,7 @@ fn recovered(writer: &Writer) -> HashSet<String> {
 }
 
 fn names(
+    context: &Context,
     args: &RenewArgs,
     store: &Store,
     recovered: &HashSet<String>,
@@ -155,7 +156,14 @@ fn names(
     if args.all {
         let is_leaf =
             |one: &Listed| one.profile.as_deref() != Some("ca") && one.standing != Standing::Missing;
-        return Ok(due.filter(is_leaf).filter_map(|one| one.name.parse().ok()).collect());
+        let mut names = Vec::new();
+        for one in due.filter(is_leaf) {
+            match one.name.parse() {
+                Ok(name) => names.push(name),
+                Err(error) => context.out.warning(format_args!("{} is not renewed: {error}", one.name)),
+            }
+        }
+        return Ok(names);
     }
     let due: HashSet<String> = due.map(|one| one.name).collect();
     let mut seen = HashSet::new();

@@ -1,4 +1,4 @@
-//! The one module that writes files on this machine.
+//! The one module that reads and writes files on this machine.
 //!
 //! A file is written beside its place under a temporary name that nobody else can open, given its owner and
 //! mode, fsynced, renamed into place, and its directory is fsynced: whoever looks sees the whole old file or the
@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the module the ban points to")]
 
 mod dirs;
+mod input;
 mod lock;
 mod look;
 mod place;
@@ -14,8 +15,9 @@ mod trust;
 mod types;
 
 pub use dirs::{make_dir, parent, remove, remove_empty_dir, remove_tree, set_meta, sync_dir, unlink};
+pub use input::{read_first_line, read_input};
 pub use lock::{DirLock, LockError};
-pub use look::{expect_file, list, read, stat};
+pub use look::{expect_file, is_file, kind_at, list, read, read_up_to, stat};
 pub use place::{
     create_new, create_new_with, free_space, open_append, rename_new, rename_over, replace, replace_all,
     stage_all,

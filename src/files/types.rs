@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::limits::{self, Limit};
+
 /// Permission bits, such as 0600.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
@@ -148,6 +150,24 @@ pub enum FileError {
         /// The command that ends it, where there is one that may be recommended.
         cure: Option<String>,
     },
+    /// There is more in it than is read.
+    #[error("cannot read {path}: it has {}, and {} are read up to {}", had(*size, *limit), limit.of, limits::size(limit.bytes))]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size in bytes, where it is known.
+        size: Option<u64>,
+        /// The limit.
+        limit: Limit,
+    },
+    /// A pipe whose other end sent nothing.
+    #[error("cannot read {path}: nothing came through the pipe for {seconds} s")]
+    Silent {
+        /// The pipe.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The system refused.
     #[error("cannot {action} {path}: {source}")]
     Io {
@@ -171,13 +191,30 @@ impl FileError {
         move |errno| Self::Io { action, path, source: errno.into() }
     }
 
+    pub(super) fn reading(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action: "read", path, source }
+    }
+
     /// The file or directory it is about.
     pub fn path(&self) -> &Path {
         match self {
             Self::Exists { path }
             | Self::NotRegular { path, .. }
             | Self::Untrusted { path, .. }
+            | Self::TooLarge { path, .. }
+            | Self::Silent { path, .. }
             | Self::Io { path, .. } => path,
+        }
+    }
+
+    /// What to do about an input that was refused; nothing where only the system or the caller knows.
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotRegular { .. } => Some("give a regular file; save what a pipe or device gives to one"),
+            Self::TooLarge { .. } => Some("give another file: this one can hardly be what is read here"),
+            Self::Silent { .. } => Some("save what the other command prints to a file, and give that"),
+            Self::Exists { .. } | Self::Untrusted { .. } | Self::Io { .. } => None,
         }
     }
 
@@ -188,4 +225,8 @@ impl FileError {
             _ => None,
         }
     }
+}
+
+fn had(size: Option<u64>, limit: Limit) -> String {
+    size.map_or_else(|| format!("more than {}", limits::size(limit.bytes)), limits::size)
 }

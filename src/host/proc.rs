@@ -2,6 +2,11 @@
 //!
 //! The parsers are pure; the functions that read `/proc` only feed them. Source of the formats: proc(5).
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the kernel's own files: nobody makes them large or waits in them"
+)]
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

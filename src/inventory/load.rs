@@ -9,18 +9,21 @@ use toml::de::{DeTable, DeValue};
 
 use super::names::{Fault, check_dns, check_ip, check_name};
 use super::{Inventory, Member};
+use crate::files::{self, FileError};
+use crate::limits::{self, CERTIFICATE_NAMES, INVENTORY_ENTRIES};
 
 /// Why a `cluster.toml` cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InventoryError {
     /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
-    Read {
+    #[error(transparent)]
+    Read(#[from] FileError),
+    /// The file is not text.
+    #[error("cannot read {path}: it is not UTF-8 text")]
+    NotText {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
     },
     /// Something in it is wrong.
     #[error("{path}:{line}: {field}: {what}")]
@@ -42,7 +45,7 @@ impl InventoryError {
     /// What to do.
     pub fn hint(&self) -> String {
         match self {
-            Self::Read { .. } => {
+            Self::Read(_) | Self::NotText { .. } => {
                 "give the path of the cluster's description with --from or --inventory".into()
             }
             Self::Field { hint, .. } => hint.clone(),
@@ -56,8 +59,9 @@ impl Inventory {
     /// # Errors
     /// [`InventoryError`] with file, line and field.
     pub fn load(path: &Path) -> Result<Self, InventoryError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| InventoryError::Read { path: path.to_owned(), source })?;
+        let image = files::read_input(path, limits::INVENTORY)?;
+        let text =
+            String::from_utf8(image.bytes).map_err(|_| InventoryError::NotText { path: path.to_owned() })?;
         Self::parse(&text, path)
     }
 
@@ -66,7 +70,7 @@ impl Inventory {
     /// # Errors
     /// [`InventoryError::Field`]
     pub fn parse(text: &str, path: &Path) -> Result<Self, InventoryError> {
-        let source = Source { text, path };
+        let source = Source::new(text, path);
         let mut inventory: Self = toml::from_str(text).map_err(|error| source.syntax(&error))?;
         let table = DeTable::parse(text).map_err(|error| source.syntax(&error))?;
         source.check(table.get_ref())?;
@@ -85,9 +89,16 @@ fn canonical(member: &mut Member) {
 struct Source<'a> {
     text: &'a str,
     path: &'a Path,
+    /// Where each line but the first begins.
+    line_starts: Vec<usize>,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    fn new(text: &'a str, path: &'a Path) -> Self {
+        let line_starts = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+        Self { text, path, line_starts }
+    }
+
     /// What the parser or the types refuse.
     fn syntax(&self, error: &toml::de::Error) -> InventoryError {
         let at = error.span().unwrap_or_default();
@@ -116,9 +127,18 @@ impl Source<'_> {
         if let Some(DeValue::Table(cluster)) = table.get("cluster").map(Spanned::get_ref) {
             self.check_safe("cluster", cluster)?;
         }
+        let mut entries = 0;
         for kind in ["member", "client", "proxy"] {
             let Some(DeValue::Array(items)) = table.get(kind).map(Spanned::get_ref) else { continue };
             for item in items.iter() {
+                entries += 1;
+                if entries > INVENTORY_ENTRIES {
+                    let what =
+                        format!("there are more than {INVENTORY_ENTRIES} members, clients and proxies");
+                    let fault =
+                        Fault { what, hint: "split the file: `issue --from` takes one at a time".into() };
+                    return Err(self.error(item.span(), kind.to_owned(), fault));
+                }
                 let DeValue::Table(item) = item.get_ref() else { continue };
                 self.check_item(kind, item)?;
                 let Some((name, at)) = text_of(item, "name") else { continue };
@@ -140,6 +160,15 @@ impl Source<'_> {
         let field = |name: &str| format!("{kind}.{name}");
         if let Some((name, at)) = text_of(item, "name") {
             check_name(name).map_err(|fault| self.error(at, field("name"), quoted(name, fault)))?;
+        }
+        let count = texts_of(item, "ips").len() + texts_of(item, "dns").len();
+        if count > CERTIFICATE_NAMES {
+            let key = if item.contains_key("dns") { "dns" } else { "ips" };
+            let at = item.get(key).map(Spanned::span).unwrap_or_default();
+            let what =
+                format!("{count} addresses and names, and a certificate has at most {CERTIFICATE_NAMES}");
+            let hint = "leave out those that nobody dials, or use one such as *.example.com for many";
+            return Err(self.error(at, field(key), Fault { what, hint: hint.into() }));
         }
         for (text, at) in texts_of(item, "ips") {
             if let Ok(address) = text.parse() {
@@ -180,8 +209,9 @@ impl Source<'_> {
         }
     }
 
+    /// The line of a byte, from 1: a search in the lines' beginnings, since each name's line is asked for.
     fn line(&self, at: usize) -> usize {
-        1 + self.text.as_bytes()[..at.min(self.text.len())].iter().filter(|&&byte| byte == b'\n').count()
+        1 + self.line_starts.partition_point(|&start| start <= at)
     }
 
     /// The table and key that the parser was at: the last ones that begin a line up to `at`.
@@ -286,10 +316,19 @@ kind = "grpc"
             ("[[member]]\nname = \"a\"\nssh = \"-oProxyCommand=x\"\n", "cluster.toml:3: member.ssh: "),
             ("[[proxy]]\nname = \"a\"\nkind = \"v4\"\n", "cluster.toml:3: proxy.kind: "),
             ("[[member]]\nname = \n", "cluster.toml:2: member.name: "),
+            ("[[client]]\nname = \"CRL\"\n", "cluster.toml:2: client.name: \"CRL\": this name is reserved"),
         ] {
             let got = fault(text);
             assert!(got.starts_with(told), "{text}\n  got  {got}\n  want {told}");
         }
+    }
+
+    #[test]
+    fn lines_are_found_without_reading_the_text_again() {
+        let source = Source::new("a\nbc\n\nd", Path::new("x"));
+        let lines: Vec<_> = (0..10).map(|at| source.line(at)).collect();
+        assert_eq!(lines, [1, 1, 2, 2, 2, 3, 4, 4, 4, 4]);
+        assert_eq!(Source::new("", Path::new("x")).line(0), 1);
     }
 
     #[test]

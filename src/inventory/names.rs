@@ -18,12 +18,30 @@ fn fault(what: impl Into<String>, hint: impl Into<String>) -> Fault {
 /// RFC 5280's upper bound of a CN.
 const LONGEST_NAME: usize = 64;
 
-/// Whether `text` is safe as a file name, as a CN, in a command line and in a log: letters, digits, dots, dashes and
-/// underscores.
+/// What the files and directories of a PKI directory are called that belong to no certificate: `crl.pem`,
+/// `ledger.jsonl`, `lock`, `templates/`. The CA's own stand in [`check_existing_name`].
+const RESERVED: [&str; 4] = ["crl", "ledger", "lock", "templates"];
+
+/// Whether a new certificate may have the name `text`: what [`check_existing_name`] says, and none of the tool's own
+/// files is called so.
 ///
 /// # Errors
 /// [`Fault`]
 pub fn check_name(text: &str) -> Result<(), Fault> {
+    check_existing_name(text)?;
+    if RESERVED.contains(&text.to_ascii_lowercase().as_str()) {
+        let what = "this name is reserved for a file of the tool's own in the PKI directory";
+        return Err(fault(what, format!("choose another, such as etcd-{}", text.to_ascii_lowercase())));
+    }
+    Ok(())
+}
+
+/// Whether `text` is safe as a file name, as a CN, in a command line and in a log: letters, digits, dots, dashes and
+/// underscores; and no name of a CA or of a key.
+///
+/// # Errors
+/// [`Fault`]
+pub fn check_existing_name(text: &str) -> Result<(), Fault> {
     const PLAIN: &str = "use letters, digits, dots, dashes and underscores, such as server1";
     if text.is_empty() {
         return Err(fault("it is empty", PLAIN));

@@ -67,15 +67,43 @@ impl Serialize for Cause {
 
 /// The likely causes of a message or a log, the likeliest first; empty when nothing in it is known.
 pub fn explain(text: &str) -> Vec<Cause> {
-    let patterns = Patterns::new();
-    let mut causes: BTreeMap<Code, Cause> = BTreeMap::new();
-    for raw in text.lines() {
+    let mut explainer = Explainer::new();
+    text.lines().for_each(|line| explainer.line(line));
+    explainer.causes()
+}
+
+/// The same for a log that is read line by line.
+pub struct Explainer {
+    patterns: Patterns,
+    causes: BTreeMap<Code, Cause>,
+}
+
+impl std::fmt::Debug for Explainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Explainer({} causes)", self.causes.len())
+    }
+}
+
+impl Default for Explainer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Explainer {
+    /// Nothing read yet.
+    pub fn new() -> Self {
+        Self { patterns: Patterns::new(), causes: BTreeMap::new() }
+    }
+
+    /// Reads the next line.
+    pub fn line(&mut self, raw: &str) {
         let line = Line::read(raw);
         // The gateway dials a client port, whoever comes from 127.0.0.1 to a peer port.
         let peer = line.refusal.as_ref().is_some_and(|refusal| refusal.between_members);
-        for (pitfall, score) in patterns.matching(&line.text, |code| !peer || code != Code::GatewayClientAuth)
-        {
-            let cause = causes.entry(pitfall.code).or_insert_with(|| Cause {
+        let found = self.patterns.matching(&line.text, |code| !peer || code != Code::GatewayClientAuth);
+        for (pitfall, score) in found {
+            let cause = self.causes.entry(pitfall.code).or_insert_with(|| Cause {
                 pitfall,
                 lines: 0,
                 sample: line.text.clone(),
@@ -95,16 +123,20 @@ pub fn explain(text: &str) -> Vec<Cause> {
             }
         }
     }
-    let mut causes: Vec<Cause> = causes.into_values().collect();
-    // Restarts make plain-HTTP noise and refused connections; they are named last where there is anything else.
-    causes.sort_by_key(|cause| {
-        let noise = matches!(
-            cause.pitfall.code,
-            Code::HttpToTls | Code::HttpAdvertised | Code::HttpWithCertificates | Code::Unreachable
-        );
-        (noise, std::cmp::Reverse(cause.score), std::cmp::Reverse(cause.lines), cause.pitfall.code)
-    });
-    causes
+
+    /// The likely causes, the likeliest first.
+    pub fn causes(self) -> Vec<Cause> {
+        let mut causes: Vec<Cause> = self.causes.into_values().collect();
+        // Restarts make plain-HTTP noise and refused connections; they are named last where there is anything else.
+        causes.sort_by_key(|cause| {
+            let noise = matches!(
+                cause.pitfall.code,
+                Code::HttpToTls | Code::HttpAdvertised | Code::HttpWithCertificates | Code::Unreachable
+            );
+            (noise, std::cmp::Reverse(cause.score), std::cmp::Reverse(cause.lines), cause.pitfall.code)
+        });
+        causes
+    }
 }
 
 /// A line without its logger's dress, and who refuses whom in it.

@@ -17,9 +17,10 @@ use super::memo;
 use super::parse_error::ParseError;
 use super::pitfalls::Code;
 use super::signature::{self, SignatureAlgorithm};
-use super::target::{self, Unreadable};
+use super::target;
 use super::when::{self, rfc3339};
 use super::{GoVersion, Request, Role, Severity, pem};
+use crate::files::{self, FileError};
 
 /// A file as in `--client-crl-file` and `--peer-crl-file`, and whose etcd reads it.
 #[derive(Debug)]
@@ -37,11 +38,11 @@ impl CrlFile {
     /// Reads it; one that is not there is judged like one that is broken.
     ///
     /// # Errors
-    /// [`Unreadable`] when it is there and cannot be read.
-    pub fn read(path: &Path, etcd: Option<EtcdVersion>) -> Result<Self, Unreadable> {
+    /// [`FileError`] when it is there and cannot be read.
+    pub fn read(path: &Path, etcd: Option<EtcdVersion>) -> Result<Self, FileError> {
         match target::read(path) {
             Ok(bytes) => Ok(Self::new(path.to_owned(), Some(&bytes), etcd)),
-            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => {
                 Ok(Self::new(path.to_owned(), None, etcd))
             }
             Err(error) => Err(error),
@@ -56,13 +57,18 @@ impl CrlFile {
     /// The list of a PKI directory, where it has one; the DER form, which every etcd reads.
     ///
     /// # Errors
-    /// [`Unreadable`]
-    pub fn of_directory(dir: &Path, etcd: Option<EtcdVersion>) -> Result<Option<Self>, Unreadable> {
-        let places = [dir.join("crl.der"), dir.join("crl.pem")];
-        let Some(path) = places.iter().find(|path| path.is_file()) else { return Ok(None) };
+    /// [`FileError`]
+    pub fn of_directory(dir: &Path, etcd: Option<EtcdVersion>) -> Result<Option<Self>, FileError> {
+        let mut path = dir.join("crl.der");
+        if !files::is_file(&path)? {
+            path = dir.join("crl.pem");
+            if !files::is_file(&path)? {
+                return Ok(None);
+            }
+        }
         let issuing = dir.join("issuing-ca.pem");
-        let signer = if issuing.is_file() { target::read(&issuing)?.to_vec() } else { Vec::new() };
-        Ok(Some(Self { signer, ..Self::read(path, etcd)? }))
+        let signer = if files::is_file(&issuing)? { target::read(&issuing)?.to_vec() } else { Vec::new() };
+        Ok(Some(Self { signer, ..Self::read(&path, etcd)? }))
     }
 
     fn new(path: PathBuf, bytes: Option<&[u8]>, etcd: Option<EtcdVersion>) -> Self {

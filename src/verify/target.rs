@@ -1,15 +1,12 @@
 //! What is on disk: certificates in files and directories, each with the key that goes with it.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroize;
 
-/// A file larger than this is no certificate, key or CA bundle.
-pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
+use crate::files::{self, FileError, FileKind, FileMode};
+use crate::limits;
 
 /// How deep a directory is walked.
 const MAX_DEPTH: usize = 16;
@@ -23,21 +20,11 @@ pub struct Target {
     pub key: Option<PathBuf>,
 }
 
-/// A path that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read {path}: {source}")]
-pub struct Unreadable {
-    /// The path.
-    pub path: PathBuf,
-    /// What the system said.
-    pub source: std::io::Error,
-}
-
 /// What a file holds. It is wiped from memory afterwards, unless it is plainly nothing but certificates.
 pub struct Contents {
     bytes: Vec<u8>,
-    /// The file's mode and kind, as `stat` has them.
-    pub mode: u32,
+    /// The file's mode.
+    pub mode: FileMode,
     /// The number of the user whose file it is.
     pub owner: u32,
 }
@@ -65,23 +52,13 @@ fn is_certificates(text: &[u8]) -> bool {
     text.starts_with(CERTIFICATE) && begins.all(|line| line.starts_with(CERTIFICATE))
 }
 
-/// Reads a file, a pipe or a device, up to [`MAX_BYTES`] and one byte more, which tells that there was more.
+/// Reads a file of certificates, keys or a revocation list.
 ///
 /// # Errors
-/// [`Unreadable`].
-pub fn read(path: &Path) -> Result<Contents, Unreadable> {
-    let fail = |source| Unreadable { path: path.to_owned(), source };
-    let file = File::open(path).map_err(fail)?;
-    let metadata = file.metadata().map_err(fail)?;
-    if metadata.is_dir() {
-        return Err(fail(std::io::ErrorKind::IsADirectory.into()));
-    }
-    // All at once: a buffer that grows leaves copies of a key behind.
-    let size = usize::try_from(metadata.len().min(MAX_BYTES)).unwrap_or(0);
-    let bytes = Vec::with_capacity(size + 1);
-    let mut contents = Contents { bytes, mode: metadata.mode(), owner: metadata.uid() };
-    file.take(MAX_BYTES + 1).read_to_end(&mut contents.bytes).map_err(fail)?;
-    Ok(contents)
+/// [`FileError`], as of [`files::read_input`].
+pub fn read(path: &Path) -> Result<Contents, FileError> {
+    let image = files::read_input(path, limits::PKI)?;
+    Ok(Contents { bytes: image.bytes, mode: image.mode, owner: image.owner.uid })
 }
 
 /// The certificate files that a path names: itself, or those below a directory, in the order of their names.
@@ -90,11 +67,13 @@ pub fn read(path: &Path) -> Result<Contents, Unreadable> {
 /// certificates as `X-key.pem` or `X.key`. Symlinks are followed, loops are not.
 ///
 /// # Errors
-/// [`Unreadable`] for the path itself or a directory below it.
-pub fn find(path: &Path) -> Result<Vec<Target>, Unreadable> {
-    let metadata = std::fs::metadata(path).map_err(|source| Unreadable { path: path.to_owned(), source })?;
-    if !metadata.is_dir() {
-        return Ok(vec![Target { certificate: path.to_owned(), key: key_beside(path) }]);
+/// [`FileError`] for the path itself or a directory below it.
+pub fn find(path: &Path) -> Result<Vec<Target>, FileError> {
+    let unreadable = |path: &Path, source| FileError::Io { action: "read", path: path.to_owned(), source };
+    match files::kind_at(path)? {
+        None => return Err(unreadable(path, std::io::ErrorKind::NotFound.into())),
+        Some(FileKind::Directory) => {}
+        Some(_) => return Ok(vec![Target { certificate: path.to_owned(), key: key_beside(path)? }]),
     }
     let (mut found, mut names) = (Vec::new(), HashSet::new());
     let walk = walkdir::WalkDir::new(path).follow_links(true).max_depth(MAX_DEPTH).sort_by_file_name();
@@ -106,7 +85,7 @@ pub fn find(path: &Path) -> Result<Vec<Target>, Unreadable> {
             Err(error) => {
                 let path = error.path().unwrap_or(path).to_owned();
                 let source = error.into_io_error().unwrap_or_else(|| std::io::ErrorKind::Other.into());
-                return Err(Unreadable { path, source });
+                return Err(unreadable(&path, source));
             }
         };
         if entry.file_type().is_file() {
@@ -142,8 +121,16 @@ pub fn is_key_name(path: &Path) -> bool {
 }
 
 /// The key that goes with a certificate file, by its name.
-pub fn key_beside(certificate: &Path) -> Option<PathBuf> {
-    keys_of(certificate)?.into_iter().find(|path| path.is_file())
+///
+/// # Errors
+/// [`FileError::Io`] when it cannot be known whether there is one.
+pub fn key_beside(certificate: &Path) -> Result<Option<PathBuf>, FileError> {
+    for path in keys_of(certificate).into_iter().flatten() {
+        if files::is_file(&path)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// The names that the key of a certificate file may have.

@@ -175,6 +175,16 @@ fn go_accepts_all_of_them_in_both_roles() {
     if Command::new("go").arg("version").output().is_err() {
         return skipped("go is not installed");
     }
+    let line = |case: &Case| {
+        let role = if case.profile == "client" { "client" } else { "both" };
+        format!("{} {} {} {role} {}\n", text(&case.ca), text(&case.cert), text(&case.key), case.name)
+    };
+    let ran = judged_by_go(&matrix().cases.iter().map(line).collect::<String>());
+    assert_eq!(ran.out, format!("{} accepted\n", matrix().cases.len()), "{ran:?}");
+}
+
+/// Runs `handshake.go` over lines of "CA CERT KEY ROLE NAME".
+pub(crate) fn judged_by_go(lines: &str) -> Ran {
     let scratch = tempfile::tempdir().unwrap();
     let program = scratch.path().join("handshake");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ca/handshake.go");
@@ -185,15 +195,8 @@ fn go_accepts_all_of_them_in_both_roles() {
     let built: Ran = build.env("GOFLAGS", "-mod=mod").env("GO111MODULE", "off").output().unwrap().into();
     built.ok();
     let mut judge = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut input = judge.stdin.take().unwrap();
-    for case in &matrix().cases {
-        let role = if case.profile == "client" { "client" } else { "both" };
-        writeln!(input, "{} {} {} {role} {}", text(&case.ca), text(&case.cert), text(&case.key), case.name)
-            .unwrap();
-    }
-    drop(input);
-    let ran: Ran = judge.wait_with_output().unwrap().into();
-    assert_eq!(ran.out, format!("{} accepted\n", matrix().cases.len()), "{ran:?}");
+    judge.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    judge.wait_with_output().unwrap().into()
 }
 
 /// pkilint wants every DNS SAN to be a full domain name; `localhost` and the member's bare name are none, and are

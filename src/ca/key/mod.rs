@@ -1,5 +1,6 @@
 //! Private keys: made, read in every form that other tools write, written as PKCS#8.
 
+mod cost;
 mod generate_rsa;
 mod kind;
 mod legacy_pem;

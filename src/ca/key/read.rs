@@ -8,7 +8,7 @@ use rcgen::KeyPair;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use zeroize::Zeroizing;
 
-use super::{Passphrase, PrivateKey, legacy_pem};
+use super::{Passphrase, PrivateKey, cost, legacy_pem};
 use crate::ca::pem;
 
 /// Why a key could not be read.
@@ -24,6 +24,9 @@ pub enum KeyError {
     /// The passphrase does not open it.
     #[error("the passphrase does not open it")]
     WrongPassphrase,
+    /// Its passphrase takes more work than is done for a key.
+    #[error("{0}")]
+    TooCostly(String),
     /// A key that cannot be used here.
     #[error("{0}")]
     Unusable(String),
@@ -56,8 +59,9 @@ impl PrivateKey {
         match block.label.as_str() {
             "PRIVATE KEY" => Self::from_pkcs8(der),
             "ENCRYPTED PRIVATE KEY" => {
-                let passphrase = passphrase.ok_or(KeyError::Encrypted)?;
                 let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(unusable)?;
+                cost::check(&info)?;
+                let passphrase = passphrase.ok_or(KeyError::Encrypted)?;
                 let plain = info.decrypt(passphrase.as_bytes()).map_err(|_| KeyError::WrongPassphrase)?;
                 Self::from_pkcs8(plain.as_bytes())
             }

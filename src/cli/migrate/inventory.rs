@@ -9,6 +9,7 @@ use super::ClusterArgs;
 use super::pairs::Pairs;
 use super::user;
 use crate::etcd::client::User;
+use crate::files;
 use crate::host::ssh::SshOptions;
 use crate::inventory::{Cluster, Inventory, Member};
 use crate::migrate::around::{Place, Proxy, Surroundings};
@@ -112,7 +113,7 @@ impl Known {
         }
         let path = match &cluster.inventory {
             Some(path) => path.clone(),
-            None if Path::new(INVENTORY).exists() => PathBuf::from(INVENTORY),
+            None if files::kind_at(Path::new(INVENTORY))?.is_some() => PathBuf::from(INVENTORY),
             None => {
                 let message = format!("no member is named, and there is no {INVENTORY} here");
                 return Err(Failure::usage("no-inventory", message).hint(

@@ -11,6 +11,7 @@ use super::ClusterArgs;
 use crate::ca::Store;
 use crate::files;
 use crate::host::bundle::Bundle;
+use crate::limits;
 use crate::migrate::Pair;
 
 /// The members' pairs.
@@ -99,12 +100,7 @@ fn first(dir: &Path, names: &[&str]) -> Result<Option<Zeroizing<Vec<u8>>>, Failu
                     .hint("--certs names a directory that you may read"));
             }
         };
-        let image = files::read(&real).map_err(|error| {
-            Failure::usage("unreadable", error.to_string()).hint("run as one who may read it")
-        })?;
-        if let Some(image) = image {
-            return Ok(Some(Zeroizing::new(image.bytes)));
-        }
+        return Ok(Some(Zeroizing::new(files::read_input(&real, limits::PKI)?.bytes)));
     }
     Ok(None)
 }

@@ -7,15 +7,14 @@ use zeroize::Zeroizing;
 use super::super::Failure;
 use crate::etcd::client::User;
 use crate::files;
+use crate::limits;
 
 /// Reads `user:password` from a file's first line.
 pub(super) fn read(path: &Path) -> Result<User, Failure> {
     let shown = path.display();
     let hint = "its first line is USER:PASSWORD, and it is 0600";
     let unreadable = |what: String| Failure::usage("unreadable", what).hint(hint);
-    let image = files::read(path)
-        .map_err(|error| unreadable(error.to_string()))?
-        .ok_or_else(|| unreadable(format!("there is no {shown}")))?;
+    let image = files::read_input(path, limits::USER).map_err(|error| unreadable(error.to_string()))?;
     let bytes = Zeroizing::new(image.bytes);
     if image.mode.bits() & 0o077 != 0 {
         let message = format!("{shown} holds a password, and others may read it ({})", image.mode);

@@ -46,7 +46,7 @@ impl Settings<'_> {
         let ca: &[u8] = match &self.ca {
             Some(given) => given,
             None => {
-                let path = self.ca_path(Path::new("")).ok_or_else(|| no_ca(Path::new(address)))?;
+                let path = self.ca_path(Path::new(""))?.ok_or_else(|| no_ca(Path::new(address)))?;
                 found = target::read(&path)?;
                 &found
             }
@@ -81,7 +81,11 @@ impl Settings<'_> {
         let named = self.args.show_as.as_ref().map(|name| self.pki_dir.join(format!("{name}.pem")));
         let Some(path) = named.as_ref().or(self.args.cert.as_ref()) else { return Ok(None) };
         let chain = target::read(path)?.to_vec();
-        let key = match self.args.key.clone().or_else(|| target::key_beside(path)) {
+        let key = match &self.args.key {
+            Some(key) => Some(key.clone()),
+            None => target::key_beside(path)?,
+        };
+        let key = match key {
             Some(key) => target::read(&key)?,
             None => {
                 return Err(Failure::usage("no-key", format!("there is no key beside {}", path.display()))

@@ -6,24 +6,19 @@ use super::super::Failure;
 use super::VerifyArgs;
 use super::places::{Place, no_ca};
 use super::settings::{Settings, Wanted};
+use crate::files::{self as local, FileError, FileKind};
 use crate::host::access;
 use crate::host::local::Local;
 use crate::survey::files;
 use crate::verify::report::Judged;
-use crate::verify::target::{self, Target, Unreadable};
+use crate::verify::target::{self, Target};
 use crate::verify::{Code, CrlFile, Finding, Leaf, Request, Role, Severity, Verdict, judge_each, on_disk};
 
-impl From<Unreadable> for Failure {
-    fn from(error: Unreadable) -> Self {
-        Self::usage("unreadable", error.to_string()).hint("give a file or directory that you may read")
-    }
-}
-
 /// The list that was given; else, where the PKI directory's CA is what is judged against, the list that was made there.
-pub(super) fn crl(pki_dir: &Path, args: &VerifyArgs) -> Result<Option<CrlFile>, Unreadable> {
+pub(super) fn crl(pki_dir: &Path, args: &VerifyArgs) -> Result<Option<CrlFile>, FileError> {
     match &args.crl {
         Some(path) => CrlFile::read(path, args.etcd_version).map(Some),
-        None if args.ca.is_none() && pki_dir.join("ca.pem").is_file() => {
+        None if args.ca.is_none() && local::is_file(&pki_dir.join("ca.pem"))? => {
             CrlFile::of_directory(pki_dir, args.etcd_version)
         }
         None => Ok(None),
@@ -40,8 +35,8 @@ pub(super) fn targets(settings: &Settings<'_>) -> Result<Vec<Wanted>, Failure> {
     };
     let mut all = Vec::new();
     for path in paths {
-        let path = settings.resolve(path);
-        let found = path.is_dir();
+        let path = settings.resolve(path)?;
+        let found = local::kind_at(&path)? == Some(FileKind::Directory);
         all.extend(target::find(&path)?.into_iter().map(|target| Wanted { target, found }));
     }
     // With --cert, --key is that certificate's.

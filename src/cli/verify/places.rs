@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::Failure;
 use super::settings::{Settings, Wanted};
+use crate::files::{self, FileError};
 use crate::verify::{CaFile, Finding, Trust, on_disk, target};
 
 /// The directories of all certificates that are judged.
@@ -39,7 +40,7 @@ impl Places {
             if places.found.contains_key(directory) {
                 continue;
             }
-            let path = if given_at.is_some() { None } else { settings.ca_path(directory) };
+            let path = if given_at.is_some() { None } else { settings.ca_path(directory)? };
             let ca = match path {
                 None => given_at,
                 Some(path) => Some(match read.get(&path) {
@@ -50,7 +51,7 @@ impl Places {
                     }
                 }),
             };
-            let ca_key = on_disk::ca_key(directory, settings.pki_dir);
+            let ca_key = on_disk::ca_key(directory, settings.pki_dir)?;
             places.found.insert(directory.to_owned(), Found { ca, ca_key });
         }
         Ok(places)
@@ -73,9 +74,14 @@ fn directory(wanted: &Wanted) -> &Path {
 
 impl Settings<'_> {
     /// Where none is given, the CA file is the PKI directory's, or one in the certificate's directory.
-    pub(super) fn ca_path(&self, directory: &Path) -> Option<PathBuf> {
+    pub(super) fn ca_path(&self, directory: &Path) -> Result<Option<PathBuf>, FileError> {
         let places = [self.pki_dir.join("ca.pem"), directory.join("ca.pem"), directory.join("ca.crt")];
-        places.into_iter().find(|path| path.is_file())
+        for path in places {
+            if files::is_file(&path)? {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 }
 

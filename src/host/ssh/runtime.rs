@@ -69,7 +69,8 @@ fn sweep(place: &Path, own: u32) {
             continue;
         };
         let path = place.join(&name);
-        let alive = pid.parse::<u32>().is_ok_and(|pid| Path::new("/proc").join(pid.to_string()).exists());
+        let process = |pid: u32| files::kind_at(&Path::new("/proc").join(pid.to_string()));
+        let alive = pid.parse().is_ok_and(|pid| !matches!(process(pid), Ok(None)));
         let ours = files::stat(&path).is_ok_and(|stat| {
             stat.is_some_and(|stat| stat.kind == FileKind::Directory && stat.owner.uid == own)
         });

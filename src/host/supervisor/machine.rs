@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::control::{Request, Run, Status};
 use super::dir::ProcessDir;
 use super::log::Log;
+use crate::files;
 use crate::host::command::command;
 
 /// How long a SIGTERM may take before SIGKILL; etcd 3.5 was seen to take 15 s while clients held streams open.
@@ -203,5 +204,8 @@ fn signal(child: &Child, signal: Signal) {
 
 /// util-linux's setpriv, which asks the kernel to kill etcd when its supervisor dies; without it, etcd would stay.
 fn setpriv() -> Option<&'static Path> {
-    ["/usr/bin/setpriv", "/bin/setpriv"].map(Path::new).into_iter().find(|path| path.exists())
+    ["/usr/bin/setpriv", "/bin/setpriv"]
+        .map(Path::new)
+        .into_iter()
+        .find(|path| files::is_file(path).unwrap_or(false))
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::ClusterError;
+use crate::files;
 use crate::host::command;
 
 /// The etcd binary and its version.
@@ -25,7 +26,7 @@ pub fn find_etcd(given: Option<&Path>) -> Result<Binary, ClusterError> {
         None => {
             let search = std::env::var_os("PATH").unwrap_or_default();
             let mut candidates = std::env::split_paths(&search).map(|dir| dir.join("etcd"));
-            candidates.find(|path| path.is_file()).ok_or(ClusterError::NoEtcd)?
+            candidates.find(|path| files::is_file(path).unwrap_or(false)).ok_or(ClusterError::NoEtcd)?
         }
     };
     let wrong = |what: String| ClusterError::NotEtcd { path: path.clone(), what };

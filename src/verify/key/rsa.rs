@@ -99,8 +99,14 @@ impl Numbers {
 
     /// Before 1.24: the primes make the modulus, and the exponents are each other's inverse below each prime.
     fn are_inverse(&self) -> bool {
-        let one = Zeroizing::new(BoxedUint::one());
-        let product = self.primes.iter().fold(one, |product, prime| times(&product, prime));
+        let mut product = Zeroizing::new(BoxedUint::one());
+        for prime in &self.primes {
+            product = times(&product, prime);
+            // A file may list any number of them: no product is worked out that cannot be the modulus.
+            if product.bit_width() > self.modulus.bit_width() {
+                return false;
+            }
+        }
         let both = times(&self.private, &BoxedUint::from(self.exponent));
         *product == *self.modulus && self.primes.iter().all(|prime| is_one_below(&both, &less_one(prime)))
     }

@@ -1,5 +1,6 @@
-//! What is accepted from outside, at most. Whatever is more is refused with an error that names the limit, before it
-//! fills the memory or takes for ever. The limits lie far above what is useful and far below what a machine lacks.
+//! What is accepted from outside, at most. Anything more is refused with an error that names the limit, before it
+//! fills the memory or keeps the tool busy without end. The limits lie far above what is useful, and far below what a
+//! machine lacks.
 
 /// A limit on the size of an input, and what the input is read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::{CaError, CertName, Pair, Passphrase, pem, pkcs12};
 /// # Errors
 /// [`CaError::NoSuchName`], [`CaError::PassphraseNotAscii`], [`CaError::Crypto`].
 pub fn p12(store: &Store, name: &CertName, passphrase: &Passphrase) -> Result<Zeroizing<Vec<u8>>, CaError> {
-    // Java takes no other, whoever made the file (com.sun.crypto.provider.PBEKey, seen in 17; keytool makes none either).
+    // Java accepts no other, whatever made the file (com.sun.crypto.provider.PBEKey, seen in 17).
     if !passphrase.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~')) {
         return Err(CaError::PassphraseNotAscii);
     }

@@ -88,7 +88,7 @@ fn certificate_bag(der: &[u8], attributes: &[u8]) -> Vec<u8> {
     sequence(&[CERT_BAG, &tagged(EXPLICIT_0, &[&bag]), attributes])
 }
 
-/// What tells that a key and a certificate belong together. DER wants a SET in the order of its bytes.
+/// Links a key to its certificate. DER wants a SET in the order of its bytes.
 fn attributes(name: &str, key_id: &[u8]) -> Vec<u8> {
     let name: Vec<u8> = name.bytes().flat_map(|byte| [0, byte]).collect();
     let mut all = [

@@ -70,7 +70,7 @@ fn explain_input() -> Result<Vec<Cause>, Failure> {
             .hint("give a log, as in `journalctl -u etcd | etcd-pki explain -`")
     };
     let mut explainer = Explainer::new();
-    // One byte more tells that there was more.
+    // One byte more shows that there was more.
     let mut input = std::io::stdin().lock().take(LOG.bytes + 1);
     let mut line = Vec::with_capacity(LOG_LINE);
     loop {

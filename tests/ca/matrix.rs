@@ -179,12 +179,12 @@ fn go_accepts_all_of_them_in_both_roles() {
         let role = if case.profile == "client" { "client" } else { "both" };
         format!("{} {} {} {role} {}\n", text(&case.ca), text(&case.cert), text(&case.key), case.name)
     };
-    let ran = judged_by_go(&matrix().cases.iter().map(line).collect::<String>());
+    let ran = go_handshakes(&matrix().cases.iter().map(line).collect::<String>());
     assert_eq!(ran.out, format!("{} accepted\n", matrix().cases.len()), "{ran:?}");
 }
 
 /// Runs `handshake.go` over lines of "CA CERT KEY ROLE NAME".
-pub(crate) fn judged_by_go(lines: &str) -> Ran {
+pub(crate) fn go_handshakes(lines: &str) -> Ran {
     let scratch = tempfile::tempdir().unwrap();
     let program = scratch.path().join("handshake");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ca/handshake.go");

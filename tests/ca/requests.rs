@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::common::skipped;
-use crate::matrix::judged_by_go;
+use crate::matrix::go_handshakes;
 use crate::members::{curl, start_with};
 use crate::support::{Bench, belong_together, openssl, text};
 
@@ -52,7 +52,7 @@ fn a_request_for_a_hundred_names_is_signed_and_one_for_more_is_not() {
         .refused(2, "and certificate requests are read up to 128 KiB");
     assert_eq!(bench.snapshot(), before);
 
-    // The node's side is told before it sends the request to anybody.
+    // `csr` refuses on the node already.
     let names: Vec<String> = (0..101).map(|at| format!("n{at}.example.com")).collect();
     let mut args = vec!["csr", "node1"];
     args.extend(names.iter().flat_map(|name| ["--dns", name]));
@@ -159,6 +159,6 @@ fn the_largest_certificate_that_is_issued_works_in_etcd_and_go() {
     let mut line = Vec::new();
     let (ca, cert, key) = (bench.file("ca.pem"), bench.file("server1.pem"), bench.file("server1-key.pem"));
     writeln!(line, "{} {} {} both n001-abcde.domain11.example", text(&ca), text(&cert), text(&key)).unwrap();
-    let ran = judged_by_go(&String::from_utf8(line).unwrap());
+    let ran = go_handshakes(&String::from_utf8(line).unwrap());
     assert_eq!(ran.out, "1 accepted\n", "{ran:?}");
 }

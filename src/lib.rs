@@ -14,4 +14,5 @@ pub mod migrate;
 pub mod rehearse;
 pub mod survey;
 pub mod systemd;
+mod until;
 pub mod verify;

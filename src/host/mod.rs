@@ -9,6 +9,7 @@ pub mod command;
 pub mod envfile;
 mod error;
 pub mod install;
+pub mod limits;
 pub mod local;
 pub mod proc;
 pub mod process;

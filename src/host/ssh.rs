@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 pub use connection::SshOptions;
+pub(crate) use error::printable;
 pub use error::{SshError, SshTrouble};
 
 use super::{HostError, Stream};
@@ -99,10 +100,17 @@ impl Ssh {
 
     /// Runs a script of ours; its exit must be 0.
     fn script(&self, script: &str, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let words = [&["sh", "-c", script, "sh"], arguments].concat();
-        let output = self.shared.connection()?.run(&words, input, PATIENCE)?;
-        if output.status == Some(0) {
-            return Ok(output.stdout);
+        // What hangs there, such as in a pipe that somebody put in a file's place, is ended there too.
+        let seconds = PATIENCE.as_secs().to_string();
+        let words = [&["timeout", "-k", "2", &seconds, "sh", "-c", script, "sh"], arguments].concat();
+        let output = self.shared.connection()?.run(&words, input, PATIENCE + Duration::from_secs(5))?;
+        match output.status {
+            Some(0) => return Ok(output.stdout),
+            // What coreutils' timeout ends with.
+            Some(124 | 137) => {
+                return Err(Refusal::Said(format!("it did not end within {seconds} s and was killed")));
+            }
+            _ => {}
         }
         let said = telling(&String::from_utf8_lossy(&output.stderr));
         Err(Refusal::Said(if said.is_empty() { "it failed without a word".to_owned() } else { said }))
@@ -111,7 +119,12 @@ impl Ssh {
     fn on_file(&self, action: &'static str, path: &Path) -> impl Fn(Refusal) -> HostError {
         let (host, path) = (self.name.clone(), path.to_owned());
         move |refusal| match refusal {
-            Refusal::Ssh(error) => error.into(),
+            Refusal::Ssh(mut error) => {
+                if matches!(error.kind, SshTrouble::TooMuch | SshTrouble::TooSlow) {
+                    error.said = format!("{} ({action} {})", error.said, path.display());
+                }
+                error.into()
+            }
             Refusal::Said(said) => {
                 let source = FileError::Io {
                     action,

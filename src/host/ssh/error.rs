@@ -36,6 +36,12 @@ pub enum SshTrouble {
     /// There is no `ssh` here.
     #[error("ssh cannot be run")]
     NoSsh,
+    /// It sends without end.
+    #[error("it sends more than is read from a host")]
+    TooMuch,
+    /// Its answer did not come, or not the whole of it.
+    #[error("its answer is too slow")]
+    TooSlow,
     /// Its key is not on record.
     #[error("its host key is not known here")]
     UnknownHostKey,
@@ -65,6 +71,12 @@ impl SshError {
             SshTrouble::UnknownHostKey => {
                 format!("`ssh {to}` once and compare the fingerprint, or add what `ssh-keyscan` prints to known_hosts after comparing it")
             }
+            SshTrouble::TooMuch => {
+                format!("see what it prints: `ssh {to} true` must print nothing to speak of")
+            }
+            SshTrouble::TooSlow => {
+                format!("see whether it is overloaded, or a disk of its hangs: `time ssh {to} true` must end at once")
+            }
             SshTrouble::Unreachable => format!("try `ssh -v {to}`; names and jump hosts come from ~/.ssh/config"),
             SshTrouble::Other => format!("try `ssh -v {to}`"),
         }
@@ -79,6 +91,8 @@ impl SshError {
             SshTrouble::NoSudo => "no-sudo",
             SshTrouble::NotRoot => "not-root",
             SshTrouble::NoSsh => "no-ssh",
+            SshTrouble::TooMuch => "ssh-too-much",
+            SshTrouble::TooSlow => "ssh-too-slow",
             SshTrouble::UnknownHostKey => "unknown-host-key",
             SshTrouble::Unreachable => "unreachable",
             SshTrouble::Other => "ssh",
@@ -130,9 +144,11 @@ fn of_any_channel(line: &str) -> &str {
     rest.filter(|(number, _)| number.bytes().all(|c| c.is_ascii_digit())).map_or(line, |(_, what)| what)
 }
 
-/// A host's words, without what a terminal would take for a command.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect()
+/// The words of a host or an etcd as they may be shown: their beginning, without what a terminal would take for a command,
+/// and without what is not seen or turns the direction of the text.
+pub(crate) fn printable(text: &str) -> String {
+    let hidden = |c: char| c.is_control() || !c.is_ascii() && c.escape_debug().count() > 1;
+    text.chars().map(|c| if hidden(c) { ' ' } else { c }).take(400).collect()
 }
 
 #[cfg(test)]

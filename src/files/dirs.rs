@@ -18,10 +18,15 @@ pub fn make_dir(path: &Path, meta: Meta) -> Result<bool, FileError> {
 }
 
 fn make_dir_in(path: &Path, meta: Meta, parent_may_be_missing: bool) -> Result<bool, FileError> {
-    match rustix::fs::mkdir(path, Mode::from_raw_mode(meta.mode.bits())) {
+    // Nobody else's before it has its mode, so that what is opened then can be known to be ours.
+    match rustix::fs::mkdir(path, Mode::RWXU) {
         Ok(()) => {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let dir = rustix::fs::open(path, flags, Mode::empty()).map_err(FileError::io("open", path))?;
+            if !is_new(&dir).map_err(FileError::io("look at", path))? {
+                let what = "it was exchanged for something else meanwhile".to_owned();
+                return Err(FileError::Untrusted { action: "create directory", path: path.to_owned(), what });
+            }
             apply_meta(&dir, path, meta)?;
             rustix::fs::fsync(&dir).map_err(FileError::io("sync", path))?;
             sync_dir(parent(path))?;
@@ -44,12 +49,23 @@ fn make_dir_in(path: &Path, meta: Meta, parent_may_be_missing: bool) -> Result<b
     }
 }
 
-/// Gives an existing file or directory another mode and owner, durably; a final symlink is refused.
+/// Whether an open directory is one that this process has just made: its own, nobody else's to enter, and empty. Who owns
+/// the directory above may have renamed it and put another in its place, but not one like that.
+fn is_new(dir: &OwnedFd) -> rustix::io::Result<bool> {
+    let stat = rustix::fs::fstat(dir)?;
+    let own = stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_mode & 0o777 & !0o700 == 0;
+    let mut names = rustix::fs::Dir::read_from(dir)?;
+    let is_empty =
+        names.all(|name| name.is_ok_and(|name| matches!(name.file_name().to_bytes(), b"." | b"..")));
+    Ok(own && is_empty)
+}
+
+/// Gives an existing directory another mode and owner, durably; a final symlink is refused.
 ///
 /// # Errors
 /// [`FileError::Io`].
 pub fn set_meta(path: &Path, meta: Meta) -> Result<(), FileError> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(FileError::io("open", path))?;
     apply_meta(&fd, path, meta)?;
     rustix::fs::fsync(&fd).map_err(FileError::io("sync", path))

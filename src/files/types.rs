@@ -138,6 +138,16 @@ pub enum FileError {
         /// What it is instead.
         what: &'static str,
     },
+    /// Another user could lead, or led, what is done there to something else.
+    #[error("cannot {action} {path}: {what}")]
+    Untrusted {
+        /// Read, write, create, …
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// How.
+        what: String,
+    },
     /// The system refused.
     #[error("cannot {action} {path}: {source}")]
     Io {
@@ -164,7 +174,10 @@ impl FileError {
     /// The file or directory it is about.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Exists { path } | Self::NotRegular { path, .. } | Self::Io { path, .. } => path,
+            Self::Exists { path }
+            | Self::NotRegular { path, .. }
+            | Self::Untrusted { path, .. }
+            | Self::Io { path, .. } => path,
         }
     }
 

@@ -38,13 +38,15 @@ pub fn apply(
             Action::MakeDirectory => {
                 host.make_dir(&change.path, meta)?;
             }
-            Action::SetMode => host.set_meta(&change.path, meta)?,
+            Action::SetMode if change.part.is_none() => host.set_meta(&change.path, meta)?,
             Action::RemoveLeftover => host.remove(&change.path)?,
-            Action::Create | Action::Replace => {
+            // A file gets another mode by being placed anew: whatever etcd's user may have put in its place meanwhile, such as
+            // a link to a file of root's, keeps its own.
+            Action::Create | Action::Replace | Action::SetMode => {
                 let bytes = match change.part {
                     Some(Part::Key) => bundle.key_pem(),
                     Some(Part::Cert) => bundle.cert_pem(),
-                    _ => bundle.ca_pem(),
+                    _ => plan.ca.as_deref().unwrap_or(bundle.ca_pem()),
                 };
                 placements.push(Placement { path: &change.path, bytes, meta });
                 placed.push(change);

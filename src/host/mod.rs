@@ -82,7 +82,8 @@ pub trait Host: Send + Sync {
         files.iter().try_for_each(|file| self.place(file.path, file.bytes, file.meta))
     }
 
-    /// Gives an existing file or directory another mode and owner.
+    /// Gives an existing directory another mode and owner. There is no such thing for a file: it is placed anew, since
+    /// what stands at its name may be another user's link to a file of root's.
     ///
     /// # Errors
     /// [`HostError`]

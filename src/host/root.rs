@@ -85,6 +85,7 @@ impl Root {
         match error {
             FileError::Exists { .. } => FileError::Exists { path },
             FileError::NotRegular { what, .. } => FileError::NotRegular { path, what },
+            FileError::Untrusted { action, what, .. } => FileError::Untrusted { action, path, what },
             FileError::Io { action, source, .. } => FileError::Io { action, path, source },
         }
     }

@@ -36,9 +36,6 @@ use runtime::RuntimeDir;
 /// How long one of our own scripts may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a file may hold; ssh's output is cut there.
-const LARGEST: u64 = 16 << 20;
-
 /// A machine reached by ssh.
 pub struct Ssh {
     name: String,
@@ -126,10 +123,11 @@ impl Ssh {
                 error.into()
             }
             Refusal::Said(said) => {
-                let source = FileError::Io {
-                    action,
-                    path: path.clone(),
-                    source: io::Error::new(kind_of(&said), said),
+                let path = path.clone();
+                let source = if scripts::UNTRUSTED.iter().any(|words| said.contains(words)) {
+                    FileError::Untrusted { action, path, what: said }
+                } else {
+                    FileError::Io { action, path, source: io::Error::new(kind_of(&said), said) }
                 };
                 HostError::File { host: host.clone(), source }
             }

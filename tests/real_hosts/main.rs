@@ -16,6 +16,7 @@ mod named_proxy;
 mod options;
 #[path = "../support/seats.rs"]
 mod seats;
+mod second_user;
 mod small;
 mod ssh;
 mod strict;

@@ -67,6 +67,9 @@ pub(super) fn of_install(error: &InstallError, to: &Path) -> Failure {
                 }
                 Some(ErrorKind::NotADirectory | ErrorKind::NotFound) => Failure::no("bad-directory", message)
                     .hint("--to takes the absolute path of a directory on the node"),
+                _ if matches!(source, FileError::Untrusted { .. }) => Failure::no("untrusted-path", message).hint(
+                    format!("see who owns each directory on the way: namei -l {to}; name one with --to that root alone can rename"),
+                ),
                 _ if matches!(source, FileError::NotRegular { .. }) => {
                     Failure::no("not-a-regular-file", message).hint("move it away")
                 }

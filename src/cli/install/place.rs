@@ -121,7 +121,8 @@ fn apply(
         let renaming = matches!(
             &error,
             InstallError::Host(HostError::File {
-                source: FileError::Io { action: "rename into" | "rename" | "sync", .. },
+                source: FileError::Io { action: "rename into" | "rename" | "sync", .. }
+                    | FileError::Untrusted { action: "rename into", .. },
                 ..
             })
         );

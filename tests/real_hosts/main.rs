@@ -5,6 +5,7 @@
 mod around;
 mod discover;
 mod faults;
+mod foreign;
 mod hosts;
 mod install;
 mod killed;

@@ -71,6 +71,25 @@ pub fn set_meta(path: &Path, meta: Meta) -> Result<(), FileError> {
     rustix::fs::fsync(&fd).map_err(FileError::io("sync", path))
 }
 
+/// Gives an existing file another mode and owner, durably, where that gives nobody anything: it has no other name, and belongs
+/// already to the user who is to own it. Returns whether it did; the file of somebody else is left as it is.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub fn set_file_meta(path: &Path, meta: Meta) -> Result<bool, FileError> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(FileError::io("open", path))?;
+    let stat = rustix::fs::fstat(&fd).map_err(FileError::io("look at", path))?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    let owner = meta.owner.map_or_else(|| rustix::process::geteuid().as_raw(), |owner| owner.uid);
+    if !is_file || stat.st_nlink != 1 || stat.st_uid != owner {
+        return Ok(false);
+    }
+    apply_meta(&fd, path, meta)?;
+    rustix::fs::fsync(&fd).map_err(FileError::io("sync", path))?;
+    Ok(true)
+}
+
 /// Removes a file durably; one that is not there is fine. Returns whether it was there.
 ///
 /// # Errors

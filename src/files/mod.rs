@@ -11,7 +11,9 @@ mod look;
 mod place;
 mod types;
 
-pub use dirs::{drop_note, make_dir, parent, remove, remove_empty_dir, remove_tree, set_meta, sync_dir};
+pub use dirs::{
+    drop_note, make_dir, parent, remove, remove_empty_dir, remove_tree, set_file_meta, set_meta, sync_dir,
+};
 pub use lock::{DirLock, LockError};
 pub use look::{list, read, stat};
 pub use place::{
@@ -39,6 +41,26 @@ mod tests {
         let image = read(&path).unwrap().unwrap();
         assert_eq!((image.bytes.as_slice(), image.mode), (&b"two"[..], FileMode::PUBLIC));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_file_is_given_another_mode_where_it_is_nobody_elses() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server1.pem");
+        create_new(&path, b"one", Meta::mode(FileMode::SECRET)).unwrap();
+        assert!(set_file_meta(&path, Meta::mode(FileMode::PUBLIC)).unwrap());
+        assert_eq!(read(&path).unwrap().unwrap().mode, FileMode::PUBLIC);
+        // A file of another user's, and one that has another name.
+        let me = rustix::process::geteuid().as_raw();
+        let owner = Some(Owner { uid: me + 1, gid: me + 1 });
+        assert!(!set_file_meta(&path, Meta { mode: FileMode::SECRET, owner }).unwrap());
+        std::fs::hard_link(&path, dir.path().join("other")).unwrap();
+        assert!(!set_file_meta(&path, Meta::mode(FileMode::SECRET)).unwrap());
+        assert_eq!(read(&path).unwrap().unwrap().mode, FileMode::PUBLIC);
+        // A directory is none, and is not made anew where something stands.
+        assert!(!set_file_meta(dir.path(), Meta::mode(FileMode::SECRET)).unwrap());
+        assert!(!make_dir(dir.path(), Meta::mode(FileMode::DIR)).unwrap());
+        assert!(set_meta(&path, Meta::mode(FileMode::SECRET)).is_err());
     }
 
     #[test]

@@ -82,8 +82,16 @@ pub trait Host: Send + Sync {
         files.iter().try_for_each(|file| self.place(file.path, file.bytes, file.meta))
     }
 
-    /// Gives an existing directory another mode and owner. There is no such thing for a file: it is placed anew, since
-    /// what stands at its name may be another user's link to a file of root's.
+    /// Gives a file that holds these bytes already the mode and owner that go with them. It is placed anew, so that whatever
+    /// another user may have put in its place meanwhile, such as a link to a file of root's, keeps its own.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn place_again(&self, file: &Placement<'_>) -> Result<(), HostError> {
+        self.place(file.path, file.bytes, file.meta)
+    }
+
+    /// Gives an existing directory another mode and owner. A file is placed again.
     ///
     /// # Errors
     /// [`HostError`]

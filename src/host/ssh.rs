@@ -217,7 +217,7 @@ impl Shared {
         if let Some((_gone, who)) = state.held.take() {
             match Held::take(&connection, STATE_DIR, &who) {
                 Ok(held) => state.held = Some((held, who)),
-                Err(Refused::Held(said) | Refused::Trouble(said)) => {
+                Err(Refused::Held(said) | Refused::Trouble(said) | Refused::NoAnswer(_, said)) => {
                     return Err(SshError {
                         host: self.route.name.clone(),
                         destination: self.route.destination.clone(),
@@ -259,7 +259,7 @@ impl Drop for Guard {
     }
 }
 
-/// What a message of the C library means (`LC_ALL=C`).
+/// What a message of the C library (`LC_ALL=C`) or of our scripts means.
 fn kind_of(said: &str) -> io::ErrorKind {
     let kinds = [
         ("Connection refused", io::ErrorKind::ConnectionRefused),
@@ -271,6 +271,7 @@ fn kind_of(said: &str) -> io::ErrorKind {
         ("No space left", io::ErrorKind::StorageFull),
         ("No such file or directory", io::ErrorKind::NotFound),
         ("Not a directory", io::ErrorKind::NotADirectory),
+        ("are read at most", io::ErrorKind::FileTooLarge),
     ];
     kinds.iter().find(|(text, _)| said.contains(text)).map_or(io::ErrorKind::Other, |(_, kind)| *kind)
 }

@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::lab_support::Lab;
+use crate::lab_support::{Lab, all};
 
 /// A login shell that does as `/etc/fault` says to one kind of what is asked, and is a shell to everything else.
 const SHELL: &str = r#"#!/bin/sh
@@ -77,7 +77,7 @@ fn a_host_that_floods_stalls_or_forges_is_given_up() {
     // The fault, what is run, the error's code, a word of its message, a word of its hint, and the time within which it
     // ends, in seconds: what does not stop is ended by its size, what does not come by the clock.
     for (fault, words, code, message, hint, soon) in [
-        ("lock-flood", &apply[..], "host", "answers more than 4 KiB", "", 30),
+        ("lock-flood", &apply[..], "ssh-too-much", "4 KiB", "ssh root@172.16.0.101 true", 30),
         ("lock-forge", &apply, "locked", "somebody", "wait for it to end", 30),
         ("login-flood", &plan, "ssh-too-much", "1 MiB", "ssh root@172.16.0.101 true", 30),
         ("login-drip", &plan, "ssh-too-slow", "30 s", "overloaded", 50),
@@ -86,6 +86,10 @@ fn a_host_that_floods_stalls_or_forges_is_given_up() {
         ("shell-drip", &plan, "ssh-too-slow", "not whole within", "overloaded", 60),
         ("shell-half", &install, "ssh-too-slow", "not whole within", "overloaded", 60),
     ] {
+        // Another that takes its time until the clock ends it.
+        if fault == "shell-half" && !all() {
+            continue;
+        }
         std::fs::write(root.join("etc/fault"), fault).unwrap();
         let ended = run(&lab, words);
         println!("{fault}: {:?}, {} MiB: {} / {}", ended.took, ended.memory, ended.message, ended.hint);
@@ -128,7 +132,7 @@ fn a_host_that_floods_stalls_or_forges_is_given_up() {
         "{}",
         large.message
     );
-    assert!(large.memory < 100 && !large.hint.is_empty(), "{}", large.hint);
+    assert!(large.memory < 100 && large.hint.contains("move it away"), "{}", large.hint);
 }
 
 /// What answers on the client port in etcd's place: the answer to every request, then so many bytes more of it, or one a
@@ -141,8 +145,7 @@ $SIG{CHLD} = "IGNORE";
 my $server = IO::Socket::INET->new(LocalAddr => "0.0.0.0", LocalPort => 2379, Listen => 50, ReuseAddr => 1) or die;
 while (my $client = $server->accept) {
     next if fork;
-    my $line = <$client>;
-    1 while defined(my $header = <$client>) && $header ne "\r\n";
+    while (defined(my $line = <$client>)) { last if $line eq "\r\n" }
     open my $fault, "<", "/etc/fault"; my $what = <$fault>; close $fault;
     print $client "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
     if ($what eq "headers") { 1 while print $client "X-Y: " . ("z" x 1000) . "\r\n"; exit }
@@ -177,7 +180,7 @@ fn what_is_no_etcd_on_a_members_port_is_called_so() {
     );
     for (fault, message) in [
         ("body", "longer than 16 MiB"),
-        ("headers", "longer than 64 KiB"),
+        ("headers", "headers"),
         ("drip", "no answer in time"),
         ("nested", "recursion limit"),
         ("number", "not an answer of etcd"),

@@ -220,6 +220,7 @@ impl Host for Ssh {
             }
             Err(Refused::Held(holder)) => Err(HostError::Locked { host: self.name.clone(), holder }),
             Err(Refused::Trouble(what)) => Err(self.command_error("flock", what)),
+            Err(Refused::NoAnswer(kind, said)) => Err(self.shared.route.error(kind, said).into()),
         }
     }
 }

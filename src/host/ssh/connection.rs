@@ -92,7 +92,7 @@ impl Route {
         ssh
     }
 
-    fn error(&self, kind: SshTrouble, said: impl Into<String>) -> SshError {
+    pub(super) fn error(&self, kind: SshTrouble, said: impl Into<String>) -> SshError {
         SshError { host: self.name.clone(), destination: self.destination.clone(), kind, said: said.into() }
     }
 }

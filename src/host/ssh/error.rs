@@ -72,7 +72,7 @@ impl SshError {
                 format!("`ssh {to}` once and compare the fingerprint, or add what `ssh-keyscan` prints to known_hosts after comparing it")
             }
             SshTrouble::TooMuch => {
-                format!("see what it prints: `ssh {to} true` must print nothing to speak of")
+                format!("see what it sends: `ssh {to} true` must print next to nothing, and what is named above must be small")
             }
             SshTrouble::TooSlow => {
                 format!("see whether it is overloaded, or a disk of its hangs: `time ssh {to} true` must end at once")

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::connection::{Connection, short_line, skip_to_mark};
-use super::error::printable;
+use super::error::{SshTrouble, printable};
 use super::scripts;
 use crate::host::command::Reaped;
 use crate::host::limits;
@@ -30,6 +30,8 @@ pub(super) enum Refused {
     /// By whom it is held.
     Held(String),
     Trouble(String),
+    /// The answer is too long, or not whole in time: what is said of it.
+    NoAnswer(SshTrouble, String),
 }
 
 impl Held {
@@ -52,12 +54,15 @@ impl Held {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
                 let most = limits::size(limits::LINE);
-                return Err(trouble(&format!("its lock cannot be taken: it answers more than {most}")));
+                return Err(Refused::NoAnswer(
+                    SshTrouble::TooMuch,
+                    format!("more than {most} about its lock"),
+                ));
             }
             Ok(Err(_)) => return Err(trouble(&"its lock cannot be taken: it ended without an answer")),
             Err(_) => {
-                let most = ANSWER.as_secs();
-                return Err(trouble(&format!("its lock cannot be taken: no answer within {most} s")));
+                let what = format!("none about its lock within {} s", ANSWER.as_secs());
+                return Err(Refused::NoAnswer(SshTrouble::TooSlow, what));
             }
         };
         match answer.trim_end().split_once(' ') {

@@ -17,4 +17,5 @@ pub mod rehearse;
 pub mod survey;
 pub mod systemd;
 pub mod text;
+mod until;
 pub mod verify;

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod etcd_support;
+#[path = "etcd_support/forged.rs"]
+mod forged;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

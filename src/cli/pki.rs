@@ -81,6 +81,7 @@ fn file(error: &FileError) -> (Exit, &'static str) {
         FileError::Exists { .. } => (Exit::No, "exists"),
         FileError::NotRegular { .. } => (Exit::Usage, "not-a-file"),
         FileError::Untrusted { .. } => (Exit::No, "untrusted"),
+        FileError::Diverted { .. } => (Exit::No, "untrusted-path"),
         FileError::TooLarge { .. } => (Exit::Usage, "too-large"),
         FileError::Silent { .. } | FileError::Io { action: "read" | "look at", .. } => {
             (Exit::Usage, "unreadable")

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Context, Failure};
 use crate::host::process::ProcessHost;
 use crate::host::ssh::{Ssh, SshOptions};
-use crate::host::{Host, Service};
+use crate::host::{Host, HostError, Service};
 use crate::inventory::{Inventory, Member};
 use crate::systemd::SystemdService;
 
@@ -86,9 +86,10 @@ pub(super) fn connected(
 
 /// The unit that runs etcd on a machine.
 pub(super) fn with_unit(host: Arc<dyn Host>, unit: Option<&str>) -> Result<Reached, Failure> {
-    let service = SystemdService::find(Arc::clone(&host), unit).map_err(|error| {
-        Failure::no("no-unit", error.to_string())
-            .hint("name it with --unit, or with unit = \"…\" in the inventory")
+    let service = SystemdService::find(Arc::clone(&host), unit).map_err(|error| match error {
+        HostError::Ssh(error) => Failure::no(error.code(), error.to_string()).hint(error.hint()),
+        error => Failure::no("no-unit", error.to_string())
+            .hint("name it with --unit, or with unit = \"…\" in the inventory"),
     })?;
     Ok((host, Box::new(service)))
 }

@@ -1,5 +1,8 @@
 //! What a call to a member can end with.
 
+use crate::host::ssh::excerpt;
+use crate::limits::size;
+
 /// A call that did not succeed: which URL, which call, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{url}: {call}: {fault}")]
@@ -57,9 +60,15 @@ pub enum Fault {
         /// etcd's words.
         message: String,
     },
-    /// No answer in time.
+    /// No answer in time, or not the whole of it.
     #[error("no answer in time")]
     Timeout,
+    /// The answer, or a part of it, is longer than is read from an etcd.
+    #[error("its answer is longer than {}, which is the most that is read", size(*limit))]
+    TooLarge {
+        /// The most that is read, in bytes.
+        limit: u64,
+    },
     /// The TLS handshake failed, or the other side ended the session with an alert.
     #[error("TLS: {what}")]
     Tls {
@@ -80,6 +89,11 @@ impl Fault {
     /// Whether nothing of the call can have reached etcd, so that it may be sent again elsewhere.
     pub const fn never_sent(&self) -> bool {
         matches!(self, Self::Refused | Self::Unreachable { .. } | Self::PlainHttpPort)
+    }
+
+    /// Whether what was answered is nothing that an etcd answers.
+    pub const fn is_foreign(&self) -> bool {
+        matches!(self, Self::Malformed { .. } | Self::TooLarge { .. })
     }
 
     pub(super) fn from_io(error: &std::io::Error) -> Self {
@@ -103,7 +117,13 @@ impl Fault {
         Self::Tls { what: error.to_string(), alert }
     }
 
+    /// What is wrong with an answer; it may quote the answer, which may hold anything.
     pub(super) fn malformed(what: impl std::fmt::Display) -> Self {
-        Self::Malformed { what: what.to_string() }
+        Self::Malformed { what: excerpt(&what.to_string()) }
+    }
+
+    /// An answer with an error in it, in etcd's words or whoever's it is.
+    pub(super) fn server(status: u16, code: Option<i64>, message: &str) -> Self {
+        Self::Server { status, code, message: excerpt(message) }
     }
 }

@@ -12,6 +12,7 @@ use super::client::{Alarm, MemberList, Status};
 use super::error::{EtcdError, Fault};
 use super::types::{ClientUrl, MemberId, PeerUrl};
 use crate::files::{FileMode, Meta};
+use crate::host::ssh::excerpt;
 use crate::host::{Host, HostError, RunOutput};
 
 /// Where the pair and the CA are, on the host that runs `etcdctl`.
@@ -55,7 +56,8 @@ impl<'a> Etcdctl<'a> {
     /// # Errors
     /// [`EtcdError`]
     pub fn members(&self) -> Result<MemberList> {
-        self.json::<MembersWire>(&["member", "list"]).map(Into::into)
+        let list = MemberList::from(self.json::<MembersWire>(&["member", "list"])?);
+        list.checked().map_err(|fault| self.error("member list", fault))
     }
 
     /// Gives a member other peer URLs; needs a quorum.
@@ -174,7 +176,7 @@ impl<'a> Etcdctl<'a> {
 fn fault_of(stderr: &str) -> Fault {
     let said = stderr.lines().rev().find(|line| line.starts_with("Error:"));
     let said = said.or_else(|| stderr.lines().rev().find(|line| !line.trim().is_empty())).unwrap_or("");
-    let message = said.trim_start_matches("Error:").trim().to_owned();
+    let message = excerpt(said.trim_start_matches("Error:").trim());
     let any = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
     if any(&["user name is empty", "invalid auth token", "authentication failed", "permission denied"]) {
         Fault::Auth { message }

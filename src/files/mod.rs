@@ -14,7 +14,9 @@ mod temporary;
 mod trust;
 mod types;
 
-pub use dirs::{make_dir, parent, remove, remove_empty_dir, remove_tree, set_meta, sync_dir, unlink};
+pub use dirs::{
+    make_dir, parent, remove, remove_empty_dir, remove_tree, set_file_meta, set_meta, sync_dir, unlink,
+};
 pub use input::{read_first_line, read_input};
 pub use lock::{DirLock, LockError};
 pub use look::{expect_file, is_file, kind_at, list, read, read_up_to, stat};
@@ -46,6 +48,26 @@ mod tests {
         let image = read(&path).unwrap().unwrap();
         assert_eq!((image.bytes.as_slice(), image.mode), (&b"two"[..], FileMode::PUBLIC));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_file_is_given_another_mode_where_it_is_nobody_elses() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server1.pem");
+        create_new(&path, b"one", Meta::mode(FileMode::SECRET)).unwrap();
+        assert!(set_file_meta(&path, Meta::mode(FileMode::PUBLIC)).unwrap());
+        assert_eq!(read(&path).unwrap().unwrap().mode, FileMode::PUBLIC);
+        // A file of another user's, and one that has another name.
+        let me = rustix::process::geteuid().as_raw();
+        let owner = Some(Owner { uid: me + 1, gid: me + 1 });
+        assert!(!set_file_meta(&path, Meta { mode: FileMode::SECRET, owner }).unwrap());
+        std::fs::hard_link(&path, dir.path().join("other")).unwrap();
+        assert!(!set_file_meta(&path, Meta::mode(FileMode::SECRET)).unwrap());
+        assert_eq!(read(&path).unwrap().unwrap().mode, FileMode::PUBLIC);
+        // A directory is none, and is not made anew where something stands.
+        assert!(!set_file_meta(dir.path(), Meta::mode(FileMode::SECRET)).unwrap());
+        assert!(!make_dir(dir.path(), Meta::mode(FileMode::DIR)).unwrap());
+        assert!(set_meta(&path, Meta::mode(FileMode::SECRET)).is_err());
     }
 
     #[test]

@@ -150,6 +150,16 @@ pub enum FileError {
         /// The command that ends it, where there is one that may be recommended.
         cure: Option<String>,
     },
+    /// Another user could lead, or led, what is done there to something else.
+    #[error("cannot {action} {path}: {what}")]
+    Diverted {
+        /// Read, write, create, …
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// How.
+        what: String,
+    },
     /// There is more in it than is read.
     #[error("cannot read {path}: it has {}, and {} are read up to {}", had(*size, *limit), limit.of, limits::size(limit.bytes))]
     TooLarge {
@@ -202,6 +212,7 @@ impl FileError {
             Self::Exists { path }
             | Self::NotRegular { path, .. }
             | Self::Untrusted { path, .. }
+            | Self::Diverted { path, .. }
             | Self::TooLarge { path, .. }
             | Self::Silent { path, .. }
             | Self::Io { path, .. } => path,
@@ -214,7 +225,7 @@ impl FileError {
             Self::NotRegular { .. } => Some("give a regular file; save what a pipe or device gives to one"),
             Self::TooLarge { .. } => Some("give another file: this one can hardly be what is read here"),
             Self::Silent { .. } => Some("save what the other command prints to a file, and give that"),
-            Self::Exists { .. } | Self::Untrusted { .. } | Self::Io { .. } => None,
+            Self::Exists { .. } | Self::Untrusted { .. } | Self::Diverted { .. } | Self::Io { .. } => None,
         }
     }
 

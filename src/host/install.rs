@@ -38,17 +38,21 @@ pub fn apply(
             Action::MakeDirectory => {
                 host.make_dir(&change.path, meta)?;
             }
-            Action::SetMode => host.set_meta(&change.path, meta)?,
+            Action::SetMode if change.part.is_none() => host.set_meta(&change.path, meta)?,
             Action::RemoveLeftover => host.remove(&change.path)?,
-            Action::Create | Action::Replace => {
+            Action::Create | Action::Replace | Action::SetMode => {
                 let bytes = match change.part {
                     Some(Part::Key) => bundle.key_pem(),
                     Some(Part::Cert) => bundle.cert_pem(),
-                    _ => bundle.ca_pem(),
+                    _ => plan.ca.as_deref().unwrap_or(bundle.ca_pem()),
                 };
-                placements.push(Placement { path: &change.path, bytes, meta });
-                placed.push(change);
-                continue;
+                let placement = Placement { path: &change.path, bytes, meta };
+                if change.action != Action::SetMode {
+                    placements.push(placement);
+                    placed.push(change);
+                    continue;
+                }
+                host.place_again(&placement)?;
             }
         }
         done(change);

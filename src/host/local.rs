@@ -167,6 +167,11 @@ impl Host for Local {
         files::replace_all(&files).map_err(|source| self.file_error(root.rename_any(source, placements)))
     }
 
+    fn place_again(&self, file: &Placement<'_>) -> Result<(), HostError> {
+        let done = self.within(file.path, |path| files::set_file_meta(path, file.meta))?;
+        if done { Ok(()) } else { self.place(file.path, file.bytes, file.meta) }
+    }
+
     fn set_meta(&self, path: &Path, meta: Meta) -> Result<(), HostError> {
         self.within(path, |path| files::set_meta(path, meta))
     }

@@ -9,6 +9,7 @@ pub mod command;
 pub mod envfile;
 mod error;
 pub mod install;
+pub mod limits;
 pub mod local;
 pub mod proc;
 pub mod process;
@@ -81,7 +82,16 @@ pub trait Host: Send + Sync {
         files.iter().try_for_each(|file| self.place(file.path, file.bytes, file.meta))
     }
 
-    /// Gives an existing file or directory another mode and owner.
+    /// Gives a file that holds these bytes already the mode and owner that go with them. It is placed anew, so that whatever
+    /// another user may have put in its place meanwhile, such as a link to a file of root's, keeps its own.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn place_again(&self, file: &Placement<'_>) -> Result<(), HostError> {
+        self.place(file.path, file.bytes, file.meta)
+    }
+
+    /// Gives an existing directory another mode and owner. A file is placed again.
     ///
     /// # Errors
     /// [`HostError`]

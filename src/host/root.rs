@@ -86,6 +86,7 @@ impl Root {
             FileError::Exists { .. } => FileError::Exists { path },
             FileError::NotRegular { what, .. } => FileError::NotRegular { path, what },
             FileError::Untrusted { why, cure, .. } => FileError::Untrusted { path, why, cure },
+            FileError::Diverted { action, what, .. } => FileError::Diverted { action, path, what },
             FileError::TooLarge { size, limit, .. } => FileError::TooLarge { path, size, limit },
             FileError::Silent { seconds, .. } => FileError::Silent { path, seconds },
             FileError::Io { action, source, .. } => FileError::Io { action, path, source },

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 pub use connection::SshOptions;
+pub(crate) use error::excerpt;
 pub use error::{SshError, SshTrouble};
 
 use super::{HostError, Stream};
@@ -34,9 +35,6 @@ use runtime::RuntimeDir;
 
 /// How long one of our own scripts may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What a file may hold; ssh's output is cut there.
-const LARGEST: u64 = 16 << 20;
 
 /// A machine reached by ssh.
 pub struct Ssh {
@@ -99,10 +97,17 @@ impl Ssh {
 
     /// Runs a script of ours; its exit must be 0.
     fn script(&self, script: &str, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let words = [&["sh", "-c", script, "sh"], arguments].concat();
-        let output = self.shared.connection()?.run(&words, input, PATIENCE)?;
-        if output.status == Some(0) {
-            return Ok(output.stdout);
+        // What hangs there, such as in a pipe that somebody put in a file's place, is ended there too.
+        let seconds = PATIENCE.as_secs().to_string();
+        let words = [&["timeout", "-k", "2", &seconds, "sh", "-c", script, "sh"], arguments].concat();
+        let output = self.shared.connection()?.run(&words, input, PATIENCE + Duration::from_secs(5))?;
+        match output.status {
+            Some(0) => return Ok(output.stdout),
+            // What coreutils' timeout ends with.
+            Some(124 | 137) => {
+                return Err(Refusal::Said(format!("it did not end within {seconds} s and was killed")));
+            }
+            _ => {}
         }
         let said = telling(&String::from_utf8_lossy(&output.stderr));
         Err(Refusal::Said(if said.is_empty() { "it failed without a word".to_owned() } else { said }))
@@ -111,12 +116,18 @@ impl Ssh {
     fn on_file(&self, action: &'static str, path: &Path) -> impl Fn(Refusal) -> HostError {
         let (host, path) = (self.name.clone(), path.to_owned());
         move |refusal| match refusal {
-            Refusal::Ssh(error) => error.into(),
+            Refusal::Ssh(mut error) => {
+                if matches!(error.kind, SshTrouble::TooMuch | SshTrouble::TooSlow) {
+                    error.said = format!("{} ({action} {})", error.said, path.display());
+                }
+                error.into()
+            }
             Refusal::Said(said) => {
-                let source = FileError::Io {
-                    action,
-                    path: path.clone(),
-                    source: io::Error::new(kind_of(&said), said),
+                let path = path.clone();
+                let source = if scripts::UNTRUSTED.iter().any(|words| said.contains(words)) {
+                    FileError::Diverted { action, path, what: said }
+                } else {
+                    FileError::Io { action, path, source: io::Error::new(kind_of(&said), said) }
                 };
                 HostError::File { host: host.clone(), source }
             }
@@ -206,7 +217,7 @@ impl Shared {
         if let Some((_gone, who)) = state.held.take() {
             match Held::take(&connection, STATE_DIR, &who) {
                 Ok(held) => state.held = Some((held, who)),
-                Err(Refused::Held(said) | Refused::Trouble(said)) => {
+                Err(Refused::Held(said) | Refused::Trouble(said) | Refused::NoAnswer(_, said)) => {
                     return Err(SshError {
                         host: self.route.name.clone(),
                         destination: self.route.destination.clone(),
@@ -248,7 +259,7 @@ impl Drop for Guard {
     }
 }
 
-/// What a message of the C library means (`LC_ALL=C`).
+/// What a message of the C library (`LC_ALL=C`) or of our scripts means.
 fn kind_of(said: &str) -> io::ErrorKind {
     let kinds = [
         ("Connection refused", io::ErrorKind::ConnectionRefused),
@@ -260,6 +271,7 @@ fn kind_of(said: &str) -> io::ErrorKind {
         ("No space left", io::ErrorKind::StorageFull),
         ("No such file or directory", io::ErrorKind::NotFound),
         ("Not a directory", io::ErrorKind::NotADirectory),
+        ("are read at most", io::ErrorKind::FileTooLarge),
     ];
     kinds.iter().find(|(text, _)| said.contains(text)).map_or(io::ErrorKind::Other, |(_, kind)| *kind)
 }

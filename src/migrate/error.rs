@@ -306,6 +306,9 @@ impl MigrateError {
                 "see to what is said above, if it stands; then run the same command again: it carries on from what it finds"
                     .into()
             }
+            Self::Etcd { source, .. } if source.fault.is_foreign() => {
+                format!("see what listens at {}: an etcd does not answer so", source.url)
+            }
             Self::Etcd { .. } | Self::Host(_) => "run the same command again: it carries on from what it finds".into(),
             Self::File(_) => "mend the path named above, then run this again".into(),
             Self::Gate { alarm: true, .. } => {
@@ -326,6 +329,9 @@ impl MigrateError {
                 "`etcd-pki verify --cluster` says why. A pair that has expired: `etcd-pki renew NAME`, then `etcd-pki install --from \
                  cluster.toml`; etcd needs no restart for it"
                     .into()
+            }
+            Self::NoAnswer(refused) if trouble::any(refused, Kind::Foreign) => {
+                "see what listens there (`ss -ltnp`): an etcd does not answer so".into()
             }
             Self::NoAnswer(_) => "start etcd first, or correct the inventory".into(),
             Self::NoPair { .. } => "make it: `etcd-pki issue --from cluster.toml`".into(),

@@ -41,7 +41,7 @@ pub(super) fn member_list(nodes: &[Node], disks: &[Disk]) -> Result<(MemberList,
             Err(error) if matches!(error.fault, Fault::Auth { .. }) => {
                 return Err(MigrateError::of(&node.name, error));
             }
-            Err(error) => refused.push(error.into()),
+            Err(error) => refused.push(Trouble::from(error).of(&node.name)),
         }
     }
     Err(MigrateError::NoAnswer(refused))

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::files::{self, FileMode, Meta};
+use crate::host::limits;
 
 use super::error::MigrateError;
 use super::node::Node;
@@ -41,17 +42,20 @@ pub(super) fn take(nodes: &[Node], observed: &Observed, dir: &Path) -> Result<Ta
     let (node, sight) = members.first().ok_or_else(|| refuse("there is no member".to_owned()))?;
     let size = sight.status.as_ref().and_then(|status| status.db_size).unwrap_or_default();
     let free = files::free_space(dir)?;
-    if free < size + SPARE {
+    // The member's own word: it is not believed further than the disk goes.
+    let room = free.saturating_sub(SPARE);
+    if room < size {
         return Err(refuse(format!(
             "the database has {size} bytes, and {free} are free in {}",
             dir.display()
         )));
     }
+    let limit = size.saturating_add(limits::SNAPSHOT_GROWTH).min(room);
     let running = sight.running.as_ref().ok_or_else(|| refuse(format!("{} is down", node.name)))?;
     let at = super::now().replace([':', '-'], "");
     let path = dir.join(format!("{}-{at}.db", observed.cluster()));
     let bytes = files::create_new_with(&path, Meta::mode(FileMode::SECRET), |file| {
-        let saved = Speaker::to(node, running).snapshot(file);
+        let saved = Speaker::to(node, running).snapshot(file, limit);
         saved.map_err(|error| refuse(format!("{}: {error}", node.name)))
     })?;
     Ok(Taken { path, bytes })

@@ -99,12 +99,12 @@ impl<'a> Speaker<'a> {
         self.urls.iter().find_map(|url| self.node.client(url).peer_streams().ok()).flatten()
     }
 
-    /// Writes a snapshot of the v3 data to `sink`, its hash checked; returns its length in bytes.
-    pub(super) fn snapshot(&self, sink: &mut dyn Write) -> Result<u64> {
+    /// Writes a snapshot of the v3 data, of at most `limit` bytes, to `sink`, its hash checked; returns its length in bytes.
+    pub(super) fn snapshot(&self, sink: &mut dyn Write, limit: u64) -> Result<u64> {
         let sink = RefCell::new(sink);
         let path = self.node.host.state_dir().join("snapshot.db");
         self.first(
-            |client| client.snapshot(&mut **sink.borrow_mut()),
+            |client| client.snapshot(&mut **sink.borrow_mut(), limit),
             |ctl| ctl.snapshot(&*self.node.host, &path, &mut **sink.borrow_mut()),
         )
     }

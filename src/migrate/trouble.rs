@@ -17,6 +17,8 @@ pub struct Trouble {
 pub(super) enum Kind {
     /// An alarm is raised: somebody has to see to it.
     Alarm,
+    /// What was answered is nothing that an etcd answers: something else may listen there.
+    Foreign,
     /// A handshake failed: the pairs may say why.
     Tls,
     /// Anything else; it may pass.
@@ -49,7 +51,11 @@ impl From<&str> for Trouble {
 
 impl From<EtcdError> for Trouble {
     fn from(error: EtcdError) -> Self {
-        let kind = if matches!(error.fault, Fault::Tls { .. }) { Kind::Tls } else { Kind::Other };
+        let kind = match &error.fault {
+            Fault::Tls { .. } => Kind::Tls,
+            fault if fault.is_foreign() => Kind::Foreign,
+            _ => Kind::Other,
+        };
         Self { kind, text: error.to_string() }
     }
 }

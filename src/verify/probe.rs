@@ -5,7 +5,7 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use rustls::client::ResolvesClientCert;
@@ -16,6 +16,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
 
 use super::certificate::name_text;
+use crate::until::Until;
 
 /// What [`Asked::answered`] says of one that kept silent, in Go's words.
 pub const TIMEOUT: &str = "i/o timeout";
@@ -102,6 +103,9 @@ pub enum ProbeError {
     },
 }
 
+/// How long a handshake and the answer behind it may take in all, however often a byte comes.
+const WHOLE: Duration = Duration::from_secs(15);
+
 /// Shakes hands with `HOST:PORT` from this machine, each step taking at most `timeout`.
 ///
 /// # Errors
@@ -137,8 +141,10 @@ pub fn probe_over<S: Read + Write>(
     pair: Option<&Pair>,
     connect: impl Fn() -> io::Result<S>,
 ) -> Result<Served, ProbeError> {
-    let connect =
-        || connect().map_err(|source| ProbeError::Unreachable { address: address.to_owned(), source });
+    let connect = || match connect() {
+        Ok(stream) => Ok(Until::new(stream, Instant::now() + WHOLE)),
+        Err(source) => Err(ProbeError::Unreachable { address: address.to_owned(), source }),
+    };
     let seen = Arc::new(Seen { pair: pair.map(|pair| Arc::clone(&pair.0)), ..Seen::default() });
     let mut stream = connect()?;
     let done = shake(&mut stream, host_of(address), &seen);

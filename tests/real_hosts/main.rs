@@ -5,6 +5,7 @@
 mod around;
 mod discover;
 mod faults;
+mod foreign;
 mod hosts;
 mod install;
 mod killed;
@@ -16,6 +17,7 @@ mod named_proxy;
 mod options;
 #[path = "../support/seats.rs"]
 mod seats;
+mod second_user;
 mod small;
 mod ssh;
 mod strict;

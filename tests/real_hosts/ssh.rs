@@ -56,7 +56,7 @@ fn files_are_written_there_as_they_are_here() {
 
             // Replaced whole, and given other modes.
             host.place(&path("all"), b"new", Meta::mode(FileMode::PUBLIC)).unwrap();
-            host.set_meta(&path("all"), secret).unwrap();
+            host.place(&path("all"), b"new", secret).unwrap();
             let image = host.read(&path("all")).unwrap().unwrap();
             assert_eq!((&image.bytes[..], image.mode, image.owner), (&b"new"[..], FileMode::SECRET, etcd));
 
@@ -67,7 +67,12 @@ fn files_are_written_there_as_they_are_here() {
                 assert!(host.place(&at, b"x", secret).is_err());
                 assert!(matches!(host.read(&at), Err(HostError::File { .. })));
             }
-            assert!(host.set_meta(&path("link"), secret).is_err());
+            // Directories alone are given another mode: a file is placed anew.
+            for name in ["link", "all"] {
+                assert!(host.set_meta(&path(name), secret).is_err(), "{name}");
+            }
+            host.set_meta(Path::new(&dir), Meta { mode: FileMode::SECRET_DIR, owner: Some(etcd) }).unwrap();
+            assert_eq!(host.stat(Path::new(&dir)).unwrap().unwrap().mode, FileMode::SECRET_DIR);
             assert_eq!(host.stat(&path("link")).unwrap().unwrap().kind, FileKind::Symlink);
             assert_eq!(host.list(Path::new(&dir)).unwrap(), ["-n *", "all", "empty", "link"]);
 

@@ -65,8 +65,13 @@ pub(super) fn of_install(error: &InstallError, to: &Path) -> Failure {
                 Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
                     Failure::no("disk-full", message).hint("nothing was replaced: make room and run again")
                 }
+                Some(ErrorKind::FileTooLarge) => Failure::no("file-too-large", message)
+                    .hint("no certificate or key is that large: look at it there, and move it away"),
                 Some(ErrorKind::NotADirectory | ErrorKind::NotFound) => Failure::no("bad-directory", message)
                     .hint("--to takes the absolute path of a directory on the node"),
+                _ if matches!(source, FileError::Diverted { .. }) => Failure::no("untrusted-path", message).hint(
+                    format!("see who owns each directory on the way: namei -l {to}; name one with --to that root alone can rename"),
+                ),
                 _ if matches!(source, FileError::NotRegular { .. }) => {
                     Failure::no("not-a-regular-file", message).hint("move it away")
                 }

@@ -125,7 +125,8 @@ fn apply(
         let renaming = matches!(
             &error,
             InstallError::Host(HostError::File {
-                source: FileError::Io { action: "rename into" | "rename" | "sync", .. },
+                source: FileError::Io { action: "rename into" | "rename" | "sync", .. }
+                    | FileError::Diverted { action: "rename into", .. },
                 ..
             })
         );
@@ -179,6 +180,7 @@ fn owner_of(host: &dyn Host, spec: &str, is_given: bool) -> Result<Owner, Failur
             .hint("--owner takes USER, USER:GROUP or UID:GID"),
         (HostError::NoSuchUser { .. }, false) => Failure::no("no-such-owner", error.to_string())
             .hint("install etcd there first, or say who runs it with --owner USER[:GROUP]"),
+        (HostError::Ssh(error), _) => Failure::no(error.code(), error.to_string()).hint(error.hint()),
         _ => Failure::no("owner-unknown", error.to_string()),
     })
 }

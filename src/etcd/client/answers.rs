@@ -1,6 +1,8 @@
 //! What a member answers.
 
+use super::super::error::Fault;
 use super::super::types::MemberId;
+use crate::host::limits;
 
 /// What `/version` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,29 @@ pub struct MemberList {
     pub answered_by: Option<MemberId>,
     /// The members, in the answer's order.
     pub members: Vec<Member>,
+}
+
+impl MemberList {
+    /// The list, if it can be a cluster's.
+    pub(in crate::etcd) fn checked(self) -> Result<Self, Fault> {
+        let count = self.members.len();
+        if count > limits::MEMBERS {
+            return Err(Fault::malformed(format!(
+                "it lists {count} members; {} are read at most",
+                limits::MEMBERS
+            )));
+        }
+        for member in &self.members {
+            let texts = [&member.name].into_iter().chain(&member.peer_urls).chain(&member.client_urls);
+            if let Some(long) = texts.into_iter().find(|text| text.len() > limits::NAME) {
+                let (id, size) = (member.id, limits::size(limits::NAME as u64));
+                let what =
+                    format!("a name or URL of member {id} has {} bytes; {size} are read at most", long.len());
+                return Err(Fault::malformed(what));
+            }
+        }
+        Ok(self)
+    }
 }
 
 /// A member as the cluster knows it.

@@ -8,13 +8,12 @@ use ureq::{Agent, Body};
 
 use super::Endpoint;
 use super::auth::{Login, Session};
+use super::lines::NoLine;
 use super::reply::Reply;
 use crate::etcd::error::{EtcdError, Fault};
 use crate::etcd::transport::{Carried, Unresolved, Via};
 use crate::etcd::types::{ClientUrl, Scheme};
-
-/// The largest answer that is read, in bytes.
-const LARGEST: u64 = 256 << 20;
+use crate::host::limits;
 
 /// The HTTP side of a client.
 pub(super) struct Http {
@@ -43,6 +42,7 @@ impl Http {
             .max_redirects_will_error(false)
             .max_idle_connections(idle)
             .max_idle_connections_per_host(idle)
+            .max_response_header_size(limits::HEADERS)
             .timeout_global(Some(timeout))
             .user_agent("etcd-pki")
             .build();
@@ -70,9 +70,20 @@ impl Http {
         path: &str,
         body: Option<(&str, String)>,
     ) -> Result<Reply, EtcdError> {
-        let reply = self.send_once(method.clone(), path, body.clone())?;
+        self.send_for(method, path, body, limits::ANSWER)
+    }
+
+    /// As [`Self::send`], for an answer of at most `limit` bytes.
+    pub(super) fn send_for(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, String)>,
+        limit: u64,
+    ) -> Result<Reply, EtcdError> {
+        let reply = self.send_once(method.clone(), path, body.clone(), limit)?;
         match &self.user {
-            Some(session) if session.forget_if_stale(&reply) => self.send_once(method, path, body),
+            Some(session) if session.forget_if_stale(&reply) => self.send_once(method, path, body, limit),
             _ => Ok(reply),
         }
     }
@@ -82,14 +93,18 @@ impl Http {
         method: Method,
         path: &str,
         body: Option<(&str, String)>,
+        limit: u64,
     ) -> Result<Reply, EtcdError> {
         let (call, response) = self.open(method, path, body, false)?;
         let (parts, body) = response.into_parts();
         let mut bytes = Vec::new();
         body.into_reader()
-            .take(LARGEST)
+            .take(limit + 1)
             .read_to_end(&mut bytes)
             .map_err(|error| self.error(call.clone(), fault_in_body(error)))?;
+        if bytes.len() as u64 > limit {
+            return Err(self.error(call, Fault::TooLarge { limit }));
+        }
         Ok(Reply {
             status: parts.status.as_u16(),
             headers: parts.headers,
@@ -142,7 +157,7 @@ impl Http {
 
     /// Asks for a token. Once: the token's lock is held.
     fn log_in(&self, path: &str, body: String) -> Result<Reply, EtcdError> {
-        self.send_once(Method::POST, path, Some(("application/json", body)))
+        self.send_once(Method::POST, path, Some(("application/json", body)), limits::ANSWER)
     }
 
     fn run(
@@ -163,6 +178,15 @@ impl Http {
     }
 }
 
+/// What it means that a line of an answer did not come.
+pub(super) fn fault_of_line(why: NoLine) -> Fault {
+    match why {
+        NoLine::Io(error) => fault_in_body(error),
+        NoLine::TooLong => Fault::TooLarge { limit: limits::PART as u64 },
+        NoLine::TooSlow => Fault::Timeout,
+    }
+}
+
 /// What the HTTP client's error means.
 fn fault_of(error: ureq::Error) -> Fault {
     match error {
@@ -172,6 +196,7 @@ fn fault_of(error: ureq::Error) -> Fault {
         },
         ureq::Error::Io(error) => Fault::from_io(&error),
         ureq::Error::Timeout(_) => Fault::Timeout,
+        ureq::Error::LargeResponseHeader(..) => Fault::TooLarge { limit: limits::HEADERS as u64 },
         other => Fault::malformed(other),
     }
 }

@@ -6,6 +6,7 @@
 mod answers;
 mod auth;
 mod http;
+mod lines;
 mod peers;
 mod reply;
 pub(super) mod snapshot;
@@ -280,11 +281,12 @@ impl Client {
     /// end; returns its length in bytes.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] where only v2 is served; [`Fault::Malformed`] when it is cut short or does not match its hash.
-    pub fn snapshot(&self, sink: &mut dyn std::io::Write) -> Result<u64> {
+    /// [`Fault::NotFound`] where only v2 is served; [`Fault::Malformed`] when it is cut short or does not match its hash;
+    /// [`Fault::TooLarge`] when it has more than `limit` bytes; [`Fault::Timeout`] when it comes too slowly.
+    pub fn snapshot(&self, sink: &mut dyn std::io::Write, limit: u64) -> Result<u64> {
         match self.api()? {
             Api::V2 => Err(self.http.error("snapshot".to_owned(), Fault::NotFound)),
-            Api::V3 { prefix } => snapshot::save(&self.http, prefix, sink),
+            Api::V3 { prefix } => snapshot::save(&self.http, prefix, sink, limit),
         }
     }
 

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use ureq::http::HeaderMap;
 
 use crate::etcd::error::{EtcdError, Fault};
+use crate::host::ssh::excerpt;
 
 /// A whole answer.
 pub(super) struct Reply {
@@ -55,8 +56,7 @@ impl Reply {
             if self.status == 404 {
                 return Fault::NotFound;
             }
-            let message = self.text().trim().to_owned();
-            return Fault::Server { status: self.status, code: None, message };
+            return Fault::server(self.status, None, self.text().trim());
         };
         wire.fault(self.status)
     }
@@ -83,9 +83,9 @@ impl ErrorWire {
             ["user name is empty", "invalid auth token", "authentication failed", "permission denied"];
         let v2 = message.starts_with("The request requires user authentication");
         if matches!(self.code, Some(7 | 16)) || v2 || unnamed.iter().any(|words| message.contains(words)) {
-            return Fault::Auth { message };
+            return Fault::Auth { message: excerpt(&message) };
         }
-        Fault::Server { status, code: self.code, message }
+        Fault::server(status, self.code, &message)
     }
 }
 

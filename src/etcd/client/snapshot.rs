@@ -3,7 +3,8 @@
 //! The stream is the bbolt database and, after it, the SHA-256 of the database: what `etcdctl snapshot save` writes and
 //! `etcdctl snapshot restore` checks (`snapshotSend` in etcd 3.3 to 3.5).
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,9 +14,11 @@ use sha2::{Digest, Sha256};
 use ureq::http::Method;
 
 use super::Result;
-use super::http::{Http, fault_in_body};
+use super::http::{Http, fault_of_line};
+use super::lines::Lines;
 use super::reply::ErrorWire;
 use crate::etcd::error::Fault;
+use crate::host::limits;
 
 /// The length of the hash at the end, in bytes.
 const TRAILER: usize = 32;
@@ -32,31 +35,39 @@ struct Part {
     blob: String,
 }
 
-pub(super) fn save(http: &Http, prefix: &str, sink: &mut dyn Write) -> Result<u64> {
+/// At most `limit` bytes of database, at [`limits::SNAPSHOT_SPEED`] or faster.
+pub(super) fn save(http: &Http, prefix: &str, sink: &mut dyn Write, limit: u64) -> Result<u64> {
     let body = Some(("application/json", json!({}).to_string()));
     let (call, response) = http.open(Method::POST, &format!("{prefix}/maintenance/snapshot"), body, true)?;
     let fail = |fault| http.error(call.clone(), fault);
     let status = response.status().as_u16();
-    let mut lines = BufReader::new(response.into_body().into_reader());
+    let mut lines = Lines::new(response.into_body().into_reader(), limits::PART, limits::PART_TIME);
     let mut checked = Checked::new(sink);
-    let mut line = String::new();
+    let begun = Instant::now();
     loop {
-        line.clear();
-        match lines.read_line(&mut line) {
-            Ok(0) => break,
-            Ok(_) if line.trim().is_empty() => {}
-            Ok(_) if status == 404 => return Err(fail(Fault::NotFound)),
-            Ok(_) => {
+        match lines.next() {
+            Ok(None) => break,
+            Ok(Some(line)) if line.trim_ascii().is_empty() => {}
+            Ok(Some(_)) if status == 404 => return Err(fail(Fault::NotFound)),
+            Ok(Some(line)) => {
                 let part: Line =
-                    serde_json::from_str(&line).map_err(|error| fail(Fault::malformed(error)))?;
+                    serde_json::from_slice(&line).map_err(|error| fail(Fault::malformed(error)))?;
                 if let Some(error) = part.error {
                     return Err(fail(error.fault(status)));
                 }
                 let blob = part.result.map(|part| part.blob).unwrap_or_default();
                 let bytes = STANDARD.decode(blob).map_err(|error| fail(Fault::malformed(error)))?;
+                // The hash at the end is no part of the database.
+                if checked.length + bytes.len() as u64 > limit.saturating_add(TRAILER as u64) {
+                    return Err(fail(Fault::TooLarge { limit }));
+                }
                 checked.take(&bytes).map_err(|error| fail(Fault::malformed(error)))?;
             }
-            Err(error) => return Err(fail(fault_in_body(error))),
+            Err(why) => return Err(fail(fault_of_line(why))),
+        }
+        let patience = Duration::from_secs(60 + checked.length / limits::SNAPSHOT_SPEED);
+        if begun.elapsed() > patience {
+            return Err(fail(Fault::Timeout));
         }
     }
     checked.finish().map_err(|what| fail(Fault::malformed(what)))

@@ -7,8 +7,9 @@ use ureq::http::Method;
 use super::http::Http;
 use super::reply::Reply;
 use super::{Api, KeyValue, Member, MemberList, Result, Status};
-use crate::etcd::error::Fault;
+use crate::etcd::error::{EtcdError, Fault};
 use crate::etcd::types::{MemberId, PeerUrl};
+use crate::host::limits;
 
 /// v2's code for a key that does not exist.
 const KEY_NOT_FOUND: i64 = 100;
@@ -35,7 +36,7 @@ pub(super) fn members(http: &Http) -> Result<MemberList> {
         })
     });
     let members = members.collect::<Result<_>>()?;
-    Ok(MemberList { cluster_id: reply.header("X-Etcd-Cluster-Id", 16), answered_by: None, members })
+    listed(&reply, members)
 }
 
 /// `GET /members` of a peer port, which proxies and joining members ask: identifiers as numbers.
@@ -49,8 +50,12 @@ pub(super) fn peer_members(http: &Http) -> Result<MemberList> {
         client_urls: member.client_urls,
         learner: member.learner,
     });
-    let members = members.collect();
-    Ok(MemberList { cluster_id: reply.header("X-Etcd-Cluster-Id", 16), answered_by: None, members })
+    listed(&reply, members.collect())
+}
+
+fn listed(reply: &Reply, members: Vec<Member>) -> Result<MemberList> {
+    let list = MemberList { cluster_id: reply.header("X-Etcd-Cluster-Id", 16), answered_by: None, members };
+    list.checked().map_err(|fault| reply.fault(fault))
 }
 
 #[derive(Deserialize)]
@@ -98,7 +103,11 @@ pub(super) fn has_data(http: &Http) -> Result<bool> {
         #[serde(default)]
         nodes: Vec<serde::de::IgnoredAny>,
     }
-    let reply = http.get("/v2/keys/")?;
+    let reply = match http.get("/v2/keys/") {
+        // Too many to read are some.
+        Err(EtcdError { fault: Fault::TooLarge { .. }, .. }) => return Ok(true),
+        reply => reply?,
+    };
     if reply.is_unserved() {
         return Ok(false);
     }
@@ -152,7 +161,8 @@ pub(super) fn put(http: &Http, key: &str, value: &str) -> Result<u64> {
 }
 
 pub(super) fn get_prefix(http: &Http, directory: &str) -> Result<Vec<KeyValue>> {
-    let reply = http.get(&format!("{}?recursive=true&quorum=true", path(directory)))?;
+    let from = format!("{}?recursive=true&quorum=true", path(directory));
+    let reply = http.send_for(Method::GET, &from, None, limits::KEYS)?;
     if let Fault::Server { code: Some(KEY_NOT_FOUND), .. } = reply.refusal() {
         return Ok(Vec::new());
     }

@@ -4,12 +4,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
+use ureq::http::Method;
 
 use super::http::Http;
 use super::reply::Reply;
 use super::{Alarm, Api, KeyValue, Member, MemberList, Result, Status};
 use crate::etcd::error::Fault;
 use crate::etcd::types::{MemberId, PeerUrl};
+use crate::host::limits;
 
 /// Newest first; 3.3 and 3.4 serve two of them.
 const PREFIXES: [&str; 3] = ["/v3", "/v3beta", "/v3alpha"];
@@ -30,8 +32,8 @@ pub(super) fn detect(http: &Http) -> Result<Option<Api>> {
 }
 
 pub(super) fn members(http: &Http, prefix: &str) -> Result<MemberList> {
-    let wire: MembersWire = call(http, &format!("{prefix}/cluster/member/list"), &json!({}))?.json()?;
-    Ok(wire.into())
+    let reply = call(http, &format!("{prefix}/cluster/member/list"), &json!({}))?;
+    MemberList::from(reply.json::<MembersWire>()?).checked().map_err(|fault| reply.fault(fault))
 }
 
 pub(super) fn update_peer_urls(http: &Http, prefix: &str, id: MemberId, urls: &[PeerUrl]) -> Result<()> {
@@ -90,7 +92,8 @@ pub(super) fn put(http: &Http, prefix: &str, key: &str, value: &str) -> Result<u
 pub(super) fn get_prefix(http: &Http, prefix: &str, key_prefix: &str) -> Result<Vec<KeyValue>> {
     let (key, range_end) = range(key_prefix);
     let body = json!({ "key": key, "range_end": range_end });
-    let reply = call(http, &format!("{prefix}/kv/range"), &body)?;
+    let body = Some(("application/json", body.to_string()));
+    let reply = http.send_for(Method::POST, &format!("{prefix}/kv/range"), body, limits::KEYS)?.ok()?;
     let wire: RangeWire = reply.json()?;
     wire.kvs
         .into_iter()

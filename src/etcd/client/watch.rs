@@ -1,18 +1,19 @@
 //! Following keys: the v3 gateway's endless answer, or one v2 wait after the other.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader};
 
 use serde::Deserialize;
 use serde_json::json;
 use ureq::http::Method;
 
-use super::http::{Http, fault_in_body};
+use super::http::{Http, fault_of_line};
+use super::lines::Lines;
 use super::reply::ErrorWire;
 use super::v2::{self, KeysWire};
 use super::v3::{self, Header, KeyValueWire};
 use super::{KeyValue, Result};
 use crate::etcd::error::Fault;
+use crate::host::limits;
 
 /// A change of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct Watch<'a> {
 
 enum Source<'a> {
     V2 { http: &'a Http, path: String },
-    V3 { http: &'a Http, call: String, lines: BufReader<ureq::BodyReader<'static>> },
+    V3 { http: &'a Http, call: String, lines: Lines<ureq::BodyReader<'static>> },
 }
 
 impl std::fmt::Debug for Watch<'_> {
@@ -57,15 +58,14 @@ impl<'a> Watch<'a> {
         let body = Some(("application/json", body.to_string()));
         let (call, response) = http.open(Method::POST, &path, body, true)?;
         let status = response.status().as_u16();
-        let mut lines = BufReader::new(response.into_body().into_reader());
+        let mut lines = Lines::new(response.into_body().into_reader(), limits::PART, limits::PART_TIME);
         if status != 200 {
-            let mut line = String::new();
             // What cannot be read is not known.
-            let _ = lines.read_line(&mut line);
-            let fault = match serde_json::from_str::<ErrorWire>(&line) {
+            let line = lines.next().ok().flatten().unwrap_or_default();
+            let fault = match serde_json::from_slice::<ErrorWire>(&line) {
                 Ok(wire) => wire.fault(status),
                 Err(_) if status == 404 => Fault::NotFound,
-                Err(_) => Fault::Server { status, code: None, message: line.trim().to_owned() },
+                Err(_) => Fault::server(status, None, String::from_utf8_lossy(&line).trim()),
             };
             return Err(http.error(call, fault));
         }
@@ -95,13 +95,11 @@ impl<'a> Watch<'a> {
                 }
                 Source::V3 { http, call, lines } => {
                     let fail = |fault| http.error(call.clone(), fault);
-                    let mut line = String::new();
-                    match lines.read_line(&mut line) {
-                        Ok(0) => return Err(fail(Fault::Closed)),
-                        Ok(_) => {}
-                        Err(error) => return Err(fail(fault_in_body(error))),
+                    match lines.next() {
+                        Ok(None) => return Err(fail(Fault::Closed)),
+                        Ok(Some(line)) => self.ready.extend(events(&line).map_err(fail)?),
+                        Err(why) => return Err(fail(fault_of_line(why))),
                     }
-                    self.ready.extend(events(&line).map_err(fail)?);
                 }
             }
         }
@@ -123,17 +121,17 @@ impl Iterator for Watch<'_> {
         let event = self.ready.pop_front()?;
         // The events of one revision (a transaction) come in one answer: only past the last may the next begin.
         let more = self.ready.front().is_some_and(|after| after.kv.revision == event.kv.revision);
-        self.next = event.kv.revision + u64::from(!more);
+        self.next = event.kv.revision.saturating_add(u64::from(!more));
         Some(Ok(event))
     }
 }
 
 /// The events of one line of the v3 gateway's answer.
-fn events(line: &str) -> std::result::Result<Vec<Event>, Fault> {
-    if line.trim().is_empty() {
+fn events(line: &[u8]) -> std::result::Result<Vec<Event>, Fault> {
+    if line.trim_ascii().is_empty() {
         return Ok(Vec::new());
     }
-    let wire: LineWire = serde_json::from_str(line).map_err(Fault::malformed)?;
+    let wire: LineWire = serde_json::from_slice(line).map_err(Fault::malformed)?;
     if let Some(error) = wire.error {
         return Err(error.fault(200));
     }
@@ -141,7 +139,7 @@ fn events(line: &str) -> std::result::Result<Vec<Event>, Fault> {
         wire.result.ok_or_else(|| Fault::malformed("a watch answer with neither result nor error"))?;
     if result.canceled {
         let compacted = format!("the watch was cancelled: {}", result.cancel_reason);
-        return Err(Fault::Server { status: 200, code: None, message: compacted });
+        return Err(Fault::server(200, None, &compacted));
     }
     let decoded = result.events.into_iter().map(|event| {
         let kv = event.kv.decode().ok_or_else(|| Fault::malformed("a key or value is not base64"))?;

@@ -29,12 +29,14 @@ pub enum Lapse {
     Ended(Vec<u8>),
     /// It did not answer within so long.
     TooLong(Duration),
+    /// It said more than [`crate::host::limits::OUTPUT`] on a stream.
+    TooMuch,
 }
 
 /// What was said on one stream.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Said {
-    /// What came before the end mark; at most 16 MiB are kept.
+    /// What came before the end mark.
     pub bytes: Vec<u8>,
     /// What came behind the mark, on its line.
     pub rest: String,
@@ -73,9 +75,12 @@ impl Dialogue {
         (self.out, self.err) = (Drain::new(self.out.pipe.take()), Drain::new(self.err.pipe.take()));
         let mut feed = Feed::new(self.to.take(), text);
         loop {
-            if let (Some(out), Some(err)) = (said(&self.out, end), said(&self.err, end)) {
+            if let (Some(out), Some(err)) = (end_of(&self.out, end), end_of(&self.err, end)) {
                 self.to = feed.pipe;
-                return Ok((out, err));
+                return Ok((said(&mut self.out, out), said(&mut self.err, err)));
+            }
+            if self.out.is_over || self.err.is_over {
+                return Err(Lapse::TooMuch);
             }
             if self.out.pipe.is_none() {
                 // Its last words may be a moment behind.
@@ -103,14 +108,19 @@ impl Dialogue {
     }
 }
 
-/// What was said, once the end mark's line is the last that has come.
-fn said(stream: &Drain, end: &str) -> Option<Said> {
+/// Where the end mark begins, and what comes behind it, once its line is the last that has come.
+fn end_of(stream: &Drain, end: &str) -> Option<(usize, String)> {
     let line = stream.last.strip_suffix(b"\n")?;
     let at = line.windows(end.len()).rposition(|window| window == end.as_bytes())?;
     let rest = String::from_utf8_lossy(line.get(at + end.len()..)?).into_owned();
-    let before = stream.seen - (stream.last.len() - at);
-    let bytes = stream.bytes.get(..before).unwrap_or(&stream.bytes).to_vec();
-    Some(Said { bytes, rest })
+    Some((stream.bytes.len() - (stream.last.len() - at), rest))
+}
+
+/// What was said before the end mark.
+fn said(stream: &mut Drain, (before, rest): (usize, String)) -> Said {
+    let mut bytes = std::mem::take(&mut stream.bytes);
+    bytes.truncate(before);
+    Said { bytes, rest }
 }
 
 #[cfg(test)]
@@ -136,12 +146,14 @@ mod tests {
     #[test]
     fn one_question_after_the_other_each_with_all_of_its_answer() {
         let mut dialogue = dialogue();
-        for (size, kept) in [(0, 0), (1, 1), (300, 300), (100_000, 100_000), (17 << 20, 16 << 20), (5, 5)] {
+        for size in [0, 1, 300, 100_000, 15 << 20, 5] {
             let (out, err) = dialogue.ask(format!("{size} the-end\n").as_bytes(), "the-end", SOON).unwrap();
-            assert_eq!((out.bytes.len(), err.bytes.len()), (kept, kept));
+            assert_eq!((out.bytes.len(), err.bytes.len()), (size, size));
             assert_eq!((out.rest, err.rest), (format!(" {size}"), String::new()));
             assert!(dialogue.stands());
         }
+        let too_much = format!("{} the-end\n", 17 << 20);
+        assert!(matches!(dialogue.ask(too_much.as_bytes(), "the-end", SOON), Err(Lapse::TooMuch)));
     }
 
     #[test]

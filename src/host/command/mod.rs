@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use super::RunOutput;
+use super::{RunOutput, limits};
 pub use dialogue::{Dialogue, Lapse, Said};
 use pipes::{Drain, Feed};
 
@@ -42,6 +42,9 @@ pub enum RunError {
     /// It did not end in time and was killed, with everything in its process group.
     #[error("did not end within {0:?} and was killed")]
     TooLong(Duration),
+    /// It printed more than [`limits::OUTPUT`] on a stream and was killed, with everything in its process group.
+    #[error("printed more than {} and was killed", limits::size(limits::OUTPUT as u64))]
+    TooMuch,
     /// The system refused to tell us how it fares.
     #[error("cannot be waited for: {0}")]
     Wait(std::io::Error),
@@ -49,8 +52,8 @@ pub enum RunError {
 
 /// Runs a command to its end, at most for `deadline`, with `input` as its standard input.
 ///
-/// The child is the leader of a process group of its own, which is killed when the deadline passes. Streams are cut
-/// at 16 MiB each.
+/// The child is the leader of a process group of its own, which is killed when the deadline passes or a stream gets longer
+/// than [`limits::OUTPUT`].
 ///
 /// # Errors
 /// [`RunError`]; a non-zero exit is an answer, not an error.
@@ -99,6 +102,9 @@ pub fn run(mut command: Command, input: &[u8], deadline: Duration) -> Result<Run
         }
         out.pull();
         err.pull();
+        if out.is_over || err.is_over {
+            return Err(RunError::TooMuch);
+        }
         if ended.is_none() && child.0.try_wait().map_err(RunError::Wait)?.is_some() {
             ended = Some(Instant::now());
         }
@@ -187,6 +193,15 @@ mod tests {
         let output = sh(script, &input, SOON).unwrap();
         assert_eq!(output.stderr.len(), 1_000_000);
         assert_eq!(output.stdout.len(), (1 << 20) + 1_000_000);
+    }
+
+    #[test]
+    fn one_that_prints_without_end_is_killed_at_the_limit() {
+        for script in ["exec cat /dev/zero", "exec cat /dev/zero >&2"] {
+            let started = Instant::now();
+            assert!(matches!(sh(script, b"", SOON), Err(RunError::TooMuch)));
+            assert!(started.elapsed() < SOON / 2);
+        }
     }
 
     #[test]

@@ -4,10 +4,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 
-/// What a child may print on each stream, in bytes; what is beyond is dropped.
-const OUTPUT_LIMIT: usize = 16 << 20;
+use crate::host::limits;
 
-/// How many of the last bytes are at hand, whatever was dropped.
+/// How many of the last bytes are at hand.
 const LAST: usize = 256;
 
 /// What is still to be written into the child's standard input.
@@ -44,29 +43,31 @@ impl<'a> Feed<'a> {
 #[derive(Debug)]
 pub(super) struct Drain {
     pub(super) pipe: Option<OwnedFd>,
-    /// What has come, at most so much as is kept.
+    /// What has come, at most [`limits::OUTPUT`].
     pub(super) bytes: Vec<u8>,
-    /// How many have come.
-    pub(super) seen: usize,
-    /// The last that have come, kept or not: [`LAST`] of them, or more.
+    /// The last that have come: [`LAST`] of them, or more.
     pub(super) last: Vec<u8>,
+    /// More has come than that.
+    pub(super) is_over: bool,
 }
 
 impl Drain {
     pub(super) const fn new(pipe: Option<OwnedFd>) -> Self {
-        Self { pipe, bytes: Vec::new(), seen: 0, last: Vec::new() }
+        Self { pipe, bytes: Vec::new(), is_over: false, last: Vec::new() }
     }
 
-    /// Reads what is there.
+    /// Reads what is there, until it is too much.
     pub(super) fn pull(&mut self) {
         let mut buffer = [0u8; 16 << 10];
-        while let Some(pipe) = &self.pipe {
+        while let Some(pipe) = self.pipe.as_ref().filter(|_| !self.is_over) {
             match rustix::io::read(pipe.as_fd(), &mut buffer) {
                 Ok(0) => self.pipe = None,
                 Ok(n) => {
-                    let room = OUTPUT_LIMIT.saturating_sub(self.bytes.len());
-                    self.bytes.extend_from_slice(&buffer[..n.min(room)]);
-                    self.seen += n;
+                    self.is_over = self.bytes.len() + n > limits::OUTPUT;
+                    if self.is_over {
+                        return;
+                    }
+                    self.bytes.extend_from_slice(&buffer[..n]);
                     let gone = self.last.len().saturating_sub(LAST);
                     self.last.drain(..gone);
                     self.last.extend_from_slice(&buffer[..n]);

@@ -81,6 +81,8 @@ pub struct Plan {
     pub kept: Vec<PathBuf>,
     /// What is odd and does not stand in the way.
     pub warnings: Vec<String>,
+    /// The CA file's own content, where it holds other CAs too and is left as it is.
+    pub(super) ca: Option<Vec<u8>>,
 }
 
 fn octal<S: serde::Serializer>(mode: &FileMode, serializer: S) -> Result<S::Ok, S::Error> {

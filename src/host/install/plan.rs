@@ -106,6 +106,7 @@ fn plan_ca(
                     "{} holds other CAs beside this one and is left so (--force replaces it)",
                     path.display()
                 ));
+                plan.ca = Some(existing.to_vec());
                 bytes = existing;
             }
             (false, false) => {

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
@@ -12,8 +11,9 @@ use super::super::{Connection as Client, Host, HostError, Placement, RunOutput, 
 use super::connection::lock as locked;
 use super::error::{excerpt, telling};
 use super::lock::{Held, Refused};
-use super::{Guard, LARGEST, PATIENCE, Refusal, STATE_DIR, Ssh, clients, scripts};
+use super::{Guard, PATIENCE, Refusal, STATE_DIR, Ssh, clients, scripts};
 use crate::files::{FileImage, FileKind, FileMode, FileStat, Meta, Owner};
+use crate::host::limits;
 
 impl Host for Ssh {
     fn name(&self) -> &str {
@@ -27,6 +27,8 @@ impl Host for Ssh {
     fn read_many(&self, paths: &[PathBuf]) -> Result<Vec<Option<FileImage>>, HostError> {
         let Some(first) = paths.first() else { return Ok(Vec::new()) };
         let words = paths.iter().map(|path| self.text(path)).collect::<Result<Vec<_>, _>>()?;
+        let limit = limits::FILE.to_string();
+        let words = [&[limit.as_str()], &words[..]].concat();
         let output = self.script(scripts::READ, &words, b"").map_err(self.on_file("read", first))?;
         let mut rest = output.as_slice();
         paths.iter().map(|path| self.image(path, &mut rest)).collect()
@@ -76,28 +78,31 @@ impl Host for Ssh {
     }
 
     fn place_all(&self, files: &[Placement<'_>]) -> Result<(), HostError> {
-        static ATTEMPT: AtomicU32 = AtomicU32::new(0);
         let Some(first) = files.first() else { return Ok(()) };
-        let mut words = Vec::with_capacity(5 * files.len());
+        let mut words = Vec::with_capacity(4 * files.len());
         let mut input = Zeroizing::new(Vec::with_capacity(files.iter().map(|file| file.bytes.len()).sum()));
         for file in files {
-            let path = self.text(file.path)?;
-            let (dir, name) = path.rsplit_once('/').unwrap_or((".", path));
-            let attempt = ATTEMPT.fetch_add(1, Ordering::Relaxed);
-            let temporary = format!("{dir}/.{name}.{}-{attempt}.tmp", std::process::id());
             let (mode, owner) = meta_words(file.meta);
-            words.extend([path.to_owned(), temporary, mode, owner, file.bytes.len().to_string()]);
+            words.extend([self.text(file.path)?.to_owned(), mode, owner, file.bytes.len().to_string()]);
             input.extend_from_slice(file.bytes);
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let wrong = |refusal: Refusal| {
-            // Which of them it was is the last that the script says.
-            let named = |said: &str, path: &Path| said.ends_with(&format!("({})", path.display()));
-            let at = match &refusal {
-                Refusal::Said(said) => files.iter().find(|file| named(said, file.path)),
-                Refusal::Ssh(_) => None,
-            };
-            self.on_file("write", at.unwrap_or(first).path)(refusal)
+            // What it was at, and with which of them, is the last that the script says.
+            let (mut action, mut at, mut refusal) = ("write", first.path, refusal);
+            if let Refusal::Said(said) = &mut refusal {
+                for (word, then) in [("stage", "write"), ("move", "rename into")] {
+                    let named =
+                        |file: &&Placement<'_>| said.ends_with(&format!(" ({word} {})", file.path.display()));
+                    if let Some(file) = files.iter().find(named) {
+                        let words = said.len() - format!(" ({word} {})", file.path.display()).len();
+                        said.truncate(words);
+                        (action, at) = (then, file.path);
+                        break;
+                    }
+                }
+            }
+            self.on_file(action, at)(refusal)
         };
         self.script(scripts::PLACE, &words, &input).map_err(wrong).map(drop)
     }
@@ -214,6 +219,7 @@ impl Host for Ssh {
             }
             Err(Refused::Held(holder)) => Err(HostError::Locked { host: self.name.clone(), holder }),
             Err(Refused::Trouble(what)) => Err(self.command_error("flock", what)),
+            Err(Refused::NoAnswer(kind, said)) => Err(self.shared.route.error(kind, said).into()),
         }
     }
 }
@@ -239,8 +245,7 @@ impl Ssh {
         let (Some(uid), Some(gid), Some(size)) = (number(), number(), number()) else { return Err(odd()) };
         let bytes = usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size));
         let Some((bytes, behind)) = bytes else {
-            let what = if size >= LARGEST { "it is too large" } else { "it changed while it was read" };
-            return Err(wrong(what.to_owned()));
+            return Err(wrong("it changed while it was read".to_owned()));
         };
         *rest = behind;
         let owner = self.owner_of(uid, gid)?;
@@ -258,5 +263,6 @@ impl Ssh {
 /// Mode and owner as words; no owner is empty.
 fn meta_words(meta: Meta) -> (String, String) {
     let owner = meta.owner.map_or_else(String::new, |owner| format!("{}:{}", owner.uid, owner.gid));
-    (format!("{:04o}", meta.mode.bits()), owner)
+    // Five digits: with fewer, GNU chmod leaves a directory's set-group-ID bit as it is.
+    (format!("{:05o}", meta.mode.bits()), owner)
 }

@@ -5,7 +5,7 @@
 //! would ask, forward or run something beside our back is switched off.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
@@ -15,8 +15,8 @@ use super::error::{SshError, SshTrouble, telling};
 use super::quote::line;
 use super::runtime::RuntimeDir;
 use super::shell::Shell;
-use crate::host::RunOutput;
 use crate::host::command::{self, Lapse, Reaped, RunError};
+use crate::host::{RunOutput, limits};
 
 /// How ssh reaches hosts.
 #[derive(Debug, Clone, Default)]
@@ -92,7 +92,7 @@ impl Route {
         ssh
     }
 
-    fn error(&self, kind: SshTrouble, said: impl Into<String>) -> SshError {
+    pub(super) fn error(&self, kind: SshTrouble, said: impl Into<String>) -> SshError {
         SshError { host: self.name.clone(), destination: self.destination.clone(), kind, said: said.into() }
     }
 }
@@ -113,14 +113,23 @@ impl Connection {
             Reaped::spawn(ssh).map_err(|error| route.error(SshTrouble::NoSsh, error.to_string()))?;
         let said = Arc::new(Mutex::new(VecDeque::new()));
         listen(child.child(), &said);
-        let lines = first_lines(child.child());
-        let uid = lines.recv_timeout(CONNECT).and_then(|uid| Ok((uid, lines.recv_timeout(CONNECT)?)));
-        let Ok((uid, sudo)) = uid else {
-            // What it said may still be on its way.
-            child.wait_for(Duration::from_millis(500));
-            std::thread::sleep(Duration::from_millis(20));
-            let said: Vec<String> = lock(&said).iter().map(|(_, line)| line.clone()).collect();
-            return Err(SshError::from_stderr(&route.name, &route.destination, &said.join("\n")));
+        let [uid, sudo] = match first_lines(child.child()).recv_timeout(CONNECT) {
+            Ok(Ok(lines)) => lines,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                let what = format!("more than {} before its answer began", limits::size(limits::LOGIN));
+                return Err(route.error(SshTrouble::TooMuch, what));
+            }
+            // Neither an answer nor a word of ssh's about it.
+            Err(mpsc::RecvTimeoutError::Timeout) if lock(&said).is_empty() => {
+                return Err(route.error(SshTrouble::TooSlow, format!("none within {} s", CONNECT.as_secs())));
+            }
+            Ok(Err(_)) | Err(_) => {
+                // What it said may still be on its way.
+                child.wait_for(Duration::from_millis(500));
+                std::thread::sleep(Duration::from_millis(20));
+                let said: Vec<String> = lock(&said).iter().map(|(_, line)| line.clone()).collect();
+                return Err(SshError::from_stderr(&route.name, &route.destination, &said.join("\n")));
+            }
         };
         let sudo = match (uid.as_str(), route.options.become_root, sudo.as_str()) {
             ("0", ..) => false,
@@ -195,11 +204,14 @@ impl Connection {
             Err(RunError::Start(error)) => {
                 return Err(self.route.error(SshTrouble::NoSsh, error.to_string()));
             }
+            Err(RunError::TooLong(_)) => return Err(self.too_slow(deadline)),
+            Err(RunError::TooMuch) => return Err(self.too_much()),
             Err(error) => return Err(self.route.error(SshTrouble::Other, error.to_string())),
         };
-        match after_line(&output.stdout, MARK) {
-            Some(stdout) if output.status != Some(255) => Ok(RunOutput { stdout: stdout.to_vec(), ..output }),
-            _ => Err(self.no_answer(&output.stderr)),
+        let RunOutput { status, stdout, stderr } = output;
+        match after_line(stdout, MARK) {
+            Some(stdout) if status != Some(255) => Ok(RunOutput { status, stdout, stderr }),
+            _ => Err(self.no_answer(&stderr)),
         }
     }
 
@@ -215,7 +227,8 @@ impl Connection {
         // One that gave no answer is of no use any more, and goes.
         let output = shell.run(words, deadline).map_err(|lapse| match lapse {
             Lapse::Ended(said) => self.no_answer(&said),
-            Lapse::TooLong(_) => self.route.error(SshTrouble::Other, RunError::TooLong(deadline).to_string()),
+            Lapse::TooLong(_) => self.too_slow(deadline),
+            Lapse::TooMuch => self.too_much(),
         })?;
         let mut shells = lock(&self.shells);
         if shells.len() < SHELLS {
@@ -232,6 +245,14 @@ impl Connection {
             return self.route.error(SshTrouble::Broken, self.last_words());
         }
         self.route.error(SshTrouble::Other, said)
+    }
+
+    fn too_slow(&self, deadline: Duration) -> SshError {
+        self.route.error(SshTrouble::TooSlow, format!("not whole within {} s", deadline.as_secs()))
+    }
+
+    fn too_much(&self) -> SshError {
+        self.route.error(SshTrouble::TooMuch, format!("more than {}", limits::size(limits::OUTPUT as u64)))
     }
 
     /// One of the sessions that may run at once.
@@ -259,41 +280,54 @@ fn control_path(socket: &std::path::Path) -> String {
 }
 
 /// What a host printed behind the first line that ends with `mark`.
-pub(super) fn after_line<'a>(stdout: &'a [u8], mark: &str) -> Option<&'a [u8]> {
+pub(super) fn after_line(mut stdout: Vec<u8>, mark: &str) -> Option<Vec<u8>> {
     let mark = mark.as_bytes();
     let at = stdout.windows(mark.len() + 1).position(|window| window.strip_suffix(b"\n") == Some(mark))?;
-    stdout.get(at + mark.len() + 1..)
+    stdout.drain(..at + mark.len() + 1);
+    Some(stdout)
 }
 
 /// Reads lines up to and with the mark from a stream.
-pub(super) fn skip_to_mark(from: &mut impl BufRead) -> std::io::Result<()> {
-    const MOST: usize = 1000;
-    for _ in 0..MOST {
-        let mut text = Vec::new();
-        if from.by_ref().take(64 << 10).read_until(b'\n', &mut text)? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] where there is no mark within [`limits::LOGIN`]; as the stream says.
+pub(super) fn skip_to_mark(from: &mut impl BufRead) -> io::Result<()> {
+    let mut from = from.take(limits::LOGIN);
+    let mut text = Vec::new();
+    while from.read_until(b'\n', &mut text)? > 0 {
         if text.strip_suffix(b"\n").is_some_and(|text| text.ends_with(MARK.as_bytes())) {
             return Ok(());
         }
+        text.clear();
     }
-    Err(std::io::ErrorKind::InvalidData.into())
+    let kind = if from.limit() == 0 { io::ErrorKind::InvalidData } else { io::ErrorKind::UnexpectedEof };
+    Err(kind.into())
 }
 
-/// The lines behind the mark, as they come.
-fn first_lines(child: &mut Child) -> mpsc::Receiver<String> {
+/// A line that is a whole answer, without its end.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] where it is longer than [`limits::LINE`]; as the stream says.
+pub(super) fn short_line(from: &mut impl BufRead) -> io::Result<String> {
+    let mut text = Vec::new();
+    from.take(limits::LINE).read_until(b'\n', &mut text)?;
+    match text.strip_suffix(b"\n") {
+        Some(line) => Ok(String::from_utf8_lossy(line).into_owned()),
+        None if text.len() as u64 == limits::LINE => Err(io::ErrorKind::InvalidData.into()),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// The two lines behind the mark. Who waits for them decides for how long: the thread ends with the child.
+fn first_lines(child: &mut Child) -> mpsc::Receiver<io::Result<[String; 2]>> {
     let (send, lines) = mpsc::channel();
     if let Some(stdout) = child.stdout.take() {
         std::thread::spawn(move || {
             let mut stdout = BufReader::new(stdout);
-            if skip_to_mark(&mut stdout).is_err() {
-                return;
-            }
-            for text in stdout.take(64 << 10).lines().map_while(Result::ok) {
-                if send.send(text).is_err() {
-                    return;
-                }
-            }
+            let read = skip_to_mark(&mut stdout)
+                .and_then(|()| Ok([short_line(&mut stdout)?, short_line(&mut stdout)?]));
+            // Nobody may be waiting any more.
+            let _ = send.send(read);
         });
     }
     lines
@@ -330,12 +364,27 @@ mod tests {
     fn what_login_shells_print_is_no_part_of_an_answer() {
         let noisy = format!("Welcome!\n\x1b[1m{MARK}\nanswer\0\n{MARK}\n");
         let answer = format!("answer\0\n{MARK}\n");
-        assert_eq!(after_line(noisy.as_bytes(), MARK), Some(answer.as_bytes()));
-        assert_eq!(after_line(b"nothing of ours", MARK), None);
-        assert_eq!(after_line(format!("{MARK}\n").as_bytes(), MARK), Some(&b""[..]));
+        assert_eq!(after_line(noisy.clone().into_bytes(), MARK), Some(answer.clone().into_bytes()));
+        assert_eq!(after_line(b"nothing of ours".to_vec(), MARK), None);
+        assert_eq!(after_line(format!("{MARK}\n").into_bytes(), MARK), Some(Vec::new()));
         let mut stream = noisy.as_bytes();
         skip_to_mark(&mut stream).unwrap();
         assert_eq!(stream, answer.as_bytes());
-        assert!(skip_to_mark(&mut &b"nothing of ours\n"[..]).is_err());
+        let kind = |error: io::Error| error.kind();
+        let end = skip_to_mark(&mut &b"nothing of ours\n"[..]).unwrap_err();
+        assert_eq!(kind(end), io::ErrorKind::UnexpectedEof);
+        for flood in [&b"y\n"[..], b"y"] {
+            let endless = flood.repeat(2 << 20);
+            assert_eq!(kind(skip_to_mark(&mut &endless[..]).unwrap_err()), io::ErrorKind::InvalidData);
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_an_answer_is_short() {
+        let mut stream = &b"held here\nmore"[..];
+        assert_eq!(short_line(&mut stream).unwrap(), "held here");
+        assert_eq!(short_line(&mut stream).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let endless = b"y".repeat(1 << 20);
+        assert_eq!(short_line(&mut &endless[..]).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

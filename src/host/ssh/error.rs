@@ -38,6 +38,12 @@ pub enum SshTrouble {
     /// There is no `ssh` here.
     #[error("ssh cannot be run")]
     NoSsh,
+    /// It sends without end.
+    #[error("it sends more than is read from a host")]
+    TooMuch,
+    /// Its answer did not come, or not the whole of it.
+    #[error("its answer is too slow")]
+    TooSlow,
     /// Its key is not on record.
     #[error("its host key is not known here")]
     UnknownHostKey,
@@ -67,6 +73,12 @@ impl SshError {
             SshTrouble::UnknownHostKey => {
                 format!("`ssh {to}` once and compare the fingerprint, or add what `ssh-keyscan` prints to known_hosts after comparing it")
             }
+            SshTrouble::TooMuch => {
+                format!("see what it sends: `ssh {to} true` must print next to nothing, and what is named above must be small")
+            }
+            SshTrouble::TooSlow => {
+                format!("see whether it is overloaded, or a disk of its hangs: `time ssh {to} true` must end at once")
+            }
             SshTrouble::Unreachable => format!("try `ssh -v {to}`; names and jump hosts come from ~/.ssh/config"),
             SshTrouble::Other => format!("try `ssh -v {to}`"),
         }
@@ -81,6 +93,8 @@ impl SshError {
             SshTrouble::NoSudo => "no-sudo",
             SshTrouble::NotRoot => "not-root",
             SshTrouble::NoSsh => "no-ssh",
+            SshTrouble::TooMuch => "ssh-too-much",
+            SshTrouble::TooSlow => "ssh-too-slow",
             SshTrouble::UnknownHostKey => "unknown-host-key",
             SshTrouble::Unreachable => "unreachable",
             SshTrouble::Other => "ssh",
@@ -132,8 +146,8 @@ fn of_any_channel(line: &str) -> &str {
     rest.filter(|(number, _)| number.bytes().all(|c| c.is_ascii_digit())).map_or(line, |(_, what)| what)
 }
 
-/// The beginning of a host's message, on one line.
-pub(super) fn excerpt(message: &str) -> String {
+/// The beginning of a message of a host or an etcd, on one line, without characters that a terminal acts on.
+pub(crate) fn excerpt(message: &str) -> String {
     text::escaped(message.trim_end()).chars().take(400).collect()
 }
 

@@ -1,14 +1,15 @@
 //! The lock on a host: a process there that holds it for as long as it hears from us.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::process::{ChildStdin, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::connection::{Connection, skip_to_mark};
-use super::error::excerpt;
+use super::connection::{Connection, short_line, skip_to_mark};
+use super::error::{SshTrouble, excerpt};
 use super::scripts;
 use crate::host::command::Reaped;
+use crate::host::limits;
 
 /// How often the holder hears from us; it gives up after [`scripts::LOCK_SILENCE`] seconds.
 const BEAT: Duration = Duration::from_secs(5);
@@ -29,6 +30,8 @@ pub(super) enum Refused {
     /// By whom it is held.
     Held(String),
     Trouble(String),
+    /// The answer is too long, or not whole in time: what is said of it.
+    NoAnswer(SshTrouble, String),
 }
 
 impl Held {
@@ -44,17 +47,29 @@ impl Held {
         let (send, answers) = mpsc::channel();
         std::thread::spawn(move || {
             let mut stdout = BufReader::new(stdout);
-            let mut answer = String::new();
-            if skip_to_mark(&mut stdout).is_ok() && stdout.read_line(&mut answer).is_ok() {
-                let _ = send.send(answer);
-            }
+            let answer = skip_to_mark(&mut stdout).and_then(|()| short_line(&mut stdout));
+            let _ = send.send(answer);
         });
-        let answer = answers.recv_timeout(ANSWER).unwrap_or_default();
+        let answer = match answers.recv_timeout(ANSWER) {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                let most = limits::size(limits::LINE);
+                return Err(Refused::NoAnswer(
+                    SshTrouble::TooMuch,
+                    format!("more than {most} about its lock"),
+                ));
+            }
+            Ok(Err(_)) => return Err(trouble(&"its lock cannot be taken: it ended without an answer")),
+            Err(_) => {
+                let what = format!("none about its lock within {} s", ANSWER.as_secs());
+                return Err(Refused::NoAnswer(SshTrouble::TooSlow, what));
+            }
+        };
         match answer.trim_end().split_once(' ') {
             Some(("held", _)) => Ok(Self { child, beat: Some(start_beat(stdin)) }),
             Some(("by", holder)) => Err(Refused::Held(excerpt(holder))),
             Some(("no", what)) => Err(Refused::Trouble(excerpt(&format!("no {what}")))),
-            _ => Err(trouble(&"its lock cannot be taken: no answer")),
+            _ => Err(trouble(&format!("its lock cannot be taken: odd answer {:?}", excerpt(&answer)))),
         }
     }
 }

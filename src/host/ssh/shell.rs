@@ -53,9 +53,9 @@ impl Shell {
         let text = format!("{mark}\n{}\n{mark}\n", line(words));
         let (out, err) = self.0.ask(text.as_bytes(), &format!("{mark}="), deadline)?;
         // A login shell, or what an earlier command left behind, may have printed something before.
-        let stdout = after_line(&out.bytes, &mark).ok_or_else(|| Lapse::Ended(err.bytes.clone()))?;
+        let Some(stdout) = after_line(out.bytes, &mark) else { return Err(Lapse::Ended(err.bytes)) };
         let status = out.rest.trim().parse().ok();
-        Ok(RunOutput { status, stdout: stdout.to_vec(), stderr: err.bytes })
+        Ok(RunOutput { status, stdout, stderr: err.bytes })
     }
 }
 

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::connection::{Connection, skip_to_mark};
 use super::error::telling;
 use super::{kind_of, scripts};
 use crate::host::command::Reaped;
+use crate::until::Until;
 
 /// A connection whose ends are a shell's standard input and output.
 #[derive(Debug)]
@@ -35,7 +36,8 @@ impl ShellDial {
         let mut stands = [0; 1];
         let answer = {
             // One byte at a time: what follows is not ours.
-            let mut from = BufReader::with_capacity(1, &from_host);
+            let from = Until::new(&from_host, Instant::now() + timeout);
+            let mut from = BufReader::with_capacity(1, from);
             skip_to_mark(&mut from).and_then(|()| from.read_exact(&mut stands))
         };
         match answer {

@@ -3,11 +3,12 @@
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::host::HostError;
 use crate::inventory::ProxyKind;
 use crate::systemd::Definition;
+use crate::until::Until;
 
 use super::super::error::MigrateError;
 use super::super::settings::Settings;
@@ -78,6 +79,7 @@ pub(super) fn ask(place: &Place, at: SocketAddr, path: &str) -> Result<String, S
     let request = format!("GET {path} HTTP/1.0\r\nHost: {at}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(|error| fail(&error))?;
     let mut answer = Vec::new();
+    let stream = Until::new(stream, Instant::now() + REQUEST);
     stream.take(1 << 20).read_to_end(&mut answer).map_err(|error| fail(&error))?;
     let text = String::from_utf8_lossy(&answer).into_owned();
     let status = text.split(' ').nth(1).unwrap_or_default();

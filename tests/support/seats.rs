@@ -15,9 +15,9 @@ pub(crate) struct Seats {
 }
 
 impl Seats {
-    /// All that there are: three for each processor.
+    /// All that there are: four for each processor. A rehearsal or a lab of one host takes two, a lab of more hosts three.
     pub(crate) fn all() -> usize {
-        3 * std::thread::available_parallelism().map_or(2, |all| all.get().max(2))
+        4 * std::thread::available_parallelism().map_or(2, |all| all.get().max(2))
     }
 
     /// Waits for so many. Tests that wait are served one after the other, so that those that want many get them, too.

@@ -33,8 +33,8 @@ use crate::support::skipped;
 
 /// This program, as `cargo test` built it.
 pub const EXE: &str = env!("CARGO_BIN_EXE_etcd-pki");
-/// The seats that a lab of one host takes, and one of more hosts: on two processors three labs of one host run at the same
-/// time, or two of more.
+/// The seats that a lab of one host takes, and one of more hosts: on two processors four labs of one host run at the same
+/// time, or two of more and a rehearsal.
 const SEATS: [usize; 2] = [2, 3];
 
 const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab");

@@ -22,8 +22,11 @@ use std::io::Write;
 /// ```
 ///
 /// # Panics
-/// When a cell holds `|` or a line break, which would end it.
+/// When a cell holds `|` or a line break, which would end it, or when the document has no such table: in the short form
+/// too, since the long one takes hours.
 pub(crate) fn row(table: &str, key: &[&str], figures: &[&str]) {
+    let columns = key.len() + figures.len() + 1;
+    assert_eq!(columns_of(table), Some(columns), "columns of the table {table} in docs/reliability.md");
     if std::env::var_os("ETCDPKI_TEST_ALL").is_none() {
         return;
     }
@@ -34,4 +37,14 @@ pub(crate) fn row(table: &str, key: &[&str], figures: &[&str]) {
     // run at the same time do not mix.
     let line = format!("\nROW {table} | {} || {}\n", key.join(" | "), figures.join(" | "));
     let _ = std::io::stdout().write_all(line.as_bytes());
+}
+
+/// The number of columns of the first table below a heading.
+fn columns_of(table: &str) -> Option<usize> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reliability.md");
+    let text = std::fs::read_to_string(path).ok()?;
+    let is_heading = |line: &&str| line.starts_with('#') && line.trim_start_matches('#').trim() == table;
+    let mut below = text.lines().skip_while(|line| !is_heading(line)).skip(1);
+    let header = below.find(|line| line.starts_with(['#', '|']))?;
+    header.starts_with('|').then(|| header.matches('|').count() - 1)
 }

@@ -20,17 +20,21 @@ build: ## Build the release binary
 test: install-deps ## Run every test that this machine can run
 	@.ci/test
 
-test-all: install-deps ## The long forms of the tests too
-	@ETCDPKI_TEST_ALL=1 .ci/test
+test-all: install-deps ## The long forms of the tests too; what they measure goes into docs/reliability.md (PART=1/4: a quarter of them alone)
+	@ETCDPKI_TEST_ALL=1 PART="$(PART)" .ci/test
 
 # ETCDPKI_FAULTS="ssh,reboot" takes those alone whose name holds one of the words.
-reliability: install-deps ## Every fault at every planned step of a migration of real hosts, as a table (root; two hours)
-	@ETCDPKI_TEST_ALL=1 $(CARGO) test --locked --test real_hosts faults:: -- --nocapture --test-threads 2
+reliability: install-deps ## Every fault at every planned step of a migration of real hosts, into docs/reliability.md (root; two hours)
+	@ETCDPKI_TEST_ALL=1 .ci/test --test real_hosts -- faults::
 
-lint: ## Format, clippy, docs, licences and sources of the dependencies
+lint: lint-code lint-dependencies ## Format, clippy, docs, licences and sources of the dependencies
+
+lint-code:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+
+lint-dependencies:
 	@.ci/cargo-deny check bans licenses sources
 
 audit: ## Known vulnerabilities of the dependencies (needs the advisory database: github.com)
@@ -43,5 +47,5 @@ man: ## Write the pages in man/ anew from the command line's own help
 install-deps: ## What the tests need, from Debian; only what is missing
 	@.ci/install-deps test
 
-.PHONY: help demo lab build test test-all reliability lint audit man install-deps
+.PHONY: help demo lab build test test-all reliability lint lint-code lint-dependencies audit man install-deps
 .DEFAULT_GOAL := help

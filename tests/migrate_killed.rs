@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 
 use etcd_pki::etcd::Scheme;
 use etcd_pki::etcd::client::Api;
+use etcd_pki::rehearse::Figures;
 use etcd_pki::rehearse::load::{Load, Speak};
 use etcd_pki::rehearse::proof;
 
 mod migration_support;
 mod rehearsal_support;
+#[path = "support/rows.rs"]
+mod rows;
 use migration_support::Ground;
+use rows::row;
 
 /// The next of a fixed sequence of pseudo-random numbers below a bound.
 fn random(state: &mut u64, below: u64) -> u64 {
@@ -19,8 +23,9 @@ fn random(state: &mut u64, below: u64) -> u64 {
     (*state >> 33) % below
 }
 
-/// Migrates forward and back in turn, killing each run once at a random moment, then letting the next one finish.
-fn killed_and_resumed(seed: u64, rounds: u32) {
+/// Migrates forward and back in turn, killing each run once at a random moment, then letting the next one finish. Returns
+/// how many were killed before they ended, and what the clients saw.
+fn killed_and_resumed(seed: u64, rounds: u32) -> (u32, Figures) {
     let ground = Ground::new(3);
     let load = Load::start(&ground.addresses, Api::V3 { prefix: "/v3" }).unwrap();
     load.move_to(Speak::Both, Some(ground.tls())).unwrap();
@@ -55,15 +60,29 @@ fn killed_and_resumed(seed: u64, rounds: u32) {
         let layers: Vec<_> = std::fs::read_dir(member.dir.path().join("etcd.env.d")).unwrap().collect();
         assert!(layers.is_empty(), "nothing of ours is left: {layers:?}");
     }
+    (killed, figures)
 }
 
-/// Thirty runs where all is asked for, sixteen else; their number is even, so that they end as they began.
+/// Thirty runs where all is asked for, eight else; their number is even, so that they end as they began.
 #[test]
 fn runs_killed_at_random_moments_are_finished_by_the_next() {
     let all = std::env::var_os("ETCDPKI_TEST_ALL").is_some();
-    std::thread::scope(|scope| {
-        for (seed, rounds) in if all { [(1, 16), (2, 14)] } else { [(1, 8), (2, 8)] } {
-            scope.spawn(move || killed_and_resumed(seed, rounds));
-        }
+    let seeds = if all { [(1, 16), (2, 14)] } else { [(3, 4), (4, 4)] };
+    let seen = std::thread::scope(|scope| {
+        let runs = seeds.map(|(seed, rounds)| scope.spawn(move || killed_and_resumed(seed, rounds)));
+        runs.map(|run| run.join().unwrap())
     });
+    let sum = |of: fn(&Figures) -> u64| seen.iter().map(|(_, figures)| of(figures)).sum::<u64>();
+    row(
+        "The tool killed",
+        &["`migrate apply` and `rollback` in turn, 3 members, at random moments"],
+        &[
+            &seeds.iter().map(|(_, rounds)| rounds).sum::<u32>().to_string(),
+            &seen.iter().map(|(killed, _)| killed).sum::<u32>().to_string(),
+            "all",
+            &format!("{} of {} writes", sum(|figures| figures.failed), sum(|figures| figures.writes)),
+            &sum(|figures| figures.lost).to_string(),
+            &sum(|figures| figures.missed).to_string(),
+        ],
+    );
 }

@@ -22,6 +22,9 @@ const V3: Api = Api::V3 { prefix: "/v3" };
 
 #[test]
 fn what_is_planned_and_said_and_a_way_back_without_the_word() {
+    if std::env::var_os("ETCDPKI_TEST_ALL").is_none() {
+        return support::not_run("--strict there and back");
+    }
     let ground = Ground::new(3);
     let text = |words: &[&str], exit: i32| {
         let output = ground.migrate(words);
@@ -66,6 +69,9 @@ fn what_is_planned_and_said_and_a_way_back_without_the_word() {
 
 #[test]
 fn without_the_word_a_peer_url_is_told_before_it_is_served_and_the_watch_sees_it() {
+    if std::env::var_os("ETCDPKI_TEST_ALL").is_none() {
+        return support::not_run("peer URLs without --strict");
+    }
     let ground = Ground::new(3);
     let watch = PeerWatch::start(&ground.addresses, ground.tls());
     assert!(ground.migrate(&["apply", "--yes"]).status.success());
@@ -104,7 +110,7 @@ fn killed_at_any_planned_step_every_peer_url_is_served_all_the_while() {
     for (way, first) in [("apply", "beside"), ("rollback", "bridge")] {
         let begun = format!("step {first} done");
         let mut runs = 0;
-        let moments = killed_at_each(way, 1, |moments| {
+        let moments = killed_at_each(way, |moments| {
             runs += 1;
             // Until something is in force the word is given; then every other run does without.
             let strict = !moments.iter().any(|moment| moment.contains(&begun)) || runs % 2 == 0;

@@ -18,11 +18,17 @@ use etcd_pki::rehearse::cluster::{self, Cluster};
 
 use crate::rehearsal_support::{EXE, own_base, until};
 
+#[path = "../support/seats.rs"]
+mod seats;
+use seats::Seats;
+
 /// A cluster on plain HTTP with a PKI directory that holds all it needs, and its addresses.
 pub struct Ground {
     pub cluster: Cluster,
     pub dir: tempfile::TempDir,
     pub addresses: Vec<std::net::Ipv4Addr>,
+    /// Given up last.
+    _seats: Seats,
 }
 
 impl Ground {
@@ -37,6 +43,7 @@ impl Ground {
 
     /// The same of another etcd than the installed one.
     pub fn of(etcd: Option<&Path>, members: u8, more: &[(&str, &str)]) -> Self {
+        let seats = Seats::take(if members > 1 { 2 } else { 1 });
         let dir = tempfile::tempdir().unwrap();
         let etcd = cluster::find_etcd(etcd).unwrap();
         let addresses = cluster::addresses(own_base(), members).unwrap();
@@ -56,7 +63,7 @@ impl Ground {
             until("healthy", || client.health().is_ok_and(|health| health.healthy));
         }
         cluster.write_inventory(&dir.path().join("cluster.toml"), "client").unwrap();
-        let ground = Self { cluster, dir, addresses };
+        let ground = Self { cluster, dir, addresses, _seats: seats };
         assert!(ground.tool(&["init-ca"]).status.success());
         assert!(ground.tool(&["issue", "--from", &ground.inventory()]).status.success());
         ground

@@ -2,6 +2,7 @@
 //! working while the cluster goes to https and back; their own request logs say so.
 
 use crate::lab_support::{Lab, all, differences};
+use crate::rows::row;
 
 /// A program that reads and writes through the endpoints it is given, one after the other, by the v2 API, and writes down
 /// how each request went. It takes its settings as flannel and fleet do; a request may be tried for so many seconds, as a
@@ -83,7 +84,7 @@ Restart=always
 WantedBy=multi-user.target
 ";
 
-/// The programs of the lab, and where they run.
+/// The programs of the lab, and where they run. docs/reliability.md has the same names.
 const PROGRAMS: [(&str, &str); 7] = [
     ("server1", "flanneld"),
     ("server2", "fleet"),
@@ -237,6 +238,10 @@ fn everything_around(version: &str) {
     );
     lab.done(&["migrate", "rollback", "--yes"]);
     nothing_failed(&lab, "back");
+    for (host, name) in PROGRAMS {
+        let (yes, no) = requests(&lab, host, name);
+        row("Dependents of the members", &[name, version], &[&yes.to_string(), &no.to_string()]);
+    }
     for (host, before) in (1..=3).zip(&before) {
         let left = differences(before, &lab.tree(host));
         assert!(left.is_empty(), "server{host} is not as it was: {left:?}");

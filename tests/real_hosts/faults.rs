@@ -15,8 +15,8 @@ use Way::{Back, There};
 use campaign::{Campaign, Trees, assert_end, assert_served, trees};
 use moments::{At, Cell, Way};
 
-/// A fault at every planned step, in a lab of its own; `make reliability` prints its part of the table.
-fn every_step(faults: &[Fault], hosts: u8, words: &[&str], prepare: impl FnOnce(&Lab)) {
+/// A fault at every planned step, in a lab of its own; `make reliability` records its part of the table.
+fn every_step(name: &str, faults: &[Fault], hosts: u8, words: &[&str], prepare: impl FnOnce(&Lab)) {
     if !all() {
         let names: Vec<_> = faults.iter().map(|fault| fault.name).collect();
         return crate::support::not_run(&format!("at every planned step: {}", names.join("; ")));
@@ -35,35 +35,41 @@ fn every_step(faults: &[Fault], hosts: u8, words: &[&str], prepare: impl FnOnce(
     }
     let Some(lab) = Lab::with("3.4.23", "debian", &["--hosts", &hosts.to_string()]) else { return };
     prepare(&lab);
-    lab.inside(|| Campaign::new(&lab, cells, words).run());
+    lab.inside(|| Campaign::new(&lab, cells, words).run(Some(name)));
 }
 
 #[test]
 fn connections_break_at_every_step() {
-    every_step(&[SSH_CUT, SSH_DROPPED, CUT_OFF, OTHERS_CUT], 3, &[], |_| {});
+    every_step("connections", &[SSH_CUT, SSH_DROPPED, CUT_OFF, OTHERS_CUT], 3, &[], |_| {});
 }
 
 #[test]
 fn hosts_and_units_fail_at_every_step() {
-    every_step(&[REBOOT, POWER_OFF, UNIT_FAILS, SLOW_START, LAGGING], 3, &[], |_| {});
+    every_step("hosts and units", &[REBOOT, POWER_OFF, UNIT_FAILS, SLOW_START, LAGGING], 3, &[], |_| {});
 }
 
 #[test]
 fn disks_are_full_at_every_step() {
     // Data that is on a file system of its own does not survive a boot: nobody boots here.
-    every_step(&[ETC_FULL, STATE_FULL, DATA_FULL, ALARM], 3, &[], |lab| {
+    every_step("disks and the alarm", &[ETC_FULL, STATE_FULL, DATA_FULL, ALARM], 3, &[], |lab| {
         (1..=3).for_each(|host| small_data(lab, host));
     });
 }
 
 #[test]
 fn certificates_clocks_and_addresses_are_wrong_at_every_step() {
-    every_step(&[WRONG_CA, EXPIRED, OTHERS_PAIR, CLOCK, SECOND_ADDRESS], 3, &[], |_| {});
+    every_step(
+        "certificates, clocks, addresses",
+        &[WRONG_CA, EXPIRED, OTHERS_PAIR, CLOCK, SECOND_ADDRESS],
+        3,
+        &[],
+        |_| {},
+    );
 }
 
 #[test]
 fn one_of_five_is_stopped_at_every_step() {
-    every_step(&[STOPPED], 5, &[], |_| {});
+    every_step("one of five is down", &[STOPPED], 5, &[], |_| {});
 }
 
 /// One cell of most faults, one pass there and back.
@@ -84,7 +90,7 @@ fn a_bad_night() {
         Cell::new(STATE_FULL, Back, "plain", At::Configure, 0),
         Cell::new(REBOOT, Back, "plain", At::GateAgain, 1),
     ];
-    lab.inside(|| Campaign::new(&lab, cells, &[]).run());
+    lab.inside(|| Campaign::new(&lab, cells, &[]).run(None));
 }
 
 /// What is wrong from the start is seen before anything is changed, and said with its name.

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::lab_support::Lab;
+use crate::seats::Seats;
 
 /// What is there of a lab: namespaces, mounts, cgroups, processes.
 fn traces(name: &str) -> Vec<String> {
@@ -28,9 +29,10 @@ fn gone(name: &str) {
 
 #[test]
 fn two_stand_side_by_side_and_go_without_a_trace() {
-    let Some(first) = Lab::bare("3.4.23", "debian", &["--hosts", "1"]) else { return };
+    let _seats = Seats::take(4);
+    let Some(first) = Lab::without_seats("3.4.23", "debian", &["--hosts", "1"]) else { return };
     let start = Instant::now();
-    let Some(second) = Lab::bare("3.4.23", "kubespray", &["--hosts", "1"]) else { return };
+    let Some(second) = Lab::without_seats("3.4.23", "kubespray", &["--hosts", "1"]) else { return };
     println!("the second lab stood in {} ms", start.elapsed().as_millis());
     first.on("server1", "test -s /etc/default/etcd && test ! -e /etc/etcd.env");
     second.on("server1", "test ! -e /etc/default/etcd && test -s /etc/etcd.env");

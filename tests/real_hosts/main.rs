@@ -15,6 +15,8 @@ mod migrate;
 mod moments;
 mod named_proxy;
 mod options;
+#[path = "../support/rows.rs"]
+mod rows;
 #[path = "../support/seats.rs"]
 mod seats;
 mod second_user;

@@ -6,6 +6,7 @@ use etcd_pki::rehearse::load::Speak;
 
 use crate::lab_support::ctl::CtlLoad;
 use crate::lab_support::{Lab, all, answers, differences, finish, start};
+use crate::rows::row;
 
 /// What a bare restart of each member in turn costs, for comparison.
 fn bare_restart(lab: &Lab, unit: &str) -> Figures {
@@ -42,12 +43,25 @@ fn is_https(lab: &Lab, sealed: bool) {
     }
 }
 
-/// The layouts that have three members in the short form too; how the others are read and written one member shows.
-const THREE: [&str; 5] = ["debian", "coreos2", "container-linux", "kubespray", "rhel"];
+/// A layout as docs/reliability.md has it.
+fn described(version: &str, layout: &str) -> &'static str {
+    match layout {
+        "debian" => "Debian, `/etc/default/etcd`",
+        "debian-args" => "Debian, `DAEMON_ARGS`",
+        "coreos2" => "CoreOS etcd2.service",
+        "container-linux" => "Container Linux flags",
+        "kubespray" => "kubespray",
+        "config-file" => "`--config-file`",
+        "rhel" if version.starts_with("3.3.") => "RHEL's shell wrapper",
+        "rhel" => "the same as Fedora has it, without flags",
+        other => panic!("{other} is in no table"),
+    }
+}
 
 /// A cell of version and layout: forward (sealed on the way if asked) and back, under load, watched.
 fn cell(version: &str, layout: &str, unit: &str, seal: bool) {
-    let hosts = if all() || THREE.contains(&layout) { "3" } else { "1" };
+    // In the short form one layout has three members; how the others are read and written, one member shows.
+    let hosts = if all() || layout == "debian" { "3" } else { "1" };
     let Some(lab) = Lab::with(version, layout, &["--hosts", hosts]) else { return };
     let before: Vec<_> = (1..=lab.hosts).map(|host| lab.tree(host)).collect();
     lab.inside(|| {
@@ -87,6 +101,21 @@ fn cell(version: &str, layout: &str, unit: &str, seal: bool) {
             figures.longest_gap_ms,
             bare.longest_gap_ms,
             figures.slowest_ms
+        );
+        let count = |number: u64| number.to_string();
+        let gap = |figures: &Figures| format!("{} ms", figures.longest_gap_ms);
+        row(
+            "Real hosts",
+            &[described(version, layout), version],
+            &[
+                &count(figures.writes),
+                &count(figures.failed),
+                &count(figures.lost),
+                &count(figures.missed),
+                &gap(&there),
+                &gap(&figures),
+                &gap(&bare),
+            ],
         );
         assert_eq!((figures.failed, figures.lost, figures.missed), (0, 0, 0));
         for at in lab.addresses() {

@@ -10,14 +10,17 @@ mod migration;
 mod process;
 #[path = "../rehearsal_support/mod.rs"]
 mod rehearsal_support;
+#[path = "../support/rows.rs"]
+mod rows;
 #[path = "../support/seats.rs"]
 mod seats;
 #[path = "../support/mod.rs"]
 mod support;
 mod versions;
 
-/// Three rehearsals fill two processors. One at a time where all is asked for: its figures are kept.
-fn seat() -> seats::Seat {
-    let processors = std::thread::available_parallelism().map_or(2, usize::from);
-    seats::Seat::take_of(if std::env::var_os("ETCDPKI_TEST_ALL").is_some() { 1 } else { processors * 3 / 2 })
+/// Of rehearsals more than two fill two processors. Where all is asked for, one at a time and one lab at most: its figures
+/// are kept.
+fn seats() -> seats::Seats {
+    let all = std::env::var_os("ETCDPKI_TEST_ALL").is_some();
+    seats::Seats::take(if all { seats::Seats::all() / 2 + 1 } else { 2 })
 }

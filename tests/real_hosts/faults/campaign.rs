@@ -14,6 +14,7 @@ use super::moments::{At, Cell, Row, Way, table};
 use crate::lab_support::faults::{Course, Hosts, root_on};
 use crate::lab_support::run::{End, Run, Told, number};
 use crate::lab_support::{Entry, Lab, SLOW, differences, finish, start_every};
+use crate::rows::row;
 
 /// How often a run may stop although nothing is wrong any more: hosts boot, members catch up.
 const TRIES: usize = 6;
@@ -112,8 +113,8 @@ impl<'a> Campaign<'a> {
         }
     }
 
-    /// Goes there and back until every cell was seen; prints the table.
-    pub(super) fn run(mut self) {
+    /// Goes there and back until every cell was seen; prints what was seen, and records it under a name.
+    pub(super) fn run(mut self, name: Option<&str>) {
         // A pass takes at least one cell of each member's step.
         let most = self.open.len() + 2;
         let mut all = Figures::default();
@@ -146,7 +147,18 @@ impl<'a> Campaign<'a> {
                  --command-timeout 30s del --prefix rehearsal/ >/dev/null && exit; sleep 3; done; exit 1",
             );
         }
-        println!("\n{}", table(&self.rows));
+        for (fault, at, rolls) in table(&self.rows) {
+            println!("{fault}, {at}: {rolls:?}");
+            if name.is_some() {
+                row("Faults at each planned step", &[fault, at], &rolls);
+            }
+        }
+        if let Some(name) = name {
+            let [cells, writes, failed] =
+                [self.rows.len() as u64, all.writes, all.failed].map(|n| n.to_string());
+            let gap = format!("{} ms", self.longest);
+            row("Campaigns of faults", &[name], &[&cells, &writes, &failed, "0", "0", &gap]);
+        }
         println!(
             "{} cells; {} writes, {} failed, 0 lost, 0 missed; longest gap {} ms",
             self.rows.len(),

@@ -68,11 +68,11 @@ impl At {
 }
 
 /// The four rolls, each with the moments of its steps.
-pub(super) const ROLLS: [(Way, &str, &str, &[At]); 4] = [
-    (There, "certs", "there: certificates", &[Gate, Install, Configure, GateAgain, Restart, GateAfter]),
-    (There, "tls", "there: https", &[Gate, PeerUrl, Configure, GateAgain, Restart, GateAfter]),
-    (Back, "certs", "back: http", &[Gate, PeerUrl, Configure, GateAgain, Restart, GateAfter]),
-    (Back, "plain", "back: as before", &[Gate, Configure, GateAgain, Restart, GateAfter, Restore]),
+pub(super) const ROLLS: [(Way, &str, &[At]); 4] = [
+    (There, "certs", &[Gate, Install, Configure, GateAgain, Restart, GateAfter]),
+    (There, "tls", &[Gate, PeerUrl, Configure, GateAgain, Restart, GateAfter]),
+    (Back, "certs", &[Gate, PeerUrl, Configure, GateAgain, Restart, GateAfter]),
+    (Back, "plain", &[Gate, Configure, GateAgain, Restart, GateAfter, Restore]),
 ];
 
 /// One cell of the table.
@@ -94,7 +94,7 @@ impl Cell {
     /// A fault at every moment of every roll, the members in turn. A CA that was not placed yet cannot be another.
     pub(super) fn all_of(fault: Fault, members: usize, shift: usize) -> Vec<Self> {
         let moments =
-            ROLLS.into_iter().flat_map(|(way, stage, _, ats)| ats.iter().map(move |&at| (way, stage, at)));
+            ROLLS.into_iter().flat_map(|(way, stage, ats)| ats.iter().map(move |&at| (way, stage, at)));
         let cell = |(i, (way, stage, at))| Self::new(fault, way, stage, at, (i + shift) % members);
         let there_is = |cell: &Self| {
             !(fault.name.contains("wrong CA")
@@ -135,27 +135,21 @@ pub(super) struct Row {
     pub(super) outcome: String,
 }
 
-/// The table of all cells: a line for a fault and a moment, a column for a roll.
-pub(super) fn table(rows: &[Row]) -> String {
-    let mut text = "| fault | at |".to_owned();
-    ROLLS.iter().for_each(|roll| text.push_str(&format!(" {} |", roll.2)));
-    text.push_str("\n|---|---|---|---|---|---|\n");
-    let mut faults: Vec<&str> = rows.iter().map(|row| row.cell.fault.name).collect();
-    faults.dedup();
-    faults.sort_unstable();
-    faults.dedup();
+/// The table of all cells: a row for a fault and a moment, with what was seen in each roll.
+pub(super) fn table(rows: &[Row]) -> Vec<(&str, &'static str, [&str; 4])> {
+    let faults: std::collections::BTreeSet<&str> = rows.iter().map(|row| row.cell.fault.name).collect();
+    let mut table = Vec::new();
     for fault in faults {
         for at in At::ALL {
-            let of = |roll: &(Way, &str, &str, &[At])| {
-                let same = |cell: &Cell| (cell.way, cell.stage, cell.at) == (roll.0, roll.1, at);
+            let seen = ROLLS.map(|(way, stage, ..)| {
+                let same = |cell: &Cell| (cell.way, cell.stage, cell.at) == (way, stage, at);
                 let row = rows.iter().find(|row| row.cell.fault.name == fault && same(&row.cell));
                 row.map_or("", |row| row.outcome.as_str())
-            };
-            let columns = ROLLS.each_ref().map(of);
-            if columns.iter().any(|column| !column.is_empty()) {
-                text.push_str(&format!("| {fault} | {} | {} |\n", at.describe(), columns.join(" | ")));
+            });
+            if seen.iter().any(|outcome| !outcome.is_empty()) {
+                table.push((fault, at.describe(), seen));
             }
         }
     }
-    text
+    table
 }

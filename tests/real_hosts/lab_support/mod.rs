@@ -28,11 +28,15 @@ pub mod ctl;
 pub mod faults;
 pub mod run;
 
-use crate::seats::Seat;
+use crate::seats::Seats;
 use crate::support::skipped;
 
 /// This program, as `cargo test` built it.
 pub const EXE: &str = env!("CARGO_BIN_EXE_etcd-pki");
+/// The seats that a lab of one host takes, and one of more hosts: on two processors four labs of one host run at the same
+/// time, or two of more and a rehearsal.
+const SEATS: [usize; 2] = [2, 3];
+
 const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab");
 
 /// A lab that stands as long as this lives: its process takes it down when its input ends, however that comes.
@@ -46,7 +50,7 @@ pub struct Lab {
     pub version: String,
     process: Child,
     /// Given up last.
-    _seat: Seat,
+    _seats: Option<Seats>,
 }
 
 impl Lab {
@@ -65,14 +69,28 @@ impl Lab {
 
     /// A lab alone.
     pub fn bare(version: &str, layout: &str, more: &[&str]) -> Option<Self> {
+        let is_one = more == ["--hosts", "1"];
+        Self::seated(|| Some(Seats::take(SEATS[usize::from(!is_one)])), version, layout, more)
+    }
+
+    /// A lab alone, whose seats are taken with those of another lab of the same test.
+    pub fn without_seats(version: &str, layout: &str, more: &[&str]) -> Option<Self> {
+        Self::seated(|| None, version, layout, more)
+    }
+
+    fn seated(
+        seats: impl FnOnce() -> Option<Seats>,
+        version: &str,
+        layout: &str,
+        more: &[&str],
+    ) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         static CANNOT: OnceLock<Option<String>> = OnceLock::new();
         if let Some(why) = CANNOT.get_or_init(cannot) {
             skipped(why);
             return None;
         }
-        // A lab takes more than half of a processor, and waits as long.
-        let seat = Seat::take_of(std::thread::available_parallelism().map_or(2, |all| all.get().max(2)));
+        let seats = seats();
         let name = format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut process = Command::new(LAB)
             .args(["run", "--name", &name, "--etcd", version, "--layout", layout])
@@ -96,7 +114,7 @@ impl Lab {
         let home = tempfile::tempdir().unwrap();
         let hosts =
             more.iter().position(|&word| word == "--hosts").map_or(3, |at| more[at + 1].parse().unwrap());
-        Some(Self { name, dir, home, hosts, version: version.to_owned(), process, _seat: seat })
+        Some(Self { name, dir, home, hosts, version: version.to_owned(), process, _seats: seats })
     }
 
     pub fn address(&self, host: u8) -> Ipv4Addr {

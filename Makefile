@@ -17,6 +17,18 @@ lab: install-deps ## Real hosts to play with: systemd, sshd, etcd (ARGS="--etcd 
 build: ## Build the release binary
 	$(CARGO) build --release --locked
 
+# ARCH="x86_64 aarch64" builds for both.
+ARCH ?= x86_64
+dist: ## Binaries that run anywhere, .deb, .rpm, SBOM and checksums, in target/dist (ARCH=aarch64)
+	@packaging/dist $(ARCH)
+
+dist-test: ## Install and run what `make dist` built in systems of Debian 11 and 12 (root)
+	@.ci/install-deps dist
+	@packaging/test
+
+dist-reproduce: ## Build all of it once more, from another folder, and compare the bytes (ARCH=aarch64)
+	@packaging/reproduce $(ARCH)
+
 test: install-deps ## Run every test that this machine can run
 	@.ci/test
 
@@ -47,5 +59,5 @@ man: ## Write the pages in man/ anew from the command line's own help
 install-deps: ## What the tests need, from Debian; only what is missing
 	@.ci/install-deps test
 
-.PHONY: help demo lab build test test-all reliability lint lint-code lint-dependencies audit man install-deps
+.PHONY: help demo lab build dist dist-test dist-reproduce test test-all reliability lint lint-code lint-dependencies audit man install-deps
 .DEFAULT_GOAL := help

@@ -15,7 +15,8 @@ pub use dirs::{drop_note, make_dir, parent, remove, remove_empty_dir, remove_tre
 pub use lock::{DirLock, LockError};
 pub use look::{list, read, stat};
 pub use place::{
-    create_new, create_new_with, free_space, open_append, rename_each, replace, replace_all, temporary_writer,
+    create_new, create_new_with, free_space, open_append, rename_each, replace, replace_all, sweep,
+    temporary_writer,
 };
 pub use types::{FileError, FileImage, FileKind, FileMode, FileStat, Meta, Owner};
 

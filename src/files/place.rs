@@ -80,6 +80,22 @@ pub fn temporary_writer(name: &str, file: &str) -> Option<u32> {
     pid.parse().ok()
 }
 
+/// Removes those of the files `names` of a directory that processes which have died left half-written. Best effort.
+///
+/// Returns the names that were removed.
+pub fn sweep<'a>(dir: &Path, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let is_left = |name: &&str| {
+        let file = || name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.');
+        let writer = file().and_then(|(file, _)| temporary_writer(name, file));
+        writer.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+    };
+    names
+        .filter(is_left)
+        .filter(|name| rustix::fs::unlink(dir.join(name)).is_ok())
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Opens a file for appending, made with `mode` when it is not there. Lines appended are durable after
 /// [`File::sync_data`]; the directory is synced here when the file is new.
 ///

@@ -1,13 +1,13 @@
 //! `man`: the manual pages, made from the command line's own help.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::{Cli, Context, Exit, Failure, Outcome};
-use crate::files::{self, FileMode, Meta};
+use crate::files::{self, FileError, FileMode, Meta};
 
 /// Print a manual page, or write all of them.
 ///
@@ -42,17 +42,26 @@ pub fn run(context: &Context, args: &ManArgs) -> Outcome {
         context.out.document(&page);
         return Ok(Exit::Done);
     };
-    let place = || {
-        files::make_dir(dir, Meta::mode(FileMode::DIR))?;
-        pages
-            .iter()
-            .try_for_each(|(file, page)| files::replace(&dir.join(file), page, Meta::mode(FileMode::PUBLIC)))
-    };
-    place().map_err(|error| {
-        Failure::usage("cannot-write", error.to_string()).hint("--dir names a directory of yours")
+    write(dir, &pages).map_err(|error| {
+        // All pages are written before the first of them gets its name.
+        let is_changed = matches!(error, FileError::Io { action: "rename into" | "sync", .. });
+        let exit = if is_changed { Exit::Failed } else { Exit::No };
+        Failure::new(exit, "cannot-write", error.to_string())
+            .hint("--dir names a directory that you may write to")
     })?;
     context.out.note(format_args!("{} pages in {}", pages.len(), dir.display()));
     Ok(Exit::Done)
+}
+
+fn write(dir: &Path, pages: &[(String, Vec<u8>)]) -> Result<(), FileError> {
+    files::make_dir(dir, Meta::mode(FileMode::DIR))?;
+    let names = files::list(dir)?;
+    files::sweep(dir, names.iter().map(String::as_str).filter(|name| name.starts_with(".etcd-pki")));
+    let places: Vec<(PathBuf, &[u8])> =
+        pages.iter().map(|(file, page)| (dir.join(file), page.as_slice())).collect();
+    let files: Vec<(&Path, &[u8], Meta)> =
+        places.iter().map(|(path, page)| (path.as_path(), *page, Meta::mode(FileMode::PUBLIC))).collect();
+    files::replace_all(&files)
 }
 
 /// Every page, by file name.

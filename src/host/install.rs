@@ -2,34 +2,38 @@
 //!
 //! [`plan`] reads and writes nothing; an empty plan means that all is as it should be. [`apply`] carries a plan out:
 //! directories first, then all files at once, staged beside their places and renamed in a row, so that a full disk
-//! or a missing permission leaves the old pair untouched, and whoever reads meanwhile sees whole files.
+//! or a missing permission leaves the old pair untouched, and whoever reads meanwhile sees whole files. What a run that
+//! was killed between two renames has left is finished by [`complete`].
 
 mod change;
 mod error;
 mod plan;
+mod unfinished;
 mod user;
 
 pub use change::{Action, Change, Plan, Target};
 pub use error::InstallError;
 pub(super) use plan::content;
+pub(super) use plan::leftovers;
 pub use plan::plan;
+pub use unfinished::{complete, is_unfinished};
 pub use user::unit_user;
 
 use super::bundle::Bundle;
-use super::{Host, HostError, Placement};
+use super::{Host, Placement};
 use crate::files::Meta;
 use change::Part;
 
 /// Carries a plan out, telling `done` of each change as it has happened.
 ///
 /// # Errors
-/// [`HostError`]; run again to finish.
+/// [`InstallError::Host`] when the files are as they were, [`InstallError::Unfinished`].
 pub fn apply(
     host: &dyn Host,
     bundle: &Bundle,
     plan: &Plan,
     mut done: impl FnMut(&Change),
-) -> Result<(), HostError> {
+) -> Result<(), InstallError> {
     let mut placements = Vec::new();
     let mut placed = Vec::new();
     for change in &plan.changes {
@@ -57,7 +61,7 @@ pub fn apply(
         }
         done(change);
     }
-    host.place_all(&placements)?;
+    unfinished::place(host, &placements)?;
     placed.into_iter().for_each(done);
     Ok(())
 }

@@ -8,7 +8,10 @@ use nix::unistd::{Group, User};
 
 use super::root::Root;
 use super::{Connection, Host, HostError, Placement, RunOutput, Stream, command, proc};
-use crate::files::{self, FileError, FileImage, FileStat, Meta, Owner};
+use crate::files::{self, DirLock, FileError, FileImage, FileStat, LockError, Meta, Owner};
+
+/// How long one run waits for another that places files in the same directory.
+const DIR_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// This machine; with a root, its paths are judged below that directory, symlinks included.
 #[derive(Debug)]
@@ -178,6 +181,22 @@ impl Host for Local {
 
     fn remove(&self, path: &Path) -> Result<(), HostError> {
         self.at(path, files::remove).map(drop)
+    }
+
+    fn user_id(&self) -> Result<u32, HostError> {
+        Ok(rustix::process::geteuid().as_raw())
+    }
+
+    fn lock_dir(&self, dir: &Path) -> Result<Box<dyn Send>, HostError> {
+        let locked = self.at(dir, |path| match DirLock::of_directory(path, DIR_LOCK_TIMEOUT) {
+            Err(LockError::Held { holder, .. }) => Ok(Err(holder)),
+            Err(LockError::File(error)) => Err(error),
+            Ok(lock) => Ok(Ok(lock)),
+        })?;
+        match locked.transpose() {
+            Ok(lock) => Ok(Box::new(lock)),
+            Err(holder) => Err(HostError::Locked { host: self.name.clone(), holder }),
+        }
     }
 
     fn run(&self, argv: &[&str], deadline: Duration) -> Result<RunOutput, HostError> {

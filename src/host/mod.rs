@@ -160,6 +160,29 @@ pub trait Host: Send + Sync {
     /// Where this tool keeps its lock and pre-images on the machine.
     fn state_dir(&self) -> PathBuf;
 
+    /// The number of the user as whom this works on the machine.
+    ///
+    /// # Errors
+    /// [`HostError`]
+    fn user_id(&self) -> Result<u32, HostError> {
+        let output = self.run(&["id", "-u"], Duration::from_secs(20))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.trim().parse().map_err(|_| HostError::Command {
+            host: self.name().to_owned(),
+            command: "id -u".to_owned(),
+            what: "did not print a number".to_owned(),
+        })
+    }
+
+    /// Keeps other runs on this machine from placing files in a directory at the same time. For a machine that is reached
+    /// from others, [`Self::lock`] does that for the whole of it.
+    ///
+    /// # Errors
+    /// [`HostError::Locked`] when another run places files there.
+    fn lock_dir(&self, _dir: &Path) -> Result<Box<dyn Send>, HostError> {
+        Ok(Box::new(()))
+    }
+
     /// Takes the machine's lock, so that a second operator is stopped and told who is first; dropping it, or
     /// dying, frees it. As it stands here it is right for a machine whose files are this machine's own.
     ///

@@ -14,7 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use serde::Serialize;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::install::{InstallError, content};
+use super::install::{InstallError, content, leftovers};
 use super::{Host, HostError, Placement};
 use crate::files::{FileKind, FileMode, Meta};
 
@@ -164,6 +164,8 @@ pub fn plan(host: &dyn Host, ca_pem: &[u8], files_only: bool) -> Result<TrustPla
 pub fn apply(host: &dyn Host, plan: &TrustPlan, mut done: impl FnMut(&Path)) -> Result<(), InstallError> {
     let meta = Meta::mode(FileMode::PUBLIC);
     host.make_dir(Path::new(plan.store.place().0), Meta::mode(FileMode::DIR))?;
+    let is_ours = |file: &str| plan.files().any(|path| path.ends_with(file));
+    host.remove_all(&leftovers(host, Path::new(plan.store.place().0), is_ours)?)?;
     for anchor in plan.anchors.iter().filter(|anchor| !anchor.is_placed) {
         host.place_all(&[Placement { path: &anchor.path, bytes: anchor.pem.as_bytes(), meta }])?;
         done(&anchor.path);

@@ -1,4 +1,4 @@
-//! The CA through the real binary, judged by OpenSSL, curl, etcdctl and a real etcd, and killed at every system call.
+//! The CA through the real binary, judged by OpenSSL, curl, etcdctl and a real etcd.
 #![allow(clippy::disallowed_methods, reason = "a test's own files and processes")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "figures for whoever runs it")]
@@ -13,7 +13,6 @@ mod acceptance;
 mod authorities;
 mod bad_input;
 mod costly_keys;
-mod crash;
 mod fleet;
 mod growth;
 mod issuing;

@@ -50,6 +50,8 @@ pub(super) fn of_install(error: &InstallError, to: &Path) -> Failure {
             .hint("choose another directory with --to, or replace it with --force"),
         InstallError::NoTrustStore { .. } => Failure::no("no-trust-store", error.to_string())
             .hint("Debian's, Fedora's, SUSE's and Container Linux's are known; elsewhere add ca.pem by hand"),
+        InstallError::Unfinished { .. } => Failure::failed("half-done", error.to_string())
+            .hint("run it again: any install into that directory completes what was begun"),
         InstallError::Untrusted { program, .. } => Failure::no("trust-store", error.to_string())
             .hint(format!("run {program} there and see what it says, then run this again")),
         InstallError::NotRegular { .. } => Failure::no("not-a-regular-file", error.to_string())

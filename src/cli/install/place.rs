@@ -75,6 +75,9 @@ pub(super) fn place(
         dir_mode: args.dir_mode,
         force: args.force,
     };
+    let unlocked = |error| wrong(InstallError::Host(error));
+    let _lock = if args.dry_run { None } else { Some(host.lock_dir(&target.dir).map_err(unlocked)?) };
+    finish_earlier(host, &target, args.dry_run, &mut warnings).map_err(wrong)?;
     let mut plan = install::plan(host, &bundle, &target).map_err(wrong)?;
     warnings.append(&mut plan.warnings);
     plan.warnings = warnings;
@@ -100,6 +103,28 @@ pub(super) fn place(
     Ok(placed)
 }
 
+/// What a run that ended early has left in the directory comes first: what there is to do depends on it.
+fn finish_earlier(
+    host: &dyn Host,
+    target: &Target,
+    dry_run: bool,
+    warnings: &mut Vec<String>,
+) -> Result<(), InstallError> {
+    let dir = target.dir.display();
+    if dry_run {
+        if install::is_unfinished(host, &target.dir)? {
+            warnings.push(format!("an install into {dir} was interrupted: the next one completes it first"));
+        }
+        return Ok(());
+    }
+    let placed = install::complete(host, &target.dir, target.force)?;
+    if !placed.is_empty() {
+        let names: Vec<_> = placed.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+        warnings.push(format!("an interrupted install into {dir} was completed: {}", names.join(", ")));
+    }
+    Ok(())
+}
+
 fn apply(
     host: &dyn Host,
     job: &Job,
@@ -113,7 +138,7 @@ fn apply(
         done(change.action.describe(), &change.path);
         count += 1;
     });
-    let applied = applied.map_err(InstallError::Host).and_then(|()| match &placed.trust {
+    let applied = applied.and_then(|()| match &placed.trust {
         None => Ok(()),
         Some(trust) => trust::apply(host, trust, |path| {
             done("create", path);
@@ -121,19 +146,16 @@ fn apply(
         }),
     });
     applied.map_err(|error| {
-        // Before the first rename, what was written is removed again.
-        let renaming = matches!(
+        // A directory or a single file that could not be made durable is there all the same.
+        let is_there = matches!(
             &error,
-            InstallError::Host(HostError::File {
-                source: FileError::Io { action: "rename into" | "rename" | "sync", .. }
-                    | FileError::Diverted { action: "rename into", .. },
-                ..
-            })
+            InstallError::Host(HostError::File { source: FileError::Io { action: "sync", .. }, .. })
         );
         let mut failure = failure::of_install(&error, &job.to);
-        if count > 0 || renaming {
+        if count > 0 || is_there {
             failure.exit = super::Exit::Failed;
             failure.message.push_str(&format!(" ({count} of {of} changes were made)"));
+            failure = failure.hint("run it again: it completes what was begun");
         }
         failure
     })

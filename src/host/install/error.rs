@@ -41,6 +41,12 @@ pub enum InstallError {
         /// What it is.
         what: &'static str,
     },
+    /// Some of the files are new and some are old, or it is not known whether that lasts.
+    #[error("{source}")]
+    Unfinished {
+        /// What went wrong.
+        source: HostError,
+    },
     /// The CA's file is in place, and the system's bundle was not made anew.
     #[error("{host}: {program}: {what}")]
     Untrusted {

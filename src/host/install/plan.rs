@@ -1,15 +1,16 @@
 //! What must change on a host for a bundle to be in place.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::change::{Action, Change, Part, Plan, Target};
 use super::error::InstallError;
-use crate::files::{FileKind, FileMode, FileStat, Owner};
-use crate::host::Host;
+use super::unfinished::NOTE;
+use crate::files::{FileKind, FileMode, FileStat, Owner, temporary_writer};
 use crate::host::access::{Access, Reader};
 use crate::host::bundle::{Bundle, Standing};
+use crate::host::{Host, HostError};
 
 /// What must change on `host` for `bundle` to be in place. Nothing is written.
 ///
@@ -30,7 +31,7 @@ pub fn plan(host: &dyn Host, bundle: &Bundle, target: &Target) -> Result<Plan, I
     // The certificate last: while its key is new and it is old, etcd refuses handshakes, so the two are neighbours.
     plan_file(host, &key, Part::Key, bundle.key_pem(), target, &mut plan)?;
     plan_file(host, &cert, Part::Cert, bundle.cert_pem(), target, &mut plan)?;
-    plan_leftovers(host, bundle, target, &mut plan)?;
+    plan_leftovers(host, target, &mut plan)?;
     Ok(plan)
 }
 
@@ -146,32 +147,40 @@ fn plan_file(
     Ok(())
 }
 
-/// Temporary files of ours whose writer is no more: a killed run may have left a key in one.
-fn plan_leftovers(
-    host: &dyn Host,
-    bundle: &Bundle,
-    target: &Target,
-    plan: &mut Plan,
-) -> Result<(), InstallError> {
-    let files = ["ca.pem".to_owned(), bundle.key_file(), bundle.cert_file()];
-    for name in host.list(&target.dir)? {
-        let writer = files.iter().find_map(|file| crate::files::temporary_writer(&name, file));
-        if let Some(pid) = writer {
-            if host.stat(Path::new(&format!("/proc/{pid}")))?.is_none() {
-                plan.changes.push(Change {
-                    path: target.dir.join(name),
-                    action: Action::RemoveLeftover,
-                    mode: FileMode::SECRET,
-                    owner: None,
-                    part: None,
-                });
-            }
-        } else if name == "ca-key.pem" {
-            let path = target.dir.join(name);
-            plan.warnings.push(format!("{} is a CA key on a node: whoever has it is the CA", path.display()));
-        }
+fn plan_leftovers(host: &dyn Host, target: &Target, plan: &mut Plan) -> Result<(), InstallError> {
+    for path in leftovers(host, &target.dir, |file| file.ends_with(".pem") || file == NOTE)? {
+        plan.changes.push(Change {
+            path,
+            action: Action::RemoveLeftover,
+            mode: FileMode::SECRET,
+            owner: None,
+            part: None,
+        });
+    }
+    let ca_key = target.dir.join("ca-key.pem");
+    if host.stat(&ca_key)?.is_some() {
+        plan.warnings.push(format!("{} is a CA key on a node: whoever has it is the CA", ca_key.display()));
     }
     Ok(())
+}
+
+/// Temporary files of ours in a directory whose writer has died, of the files that `is_ours` names: a killed run may have
+/// left a key in one.
+pub(in crate::host) fn leftovers(
+    host: &dyn Host,
+    dir: &Path,
+    is_ours: impl Fn(&str) -> bool,
+) -> Result<Vec<PathBuf>, HostError> {
+    let mut left = Vec::new();
+    for name in host.list(dir)? {
+        let parts = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".tmp")?.rsplit_once('.'));
+        let Some((file, _)) = parts.filter(|(file, _)| is_ours(file)) else { continue };
+        let Some(pid) = temporary_writer(&name, file) else { continue };
+        if host.stat(Path::new(&format!("/proc/{pid}")))?.is_none() {
+            left.push(dir.join(name));
+        }
+    }
+    Ok(left)
 }
 
 /// What a regular file holds; none when nothing is there.

@@ -24,6 +24,7 @@ pub mod renew;
 pub mod revoke;
 pub mod supervise;
 pub mod verify;
+mod writes;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ use clap::{Parser, Subcommand};
 
 pub use outcome::{Exit, Failure, Outcome};
 pub use output::{Color, Output};
+pub use writes::{Writes, commands};
 
 /// A certificate authority and PKI toolkit for etcd clusters.
 #[derive(Debug, Parser)]

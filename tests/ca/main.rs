@@ -1,4 +1,4 @@
-//! The CA through the real binary, judged by OpenSSL, curl, etcdctl and a real etcd, and killed at every system call.
+//! The CA through the real binary, judged by OpenSSL, curl, etcdctl and a real etcd.
 #![allow(clippy::disallowed_methods, reason = "a test's own files and processes")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "figures for whoever runs it")]
@@ -10,7 +10,6 @@ mod support;
 mod acceptance;
 mod authorities;
 mod bad_input;
-mod crash;
 mod fleet;
 mod issuing;
 mod life;

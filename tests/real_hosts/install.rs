@@ -61,6 +61,56 @@ fn a_pair_by_ssh_for_the_units_user_and_the_ca_into_the_trust_store() {
     );
 }
 
+/// On the host, an `mv` that fails for the certificate, and for the key from the second time on where `twice` says so.
+fn break_mv(lab: &Lab, twice: bool) {
+    let key = if twice { "[ -e /tmp/moved ] && exit 1; touch /tmp/moved" } else { ":" };
+    let script = format!(
+        "#!/bin/sh\nfor to do :; done\ncase $to in */server1.pem) exit 1 ;; */server1-key.pem) {key} ;; esac\n\
+         exec /usr/bin/mv \"$@\"\n"
+    );
+    lab.on(
+        "server1",
+        &format!(
+            "cat >/usr/local/bin/mv <<'END'\n{script}END\nchmod 755 /usr/local/bin/mv; rm -f /tmp/moved"
+        ),
+    );
+}
+
+/// Whether server1's certificate and key on the host belong together.
+fn matches(lab: &Lab) -> bool {
+    let script = "cd /etc/ssl/etcd; a=$(openssl x509 -in server1.pem -noout -pubkey); \
+                  b=$(openssl pkey -in server1-key.pem -pubout); [ \"$a\" = \"$b\" ] && echo yes || echo no";
+    lab.on("server1", script) == "yes\n"
+}
+
+#[test]
+fn a_rename_that_fails_there_leaves_the_old_pair_or_one_that_the_next_install_completes() {
+    let Some(lab) = Lab::with("3.4.23", "debian", &["--hosts", "1"]) else { return };
+    let install = ["install", "server1", "--host", "root@172.16.0.101"];
+    lab.done(&install);
+    let before = lab.on("server1", "cat /etc/ssl/etcd/server1.pem");
+    lab.done(&["renew", "server1"]);
+
+    break_mv(&lab, false);
+    let (exit, ..) = lab.refused(&install);
+    assert_eq!((exit, matches(&lab)), (1, true), "the old pair is put back");
+    assert_eq!(
+        lab.on("server1", "cat /etc/ssl/etcd/server1.pem; ls -A /etc/ssl/etcd | grep '^[.]' || true"),
+        before
+    );
+
+    break_mv(&lab, true);
+    let (exit, code, _, hint) = lab.refused(&install);
+    assert_eq!((exit, code.as_str(), matches(&lab)), (3, "half-done", false));
+    assert!(hint.contains("any install into that directory"), "{hint}");
+    lab.on("server1", "rm /usr/local/bin/mv");
+    lab.done(&["issue", "app", "--profile", "client"]);
+    lab.done(&["install", "app", "--host", "root@172.16.0.101"]);
+    assert!(matches(&lab), "an install of another pair has completed it");
+    assert_ne!(lab.on("server1", "cat /etc/ssl/etcd/server1.pem"), before);
+    assert_eq!(lab.on("server1", "ls -A /etc/ssl/etcd | grep '^[.]' || true"), "");
+}
+
 #[test]
 fn a_whole_cluster_at_once_and_one_node_that_fails_stops_nobody() {
     let Some(lab) = Lab::bare("3.4.23", "debian", &["--hosts", "2", "--spare", "2"]) else { return };

@@ -21,15 +21,37 @@ pub(crate) struct Node {
     pub(crate) gid: u32,
 }
 
-/// Everything below a directory, by relative path; the directory itself is the empty path.
+/// Everything below a directory, by relative path; the directory itself is the empty path. A file of several names has the
+/// later ones in the second map, each with the first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Image(pub(crate) BTreeMap<PathBuf, Node>);
+pub(crate) struct Image(pub(crate) BTreeMap<PathBuf, Node>, BTreeMap<PathBuf, PathBuf>);
 
 impl Image {
     pub(crate) fn of(root: &Path) -> Self {
         let mut image = Self::default();
         image.add(root, PathBuf::new());
+        let inode = |at: &PathBuf| root.join(at).symlink_metadata().unwrap().ino();
+        let files: Vec<(PathBuf, u64)> =
+            image.files().map(|(at, ..)| (at.to_owned(), inode(&at.to_owned()))).collect();
+        image.link(files);
         image
+    }
+
+    /// Files, and what says which of them are the same.
+    pub(crate) fn link<I: Ord>(&mut self, mut files: Vec<(PathBuf, I)>) {
+        files.sort();
+        let mut first = BTreeMap::new();
+        for (path, inode) in files {
+            match first.get(&inode) {
+                Some(other) => drop(self.1.insert(path, PathBuf::clone(other))),
+                None => drop(first.insert(inode, path)),
+            }
+        }
+    }
+
+    /// The first name of the file that has this one too.
+    pub(crate) fn first_name(&self, path: &Path) -> Option<&PathBuf> {
+        self.1.get(path)
     }
 
     fn add(&mut self, root: &Path, at: PathBuf) {
@@ -59,6 +81,10 @@ impl Image {
         let me = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         for (at, node) in &self.0 {
             let path = root.join(at);
+            if let Some(first) = self.first_name(at) {
+                std::fs::hard_link(root.join(first), &path).unwrap();
+                continue;
+            }
             match &node.body {
                 Body::Directory => std::fs::create_dir(&path).unwrap(),
                 Body::File(bytes) => std::fs::write(&path, bytes).unwrap(),

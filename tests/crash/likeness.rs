@@ -1,9 +1,10 @@
 //! A tree in words, in which two runs of a command are the same: keys, serials and times are left out.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use p12_keystore::Pkcs12ImportPolicy;
 use x509_parser::prelude::*;
 
 use crate::image::{Body, Image, Node};
@@ -55,11 +56,15 @@ fn content(path: &Path, bytes: &[u8]) -> String {
     if name == "crl.der" {
         return crl(bytes);
     }
-    let blocks: Vec<String> = Pem::iter_from_buffer(bytes)
+    let blocks = blocks(bytes);
+    if blocks.is_empty() { String::from_utf8_lossy(bytes).into_owned() } else { blocks.join("; ") }
+}
+
+fn blocks(bytes: &[u8]) -> Vec<String> {
+    Pem::iter_from_buffer(bytes)
         .filter_map(Result::ok)
         .map(|block| pem(&block.label, &block.contents))
-        .collect();
-    if blocks.is_empty() { String::from_utf8_lossy(bytes).into_owned() } else { blocks.join("; ") }
+        .collect()
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
@@ -108,18 +113,20 @@ fn crl(der: &[u8]) -> String {
     format!("list by {}, revoked {}", list.issuer(), revoked.join(" "))
 }
 
+/// As OpenSSL opens it.
 fn p12(bytes: &[u8]) -> String {
-    let store =
-        p12_keystore::KeyStore::from_pkcs12(bytes, crate::scenarios::PASSPHRASE, Pkcs12ImportPolicy::Strict);
-    match store {
-        Ok(store) => match store.private_key_chain() {
-            Some((name, chain)) => {
-                let certificates = chain.certs().iter().map(|cert| certificate(cert.as_der()));
-                format!("key and chain of {name}: {}", certificates.collect::<Vec<_>>().join("; "))
-            }
-            None => "a store without a key".into(),
-        },
-        Err(error) => format!("a broken store: {error}"),
+    let words = format!("pass:{}", crate::scenarios::PASSPHRASE);
+    let mut openssl = Command::new("openssl");
+    openssl.args(["pkcs12", "-nodes", "-passin", &words]);
+    let mut child =
+        openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    // It may end before it has read all of a broken file.
+    let _ = child.stdin.take().unwrap().write_all(bytes);
+    let output = child.wait_with_output().unwrap();
+    if output.status.success() {
+        format!("a store with {}", blocks(&output.stdout).join("; "))
+    } else {
+        "a broken store".into()
     }
 }
 

@@ -71,7 +71,10 @@ impl Model {
                 Body::File(bytes) => Content::File { data: bytes.clone(), synced: bytes.clone() },
                 Body::Symlink(target) => Content::Symlink(target.clone()),
             };
-            let id = model.make(content, Meta { mode: node.mode, uid: node.uid, gid: node.gid });
+            let id = match image.first_name(path).and_then(|first| model.find(&root.join(first))) {
+                Some(id) => id,
+                None => model.make(content, Meta { mode: node.mode, uid: node.uid, gid: node.gid }),
+            };
             if let Some((dir, name)) = model.entry(&root.join(path)).filter(|_| id != 0) {
                 model.names(dir).insert(name.clone(), id);
                 let Content::Directory { synced, .. } = &mut model.inodes[dir].content else {
@@ -146,11 +149,20 @@ impl Model {
     /// A disk that is possible now.
     pub(crate) fn disk(&self, view: View) -> Image {
         let mut image = Image::default();
-        self.collect(view, 0, PathBuf::new(), &mut image);
+        let mut files = Vec::new();
+        self.collect(view, 0, PathBuf::new(), &mut image, &mut files);
+        image.link(files);
         image
     }
 
-    fn collect(&self, view: View, id: usize, at: PathBuf, image: &mut Image) {
+    fn collect(
+        &self,
+        view: View,
+        id: usize,
+        at: PathBuf,
+        image: &mut Image,
+        files: &mut Vec<(PathBuf, usize)>,
+    ) {
         let inode = &self.inodes[id];
         let meta = if view == View::All { inode.meta } else { inode.synced_meta };
         let body = match &inode.content {
@@ -168,11 +180,14 @@ impl Model {
                     }
                 }
                 for (name, child) in seen {
-                    self.collect(view, child, at.join(name), image);
+                    self.collect(view, child, at.join(name), image, files);
                 }
                 Body::Directory
             }
         };
+        if matches!(body, Body::File(_)) {
+            files.push((at.clone(), id));
+        }
         image.0.insert(at, Node { body, mode: meta.mode, uid: meta.uid, gid: meta.gid });
     }
 

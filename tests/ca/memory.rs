@@ -10,8 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::skipped;
-use crate::crash::can_trace;
-use crate::support::{Bench, text};
+use crate::support::{Bench, can_trace, text};
 
 /// A command that strace has stopped; it is killed in the end.
 struct Stopped {

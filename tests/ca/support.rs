@@ -153,3 +153,9 @@ pub(crate) fn belong_together(cert: &Path, key: &Path) -> bool {
     let public = openssl(&["x509", "-in", text(cert), "-noout", "-pubkey"]);
     public == openssl(&["pkey", "-in", text(key), "-pubout"])
 }
+
+/// Whether strace can trace here.
+pub(crate) fn can_trace() -> bool {
+    let tried = Command::new("strace").args(["-qq", "-o", "/dev/null", "/bin/true"]).output();
+    tried.is_ok_and(|output| output.status.success())
+}

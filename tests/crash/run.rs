@@ -290,7 +290,10 @@ impl<'a> Case<'a> {
 /// Whether there is a certificate that `verify` can verify.
 fn has_leaf(image: &Image) -> bool {
     let authorities = [format!("{PKI}/ca.pem"), format!("{PKI}/issuing-ca.pem")];
-    whole::placed_serials(image).iter().any(|(path, _)| authorities.iter().all(|ca| path != Path::new(ca)))
+    let is_leaf = |path: &Path| {
+        path.extension().is_some_and(|end| end == "pem") && authorities.iter().all(|ca| path != Path::new(ca))
+    };
+    whole::placed_serials(image).iter().any(|(path, _)| is_leaf(path))
 }
 
 /// Certificates that `list` calls valid and that are not in place.

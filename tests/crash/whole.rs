@@ -117,8 +117,11 @@ fn ledger_serials(image: &Image) -> Vec<String> {
     made.filter_map(|entry| Some(entry["serial"].as_str()?.trim_start_matches("00").to_owned())).collect()
 }
 
-/// `NAME` and what follows `.pem`, of a certificate's file.
+/// `NAME` and what follows `.pem`, of a certificate's file that is in place.
 fn stem(path: &Path) -> Option<(&str, &str)> {
+    if is_hidden(path) {
+        return None;
+    }
     let (stem, history) = path.file_name()?.to_str()?.split_once(".pem")?;
     let is_other = stem.ends_with("-key") || stem.ends_with("-bundle") || stem == "crl";
     (!is_other).then_some((stem, history))

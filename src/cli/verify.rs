@@ -16,7 +16,7 @@ use ::time::{Duration, OffsetDateTime};
 use clap::Args;
 use rayon::prelude::*;
 
-use super::pki::parse_span;
+use super::pki::{any_store, parse_span};
 use super::reach::{ReachArgs, destination};
 use super::{Context, Exit, Failure, Outcome};
 use crate::host::access::Reader;
@@ -126,6 +126,9 @@ impl VerifyArgs {
 /// Runs it.
 pub fn run(context: &Context, args: &VerifyArgs) -> Outcome {
     let format = output::format(context, args)?;
+    if args.ca.is_none() {
+        refuse_foreign_ca(context)?;
+    }
     let optional = |path: &Option<PathBuf>| path.as_deref().map(target::read).transpose();
     let settings = Settings {
         args,
@@ -157,6 +160,15 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Outcome {
     output::print(context, format, &report, fail_on, settings.at);
     let failed = report.fails(fail_on);
     Ok(if failed { Exit::No } else { Exit::Done })
+}
+
+/// Refuses the PKI directory's CA where somebody else could have written it, or where it is another one than the ledger's:
+/// a verdict would mean nothing. What else is wrong with the directory is for the findings to say.
+fn refuse_foreign_ca(context: &Context) -> Result<(), Failure> {
+    match any_store(context) {
+        Err(failure) if matches!(failure.code.as_str(), "untrusted" | "other-ca") => Err(failure),
+        _ => Ok(()),
+    }
 }
 
 fn parse_time(text: &str) -> Result<OffsetDateTime, String> {

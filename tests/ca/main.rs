@@ -28,4 +28,6 @@ mod requests;
 mod reserved_names;
 mod revocation;
 mod special_files;
+mod syncs;
 mod together;
+mod trust;

@@ -64,7 +64,8 @@ pub fn read(path: &Path) -> Result<Contents, FileError> {
 /// The certificate files that a path names: itself, or those below a directory, in the order of their names.
 ///
 /// In a directory a file counts by its ending, `.pem`, `.crt`, `.cer` or `.cert`; keys are found beside their
-/// certificates as `X-key.pem` or `X.key`. Symlinks are followed, loops are not.
+/// certificates as `X-key.pem` or `X.key`. Symlinks are followed, loops are not. Hidden files and directories are passed over:
+/// what is written there is not in place yet.
 ///
 /// # Errors
 /// [`FileError`] for the path itself or a directory below it.
@@ -77,7 +78,8 @@ pub fn find(path: &Path) -> Result<Vec<Target>, FileError> {
     }
     let (mut found, mut names) = (Vec::new(), HashSet::new());
     let walk = walkdir::WalkDir::new(path).follow_links(true).max_depth(MAX_DEPTH).sort_by_file_name();
-    for entry in walk {
+    let is_hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
+    for entry in walk.into_iter().filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.file_name())) {
         let entry = match entry {
             Ok(entry) => entry,
             // A loop of symlinks, or one that leads nowhere: what it points to is not there to be judged.
@@ -100,6 +102,18 @@ pub fn find(path: &Path) -> Result<Vec<Target>, FileError> {
         target.key = keys_of(&target.certificate).into_iter().flatten().find(|key| names.contains(key));
     }
     Ok(found)
+}
+
+/// Whether a text is nothing but revocation lists and requests, such as the PKI directory's own `crl.pem`.
+pub fn is_list_or_request(text: &[u8]) -> bool {
+    const OTHERS: [&[u8]; 3] = [
+        b"-----BEGIN X509 CRL-----",
+        b"-----BEGIN CERTIFICATE REQUEST-----",
+        b"-----BEGIN NEW CERTIFICATE REQUEST-----",
+    ];
+    let mut begins =
+        text.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"-----BEGIN ")).peekable();
+    begins.peek().is_some() && begins.all(|line| OTHERS.iter().any(|other| line.starts_with(other)))
 }
 
 fn is_dangling(error: &walkdir::Error) -> bool {

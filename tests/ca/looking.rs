@@ -96,3 +96,32 @@ fn inspect_reads_requests_and_der_of_openssl() {
     assert_eq!(request["sans"], serde_json::json!(["DNS:node", "IP:10.0.0.1"]));
     assert_eq!(files[1]["items"][0]["ca"], true);
 }
+
+#[test]
+fn dates_with_an_offset_that_no_clock_has_are_shown_in_utc() {
+    let bench = Bench::empty();
+    let odd = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/odd/offset-of-a-hundred-days.pem");
+    let seen = bench.run(&["inspect", odd, "--json"]).ok().json();
+    let item = &seen["files"][0]["items"][0];
+    for field in ["not_before", "not_after"] {
+        assert!(item[field].as_str().is_some_and(|time| time.ends_with('Z')), "{item}");
+    }
+    bench.run(&["inspect", odd]).ok();
+}
+
+#[test]
+fn a_directory_with_a_revocation_list_and_requests_is_verified_without_them() {
+    let bench = Bench::new();
+    bench.run(&["issue", "server1"]).ok();
+    bench.run(&["crl"]).ok();
+    let elsewhere = bench.root().join("node");
+    bench.run(&["--pki-dir", text(&elsewhere), "csr", "server2"]).ok();
+    std::fs::copy(elsewhere.join("server2.csr"), bench.file("server2.pem")).unwrap();
+    std::fs::write(bench.file(".server3.pem"), "half").unwrap();
+    let ran = bench.run(&["verify", "--json"]).ok().json();
+    let files: Vec<_> =
+        ran["results"].as_array().unwrap().iter().map(|one| one["file"].to_string()).collect();
+    assert!(!files.is_empty() && files.iter().all(|file| file.contains("server1.pem")), "{files:?}");
+    // Given by name, it is what was meant, and no certificate.
+    assert_eq!(bench.run(&["verify", text(&bench.file("crl.pem"))]).code, Some(1));
+}

@@ -210,8 +210,8 @@ pub fn certificate(path: &Path, der: &[u8]) -> Result<Certificate, CaError> {
         subject: parsed.subject().to_string(),
         issuer: parsed.issuer().to_string(),
         serial: Serial::from_der(parsed.raw_serial()).to_string(),
-        not_before: parsed.validity().not_before.to_datetime(),
-        not_after: parsed.validity().not_after.to_datetime(),
+        not_before: utc(parsed.validity().not_before),
+        not_after: utc(parsed.validity().not_after),
         sans: sans(parsed.subject_alternative_name().ok().flatten().map(|found| found.value)),
         key_type: kind_of(parsed.public_key()),
         signature: signature(&parsed.signature_algorithm.algorithm.to_id_string()),
@@ -295,15 +295,22 @@ fn crl(der: &[u8]) -> Option<Crl> {
     Some(Crl {
         issuer: parsed.issuer().to_string(),
         number: parsed.crl_number().map(ToString::to_string),
-        this_update: parsed.last_update().to_datetime(),
-        next_update: parsed.next_update().map(|time| time.to_datetime()),
+        this_update: utc(parsed.last_update()),
+        next_update: parsed.next_update().map(utc),
         revoked: parsed
             .iter_revoked_certificates()
             .map(|entry| Revoked {
                 serial: Serial::from_der(entry.raw_serial()).to_string(),
-                since: entry.revocation_date.to_datetime(),
+                since: utc(entry.revocation_date),
                 reason: entry.reason_code().map(|(_, code)| code.to_string()),
             })
             .collect(),
     })
+}
+
+/// A time in UTC. One that an odd offset moves out of the years 0 to 9999, which RFC 3339 has, is the nearest of them.
+fn utc(time: ASN1Time) -> OffsetDateTime {
+    const FIRST: i64 = -62_167_219_200;
+    const LAST: i64 = 253_402_300_799;
+    OffsetDateTime::from_unix_timestamp(time.timestamp().clamp(FIRST, LAST)).expect("it is within the limits")
 }

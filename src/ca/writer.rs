@@ -24,6 +24,7 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Writer {
     store: Store,
     transaction: Transaction,
+    has_changed: bool,
     _lock: DirLock,
 }
 
@@ -77,7 +78,8 @@ impl Writer {
         let mut listing = Listing::read(dir)?;
         let transaction = Transaction::recover(dir, &ledger, &mut listing)?;
         let store = Store::with(dir, trust, ledger, listing.into())?;
-        Ok(Self { store, transaction, _lock: lock })
+        let has_changed = !transaction.recovered().is_empty();
+        Ok(Self { store, transaction, has_changed, _lock: lock })
     }
 
     /// What is in the directory.
@@ -100,14 +102,21 @@ impl Writer {
         self.transaction.recovered().iter().find(|item| item.name == name)
     }
 
+    /// Whether something was changed that a user should know of.
+    pub const fn has_changed(&self) -> bool {
+        self.has_changed
+    }
+
     /// Appends lines to the ledger, durably.
     pub(super) fn record(&mut self, entries: &[Entry]) -> Result<(), CaError> {
+        self.has_changed = true;
         let path = self.store.path(LEDGER_FILE);
         self.store.for_writer()?.0.append(&path, entries)
     }
 
     /// Carries out changes that `entries` record: all of them or none.
     pub(super) fn carry_out(&mut self, changes: &[Change], entries: &[Entry]) -> Result<(), CaError> {
+        self.has_changed = true;
         let path = self.store.path(LEDGER_FILE);
         let (ledger, listing) = self.store.for_writer()?;
         self.transaction.carry_out(changes, listing, || ledger.append(&path, entries))
@@ -115,6 +124,7 @@ impl Writer {
 
     /// Carries out a change that the ledger has no line for.
     pub(super) fn carry_out_unrecorded(&mut self, change: Change) -> Result<(), CaError> {
+        self.has_changed = true;
         let (_, listing) = self.store.for_writer()?;
         self.transaction.carry_out(&[change], listing, || Ok(()))
     }

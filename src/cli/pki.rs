@@ -141,7 +141,9 @@ pub(super) fn acknowledge<'a>(
             others.join(", ")
         ));
     }
-    context.out.check()?;
+    if writer.has_changed() {
+        context.out.check()?;
+    }
     writer.acknowledge();
     Ok(())
 }

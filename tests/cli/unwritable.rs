@@ -130,6 +130,7 @@ fn a_full_disk_is_an_error_and_the_next_run_reports_what_was_done() {
         let words = format!("{command} {args}");
         reports_the_loss(dir.path(), &words, exit);
         if !words.contains("--format sarif") && !words.contains("--format junit") {
+            let dir = copy_of(prepared.path());
             reports_the_loss(dir.path(), &format!("{words} --json"), exit);
         }
         if command != "rehearse" {

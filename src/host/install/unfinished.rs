@@ -266,11 +266,12 @@ mod tests {
     fn a_note_that_others_could_have_written_is_refused() {
         let scene = Scene::new();
         scene.put(KEY, b"new key");
-        scene.host.set_meta(&scene.path(NOTE), Meta::mode(FileMode::PUBLIC)).unwrap();
+        let (note, text) = (scene.path(NOTE), scene.read(NOTE));
+        scene.host.place(&note, &text, Meta::mode(FileMode::PUBLIC)).unwrap();
         assert!(matches!(scene.complete(), Err(InstallError::Foreign { .. })));
         assert!(complete(&scene.host, scene.dir.path(), true).unwrap().is_empty());
         assert_eq!(scene.read(CERT), b"old certificate");
-        let text = String::from_utf8(scene.read(NOTE)).unwrap();
+        let text = String::from_utf8(text).unwrap();
         for (from, to) in [(CERT, "../server1.pem"), ("420", "2541"), ("{", "[")] {
             scene.put(NOTE, text.replace(from, to).as_bytes());
             assert!(matches!(scene.complete(), Err(InstallError::Foreign { .. })), "{to}");

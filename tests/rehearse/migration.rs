@@ -25,7 +25,8 @@ fn good(more: &[&str]) -> Vec<Value> {
     for figure in ["failed", "lost", "missed"] {
         assert_eq!(result[figure], 0, "{result}");
     }
-    assert!(result["writes"].as_u64().unwrap() > 500, "{result}");
+    // On a machine that is busy a write takes longer than its period.
+    assert!(result["writes"].as_u64().unwrap() > 100, "{result}");
     events
 }
 

@@ -10,11 +10,12 @@
 //! 2. The ledger lines are appended and synced. **This is the moment at which the change has happened.**
 //! 3. Old files step aside (certificate before key), then the new ones are renamed into place (key before certificate);
 //!    a batch goes through each of these turns together. At no moment do a certificate and a key that do not match have
-//!    their names. The directory is synced once: ext4, XFS and Btrfs keep the order of renames in one directory, and
-//!    where a file system does not, the recovery puts right what a power cut left.
+//!    their names. The directory is synced after each of the two, since a disk may write names in any order: a new file
+//!    must not be there while the old one's new name is not.
 //! 4. The caller prints what it did. Then `.transaction.json` is removed: the user knows.
 //!
-//! A pair so costs six syncs: two files, the transaction, the directory, the ledger, the directory.
+//! A new pair so costs six syncs: two files, the transaction, the directory, the ledger, the directory. One that takes the
+//! place of another costs seven.
 //!
 //! The next run that takes the lock and finds `.transaction.json` knows that its owner died. A certificate whose serial is
 //! in the ledger is put into place (step 3 again, which skips what was already done); the files of one whose serial is
@@ -275,13 +276,20 @@ impl Transaction {
 
     /// Step 3, from wherever it was left.
     fn place(&self, items: &[Item], names: &mut Listing) -> Result<(), CaError> {
+        let mut moved = false;
         for place in items.iter().flat_map(|item| item.files.iter().rev()) {
             let Some(keep_as) = &place.keep_as else { continue };
+            moved |= names.has(keep_as);
             // Still to be placed, and the old one has not stepped aside yet.
             if names.has(&place.staged()) && names.has(&place.file) && !names.has(keep_as) {
                 files::rename_new(&self.dir.join(&place.file), &self.dir.join(keep_as))?;
                 names.renamed(&place.file, keep_as);
+                moved = true;
             }
+        }
+        // In a recovery they may have moved before, and nobody knows whether that is on the disk.
+        if moved {
+            files::sync_dir(&self.dir)?;
         }
         let turns = items.iter().map(|item| item.files.len()).max().unwrap_or(0);
         for turn in 0..turns {

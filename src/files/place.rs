@@ -146,7 +146,9 @@ pub fn create_new_with<T, E: From<FileError>>(
             left.remove();
         }
         None => {
-            // Linked, not renamed: a temporary name that is left on the file says that this run did not finish.
+            // Linked, not renamed: a temporary name that is left on the file says that this run did not finish. A disk may
+            // write names in any order, so that name goes first.
+            sync_dir(parent(path))?;
             staged.link(path)?;
             if let Err(error) = sync_dir(parent(path)) {
                 // It was not reported, so it must not be there.

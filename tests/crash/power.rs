@@ -35,8 +35,7 @@ struct Inode {
 pub(crate) enum View {
     /// Only what was synced.
     Synced,
-    /// What was synced, and of the other changes to names those in the directories that were changed last: a file system
-    /// (ext4, XFS, Btrfs) keeps their order in one directory, and need not keep it between two.
+    /// What was synced, and of the changes to names the last one alone: the disk may write them in any order.
     Newest,
     /// Every name; of the files' content only what was synced.
     Names,
@@ -51,8 +50,7 @@ pub(crate) struct Model {
     umask: u32,
     inodes: Vec<Inode>,
     descriptors: HashMap<i64, PathBuf>,
-    /// The changes to names, not synced yet, in the directories that were changed last: directory, name, and what it names
-    /// now.
+    /// The last change to names, where it is not synced yet: directory, name, and what it names now.
     newest: Vec<(usize, OsString, Option<usize>)>,
 }
 
@@ -251,10 +249,7 @@ impl Model {
                 None => drop(self.names(*dir).remove(name)),
             }
         }
-        let is_same =
-            |(dir, ..): &(usize, OsString, Option<usize>)| changes.iter().any(|(other, ..)| other == dir);
-        self.newest.retain(is_same);
-        self.newest.extend(changes);
+        self.newest = changes;
     }
 
     fn open(&mut self, call: &Call) -> bool {

@@ -17,7 +17,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::reach::{ReachArgs, destination};
 use super::{Context, Failure, Outcome};
-use crate::migrate::plan::{Down, Goal, Way};
+use crate::migrate::plan::{Down, Goal};
 use crate::migrate::{Node, Options, Wishes, discover};
 
 /// Takes a running cluster from HTTP to mutual TLS, and back.
@@ -78,11 +78,6 @@ struct ClusterArgs {
     /// of on port 2378: who speaks what cannot then be told apart. What was begun on either port goes on there.
     #[arg(long)]
     shared_port: bool,
-    /// Let every member be served at its peer URL at every moment: a second peer port is opened for the while (2382 beside
-    /// 2380; the members must reach each other there), for one restart more a member each way. What was begun so goes on
-    /// so.
-    #[arg(long)]
-    strict: bool,
     /// Go on although the running process and the files on disk disagree.
     #[arg(long)]
     accept_drift: bool,
@@ -121,7 +116,7 @@ fn options(context: &Context, cluster: &ClusterArgs, nodes: &[Node], goal: Goal)
         wishes: Wishes { client_auth, shared_port },
         cut_clients: false,
         accept_drift: cluster.accept_drift,
-        way: Way { down: Down::Refused, strict: cluster.strict },
+        down: Down::Refused,
         snapshot: true,
         step_timeout: Duration::from_secs(60),
         pki_dir: context.global.pki_dir.clone(),

@@ -35,9 +35,6 @@ pub struct RehearseArgs {
     /// Go back to plain HTTP afterwards, and prove that too.
     #[arg(long)]
     rollback: bool,
-    /// Migrate with --strict: every member is served at its peer URL at every moment.
-    #[arg(long)]
-    strict: bool,
     /// Leave the cluster running.
     #[arg(long)]
     keep: bool,
@@ -51,7 +48,7 @@ pub struct RehearseArgs {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Stop a cluster that --keep left running in DIR.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["members", "etcd", "base", "api", "rollback", "strict", "keep", "interrupt", "dir"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["members", "etcd", "base", "api", "rollback", "keep", "interrupt", "dir"])]
     stop: Option<PathBuf>,
 }
 
@@ -116,7 +113,6 @@ fn settings(args: &RehearseArgs) -> Result<Settings, Failure> {
         addresses,
         v2: args.api == Speaks::V2,
         rollback: args.rollback,
-        strict: args.strict,
         interrupt: args.interrupt,
         seed: args.seed.unwrap_or(now),
         dir: args.dir.clone(),
@@ -137,30 +133,15 @@ fn show_plan(context: &Context, args: &RehearseArgs, settings: &Settings) {
     let out = &context.out;
     let version = &settings.etcd.version;
     let addresses: Vec<_> = settings.addresses.iter().map(ToString::to_string).collect();
-    let (first, second, back) = match settings.strict {
-        false => (
-            "migrate, first roll: certificates in force, HTTP still served; it stops there, the clients speak HTTP",
-            "teach the clients https; migrate, second roll: https for clients and peers, HTTP on loopback 4001 only",
-            "roll back to plain HTTP in two rolls",
-        ),
-        true => (
-            "migrate, two rolls: certificates in force, then https for peers, by a second peer port; it stops there",
-            "teach the clients https; migrate, third roll: https for clients, HTTP on loopback 4001 only",
-            "roll back to plain HTTP in three rolls",
-        ),
-    };
     let mut steps = vec![
         "start them on plain HTTP, with 4 writers (100 writes a second) and a watcher",
         "make a CA and issue the members' and a client's certificates",
-        first,
-        second,
+        "migrate, first roll: certificates in force, HTTP still served; it stops there, the clients speak HTTP",
+        "teach the clients https; migrate, second roll: https for clients and peers, HTTP on loopback 4001 only",
         "prove it, member by member",
     ];
     if settings.rollback {
-        steps.extend([back, "prove that everything is as it was"]);
-    }
-    if settings.strict {
-        steps.push("prove that every peer URL was served at every moment");
+        steps.extend(["roll back to plain HTTP in two rolls", "prove that everything is as it was"]);
     }
     steps.push("hold every acknowledged write against what each member has");
     if context.out.json {

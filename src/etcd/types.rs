@@ -174,6 +174,17 @@ impl FromStr for PeerUrl {
     }
 }
 
+/// The same places with a scheme, each once.
+pub fn with_scheme(urls: &[PeerUrl], scheme: Scheme) -> Vec<PeerUrl> {
+    let mut changed: Vec<PeerUrl> = Vec::with_capacity(urls.len());
+    for url in urls.iter().map(|url| url.with_scheme(scheme)) {
+        if !changed.contains(&url) {
+            changed.push(url);
+        }
+    }
+    changed
+}
+
 /// Joins URLs as etcd's settings want them.
 pub fn join(urls: &[PeerUrl]) -> String {
     urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")

@@ -10,7 +10,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use super::{ClientProcess, Connection, Launch, RunningProcess};
 
@@ -104,14 +103,6 @@ pub(super) fn parse_stat(text: &str) -> Option<Stat<'_>> {
     // Field 22 of the line; the parent is field 4.
     let start_time = fields.nth(17)?.parse().ok()?;
     Some(Stat { name, state, parent, start_time })
-}
-
-/// How long a process has run, from `/proc/uptime` and its `stat`, one after the other. A clock tick is a hundredth of a
-/// second on every Linux that etcd runs on (`getconf CLK_TCK`).
-pub fn age(uptime_and_stat: &str) -> Option<Duration> {
-    let (uptime, stat) = uptime_and_stat.split_once('\n')?;
-    let uptime = Duration::try_from_secs_f64(uptime.split(' ').next()?.parse().ok()?).ok()?;
-    Some(uptime.saturating_sub(Duration::from_millis(parse_stat(stat)?.start_time.checked_mul(10)?)))
 }
 
 /// The effective user of `Uid: real effective saved filesystem`.
@@ -239,14 +230,6 @@ fn odd(pid: u32, file: &str) -> io::Error {
 mod tests {
     use super::*;
     use std::net::{TcpListener, TcpStream};
-
-    #[test]
-    fn how_long_a_process_has_run() {
-        let stat = "7 (etcd) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 9 0 1250 1 2";
-        assert_eq!(age(&format!("100.5 190.25\n{stat}\n")), Some(Duration::from_secs(88)));
-        // A process that is gone: `cat` printed the first file only.
-        assert_eq!(age("100.5 190.25\n"), None);
-    }
 
     #[test]
     fn a_name_may_hold_brackets_and_spaces() {

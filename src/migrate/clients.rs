@@ -69,7 +69,7 @@ fn doomed(running: &Settings, to: Stage) -> Vec<Doomed> {
     let of = |scheme| urls.iter().filter(move |url| url.scheme() == scheme).map(|url| url.at().port());
     let ports: Vec<u16> = match to {
         Stage::Plain => of(Scheme::Https).filter(|port| of(Scheme::Http).all(|http| http != *port)).collect(),
-        Stage::Loopback | Stage::Certs | Stage::Beside | Stage::Bridge => Vec::new(),
+        Stage::Loopback | Stage::Certs => Vec::new(),
         Stage::Tls | Stage::Sealed => of(Scheme::Http).collect(),
     };
     let stays_local = |port| to == Stage::Tls && port == LEGACY_PORT;

@@ -90,8 +90,6 @@ fn taken_away<'a>(
     match path.file_stem()?.to_str()? {
         "25-insecure_localhost" => Some(Stage::Loopback),
         "30-certs" => Some(Stage::Certs),
-        "32-second_peer_port" => Some(Stage::Beside),
-        "34-peer_tls" => Some(Stage::Bridge),
         "40-tls" => Some(Stage::Tls),
         _ => None,
     }

@@ -15,7 +15,7 @@ use super::event::{Event, Report};
 use super::journal::Journal;
 use super::node::Node;
 use super::observe::{Observed, clocks, is_plain_by_itself, observe};
-use super::plan::{Goal, Next, Refusal, Step, Way, can_spare_one_more, next, plan};
+use super::plan::{Down, Goal, Next, Refusal, Step, can_spare_one_more, next, plan};
 use super::preflight;
 use super::recipe::Wishes;
 use super::snapshot;
@@ -33,8 +33,8 @@ pub struct Options {
     pub cut_clients: bool,
     /// Go on although process and disk disagree.
     pub accept_drift: bool,
-    /// How it is gone about.
-    pub way: Way,
+    /// What becomes of members that are down.
+    pub down: Down,
     /// Take a snapshot before the first change.
     pub snapshot: bool,
     /// How long a gate is waited for.
@@ -118,7 +118,7 @@ impl<'a> Migration<'a> {
         clocks(self.nodes)?;
         let observed = self.observe()?;
         self.has_a_way_back(&observed)?;
-        let (steps, refusal) = plan(&observed.standings(), self.options.goal, self.options.way);
+        let (steps, refusal) = plan(&observed.standings(), self.options.goal, self.options.down);
         let refusal = refusal.map(|refusal| self.refused(refusal));
         let notes = self.preflight(&observed, &steps)?;
         let cutting = steps.iter().map(|step| step.stage).find(|&stage| cuts(self.options.goal, stage));
@@ -177,7 +177,7 @@ impl<'a> Migration<'a> {
     ) -> Result<Ending, MigrateError> {
         let state = self.state_dir();
         self.announce(&observed);
-        let (foreseen, refusal) = plan(&observed.standings(), self.options.goal, self.options.way);
+        let (foreseen, refusal) = plan(&observed.standings(), self.options.goal, self.options.down);
         if let Some(refusal) = refusal.filter(|_| foreseen.is_empty()) {
             return Err(self.refused(refusal));
         }
@@ -212,7 +212,7 @@ impl<'a> Migration<'a> {
         // Every member passes each stage at most once in a run that succeeds.
         let most = self.nodes.len() * Stage::ALL.len() * 2;
         loop {
-            let step = match next(&observed.standings(), goal, self.options.way) {
+            let step = match next(&observed.standings(), goal, self.options.down) {
                 Next::Done if goals.is_empty() => break,
                 Next::Refused(refusal @ Refusal::OthersDown(_)) => return Err(self.refused(refusal)),
                 Next::Refused(refusal) if goals.is_empty() => return Err(self.refused(refusal)),

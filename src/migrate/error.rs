@@ -131,14 +131,6 @@ pub enum MigrateError {
     /// No member answers.
     #[error("no member of the cluster answers: {}", trouble::words(.0).join("; "))]
     NoAnswer(Vec<Trouble>),
-    /// There can be no second peer port, which `--strict` needs.
-    #[error("{member}: no second peer port can be opened: {why}")]
-    NoSecondPort {
-        /// The member.
-        member: String,
-        /// Why.
-        why: String,
-    },
     /// No snapshot could be taken.
     #[error("no snapshot could be taken: {why}")]
     NoSnapshot {
@@ -248,7 +240,6 @@ impl MigrateError {
             Self::InTheWay { .. } => "file-in-the-way",
             Self::NoAnswer(_) => "no-answer",
             Self::NoPair { .. } => "no-pair",
-            Self::NoSecondPort { .. } => "no-second-port",
             Self::NoSnapshot { .. } => "no-snapshot",
             Self::Left { .. } => "members-left",
             Self::OthersDown { .. } => "members-down",
@@ -335,9 +326,6 @@ impl MigrateError {
             }
             Self::NoAnswer(_) => "start etcd first, or correct the inventory".into(),
             Self::NoPair { .. } => "make it: `etcd-pki issue --from cluster.toml`".into(),
-            Self::NoSecondPort { .. } => {
-                "free it, or go without --strict: one member at a time is not found for as long as its restart takes".into()
-            }
             Self::NoSnapshot { .. } => "mend that, or take a backup of your own and pass --no-snapshot".into(),
             Self::Left { .. } => "start it, then run this again: it carries on with it".into(),
             Self::OthersDown { can_go_on: true, .. } => {

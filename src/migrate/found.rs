@@ -1,15 +1,15 @@
-//! Before the last member changes what it speaks, clients must have found those that changed before it.
+//! Before the last member changes the scheme of its client URLs, its clients must have connected to a member that changed
+//! before it.
 //!
-//! A gRPC client keeps a connection to each of its endpoints, and tries one that does not answer less and less often: after
-//! 1 s, then 1.6 times as long each time, up to two minutes (gRPC's connection backoff; etcd's `clientv3` since 3.4 leaves
-//! it as it is). One that was given both https ports hours ago would find the second one minutes after the first has gone.
+//! A client that was given both https ports tries one that does not answer less and less often. Where it is connected to the
+//! last member alone, it may fail when that one changes. Once it was connected to another member it has the new port.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::etcd::{PeerUrl, Scheme};
-use crate::host::{Connection, proc};
+use crate::host::Connection;
 
 use super::clients::{BETWEEN, Follows, LOOKS};
 use super::disk::settings;
@@ -20,11 +20,9 @@ use super::node::{Node, in_parallel};
 use super::observe::{Observed, Sight};
 use super::plan::Step;
 
-/// gRPC's longest pause between two tries, its jitter of a fifth included.
-const LONGEST: Duration = Duration::from_secs(144);
-
-/// A moment to connect.
-const MARGIN: Duration = Duration::from_secs(3);
+/// How long the last member waits for clients that are connected to it alone. gRPC's clients try an endpoint again within
+/// 144 s (its connection backoff: at most 120 s and a fifth).
+const LONGEST_WAIT: Duration = Duration::from_secs(150);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -34,17 +32,16 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// Whether a step changes what a member speaks to clients, when all others that are up have changed already.
 pub(super) fn is_last(step: &Step, observed: &Observed) -> bool {
-    let scheme = step.stage.client_scheme();
-    let not_yet =
-        |sight: &Sight| sight.standing.running.is_some_and(|running| running.client_scheme() != scheme);
+    let scheme = step.stage.scheme();
+    let not_yet = |sight: &Sight| sight.standing.running.is_some_and(|running| running.scheme() != scheme);
     observed.members.len() > 1
         && not_yet(&observed.members[step.member])
         && observed.members.iter().filter(|sight| not_yet(sight)).count() == 1
 }
 
 impl Migration<'_> {
-    /// Waits, before the last member's turn, until whoever speaks TLS to it has been seen at another member too, or would have
-    /// come by now: others are pinned to the last member, and go to another when that one goes.
+    /// Waits, before the last member's turn, until each client that has a TLS connection to it has been connected to another
+    /// member too, at most [`LONGEST_WAIT`]: a client that knows no other member would wait for ever.
     pub(super) fn clients_before(&self, step: &Step, observed: &Observed) -> Result<(), MigrateError> {
         if !is_last(step, observed) {
             return Ok(());
@@ -52,25 +49,18 @@ impl Migration<'_> {
         let follows = self.follows(observed);
         let (start, mut told) = (Instant::now(), BTreeSet::new());
         let mut elsewhere = BTreeSet::new();
-        let mut patience = None;
         loop {
             let here = seen(self.nodes, step.member, &follows, &mut elsewhere)?;
             let alone: BTreeSet<IpAddr> = here.difference(&elsewhere).copied().collect();
-            if alone.is_empty() {
-                return Ok(());
-            }
-            let patience = match patience {
-                Some(patience) => patience,
-                None => *patience.insert(self.patience(step.member)?),
-            };
-            if start.elapsed() >= patience {
+            if alone.is_empty() || start.elapsed() >= LONGEST_WAIT {
                 return Ok(());
             }
             if start.elapsed() > QUIET && told != alone {
                 let member = self.nodes[step.member].name.as_str();
                 let saw = alone.iter().map(|ip| {
                     format!(
-                        "{ip} speaks TLS to {member} alone: gRPC clients may take two minutes to find the others' new port"
+                        "{ip} has a TLS connection to {member} only; waiting up to {} s until it connects to another member",
+                        LONGEST_WAIT.as_secs()
                     )
                 });
                 self.report.event(&Event::Waiting {
@@ -84,31 +74,6 @@ impl Migration<'_> {
             std::thread::sleep(PAUSE);
         }
     }
-
-    /// How long it may take yet until every gRPC client has tried a member that changed.
-    fn patience(&self, last: usize) -> Result<Duration, MigrateError> {
-        let ages = in_parallel(self.nodes, |_, node| age(node))?;
-        let first = ages.iter().enumerate().filter(|(i, _)| *i != last).filter_map(|(_, age)| *age).max();
-        Ok(match (ages[last], first) {
-            (Some(last), Some(first)) => left(last.saturating_sub(first), first),
-            _ => LONGEST + MARGIN,
-        })
-    }
-}
-
-/// How much is left of gRPC's pause for one that has dialled in vain for so long when the first member changed, so long ago.
-/// Each pause is 1.6 times the one before, and so 1 s and six tenths of all that were before it; a fifth is jitter.
-fn left(dialled: Duration, since: Duration) -> Duration {
-    let pause = (Duration::from_secs(1) + dialled * 6 / 10) * 12 / 10;
-    (pause.min(LONGEST) + MARGIN).saturating_sub(since)
-}
-
-/// How long a member's process has run.
-fn age(node: &Node) -> Result<Option<Duration>, MigrateError> {
-    let Some(process) = node.service.running()? else { return Ok(None) };
-    let stat = format!("/proc/{}/stat", process.pid);
-    let output = node.host.run(&["cat", "/proc/uptime", &stat], Duration::from_secs(20))?;
-    Ok(proc::age(&String::from_utf8_lossy(&output.stdout)))
 }
 
 /// Who speaks TLS to the last member; who is connected to the others is added to `elsewhere`. Programs on the loopback address
@@ -148,19 +113,4 @@ fn seen(
         if i == last { here = ips } else { elsewhere.extend(ips) }
     }
     Ok(here)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_longer_pause_makes_a_longer_wait_up_to_two_minutes_and_a_fifth() {
-        let seconds = Duration::from_secs;
-        // Who moved ten seconds before the first member changed tries again within 8.4 s.
-        assert_eq!(left(seconds(10), seconds(0)), Duration::from_millis(8400) + MARGIN);
-        assert_eq!(left(seconds(10), seconds(20)), Duration::ZERO);
-        assert_eq!(left(seconds(86_400), seconds(0)), LONGEST + MARGIN);
-        assert_eq!(left(seconds(86_400), seconds(47)), seconds(100));
-    }
 }

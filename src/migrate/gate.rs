@@ -9,7 +9,6 @@ mod heard;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::etcd::PeerUrl;
 use crate::host::Absence;
 
 use super::disk::settings;
@@ -76,8 +75,6 @@ pub(super) struct After<'a> {
     pub(super) settings: &'a Settings,
     /// When the restart was asked for.
     pub(super) since: SystemTime,
-    /// Where it must be reached by the others too, beside its peer URLs.
-    pub(super) beside: &'a [PeerUrl],
 }
 
 /// A gate that held.
@@ -142,7 +139,6 @@ impl Gate<'_> {
                 Ok(_) => both(well, gate.works(&observed, counts)),
                 Err(_) => both(well, gate.mesh(&observed, counts)),
             };
-            let well = both(well, gate.reached(after.beside));
             let well = both(well, is_told_of(&observed.members[gate.member]));
             Ok(well.map(|checks| (checks, observed)))
         })
@@ -153,14 +149,6 @@ impl Gate<'_> {
         let is_down = |i: &usize| observed.members[*i].standing.running.is_none();
         let down = (0..self.nodes.len()).filter(is_down).count();
         is_down(&self.member) && !has_quorum(self.nodes.len(), down)
-    }
-
-    /// Before its peer URL is changed to where it is served already: the others reach it there.
-    pub(super) fn served(&self, urls: &[PeerUrl]) -> Result<Held, MigrateError> {
-        self.wait("before", None, |gate| {
-            let observed = observe(gate.nodes, gate.wishes)?;
-            Ok(gate.reached(urls).map(|checks| (checks, observed)))
-        })
     }
 
     fn counts(&self, i: usize) -> bool {

@@ -18,7 +18,6 @@ mod journal;
 pub mod members;
 mod node;
 mod observe;
-pub mod peers;
 mod place;
 pub mod plan;
 mod preflight;

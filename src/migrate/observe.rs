@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::etcd::{Member, MemberId, PeerUrl, Status};
+use crate::etcd::types::with_scheme;
+use crate::etcd::{Member, MemberId, PeerUrl, Scheme, Status};
 use crate::host::RunningProcess;
 
 use super::disk::{Disk, look, recipe, version_of_program};
 use super::error::MigrateError;
 use super::node::{Node, in_parallel};
-use super::peers::{PeerAt, PeerPorts};
 use super::plan::Standing;
 use super::recipe::{Recipe, Wishes, nearest, recognise};
 use super::roster::{find, member_list};
@@ -68,9 +68,9 @@ impl Observed {
 }
 
 impl Sight {
-    /// Its peer URLs as they are to be said.
-    pub fn peer_urls_at(&self, at: PeerAt) -> Vec<PeerUrl> {
-        PeerPorts::of(&self.base).urls(&self.peer_urls, at)
+    /// Its peer URLs with a scheme.
+    pub fn peer_urls_with(&self, scheme: Scheme) -> Vec<PeerUrl> {
+        with_scheme(&self.peer_urls, scheme)
     }
 
     /// What this member's stages are made from.
@@ -185,7 +185,12 @@ fn sight(
     let standing = Standing {
         running,
         disk: on_disk,
-        peer_url: PeerPorts::of(&disk.base).at(&peer_urls),
+        // Mixed ones are moved together.
+        peer_url: if peer_urls.iter().all(|url| url.scheme() == Scheme::Https) {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        },
         leader: false,
         installed: disk.installed,
         traces: disk.traces,

@@ -3,13 +3,10 @@
 //! Every run plans from what it sees, so every run is a resume. Two rolls lead there, one member at a time, the
 //! leader last: the first puts certificates in force everywhere while HTTP is still served, the second moves peer
 //! and client URLs. The way back mirrors it. At every moment a quorum of members can reach each other.
-//!
-//! With `strict` there are three rolls: the first opens a second peer port as well, by which the second takes each
-//! member's peer URL to https without a moment at which it is not served, and the third moves the client URLs and closes
-//! that port. The tests (`walk`) go through every state that can be reached, with the tool killed after any action.
+//! The tests (`walk`) go through every state that can be reached, with the tool killed after any action.
 
-use super::peers::PeerAt;
 use super::stage::Stage;
+use crate::etcd::Scheme;
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,15 +30,12 @@ impl Goal {
     }
 
     /// The stages that all members pass, one after the other.
-    const fn rolls(self, strict: bool) -> &'static [Stage] {
-        use Stage::{Beside, Bridge, Certs, Plain, Sealed, Tls};
-        match (self, strict) {
-            (Self::Http, false) => &[Certs, Plain],
-            (Self::Http, true) => &[Bridge, Beside, Plain],
-            (Self::Https, false) => &[Certs, Tls],
-            (Self::Https, true) => &[Beside, Bridge, Tls],
-            (Self::Sealed, false) => &[Certs, Tls, Sealed],
-            (Self::Sealed, true) => &[Beside, Bridge, Tls, Sealed],
+    const fn rolls(self) -> &'static [Stage] {
+        use Stage::{Certs, Plain, Sealed, Tls};
+        match self {
+            Self::Http => &[Certs, Plain],
+            Self::Https => &[Certs, Tls],
+            Self::Sealed => &[Certs, Tls, Sealed],
         }
     }
 
@@ -57,8 +51,8 @@ pub struct Standing {
     pub running: Option<Stage>,
     /// What the disk would give it at the next start.
     pub disk: Stage,
-    /// What its peer URL in the members list says.
-    pub peer_url: PeerAt,
+    /// The scheme of its peer URL in the members list.
+    pub peer_url: Scheme,
     /// Whether it leads.
     pub leader: bool,
     /// Whether its certificates are in place.
@@ -84,9 +78,6 @@ pub struct Step {
 pub enum Action {
     /// The pair and the CA are placed on the host.
     Install,
-    /// The member's peer URL is changed to the second port through the members API, where it is served before and after
-    /// the restart.
-    DetourPeerUrl,
     /// The member's peer URL is changed through the members API.
     UpdatePeerUrl,
     /// The files with the stage's settings are placed, those of later stages removed.
@@ -100,7 +91,7 @@ pub enum Action {
 impl Standing {
     /// One that came further than the roll and lacks only its certificates does not go back for them.
     fn no_lower(&self, stage: Stage, goal: Goal) -> Stage {
-        let whole = self.running == Some(self.disk) && self.disk.serves(self.peer_url);
+        let whole = self.running == Some(self.disk) && self.disk.scheme() == self.peer_url;
         if goal.rises() && whole { stage.max(self.disk.min(goal.stage())) } else { stage }
     }
 }
@@ -134,15 +125,6 @@ pub enum Down {
     Left,
 }
 
-/// How it is gone about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Way {
-    /// What becomes of members that are down.
-    pub down: Down,
-    /// Every peer URL is served at every moment, for one restart more a member. What was begun so goes on so.
-    pub strict: bool,
-}
-
 /// Whether a quorum stays while one member restarts and so many are down.
 pub const fn can_spare_one_more(members: usize, down: usize) -> bool {
     down + 1 + members / 2 < members
@@ -154,32 +136,26 @@ pub const fn has_quorum(members: usize, down: usize) -> bool {
 }
 
 /// The next step towards a goal.
-pub fn next(members: &[Standing], goal: Goal, way: Way) -> Next {
+pub fn next(members: &[Standing], goal: Goal, policy: Down) -> Next {
     let down: Vec<usize> = (0..members.len()).filter(|&i| members[i].running.is_none()).collect();
     // One that would come back where the others do not look for it went down in the middle of a step. Left so, and
     // another beside it, they could not reach each other.
-    let between = |&i: &usize| !members[i].disk.serves(members[i].peer_url);
-    let begun = |member: &Standing| member.disk.is_strict() || member.running.is_some_and(Stage::is_strict);
-    let way = Way {
-        down: if down.iter().any(between) { Down::Refused } else { way.down },
-        // Nobody dials a lone member.
-        strict: members.len() > 1 && (way.strict || members.iter().any(begun)),
-    };
-    let Some((member, stage)) = choose(members, goal, way) else {
-        return if way.down == Down::Left && !down.is_empty() {
+    let between = |&i: &usize| members[i].disk.scheme() != members[i].peer_url;
+    let policy = if down.iter().any(between) { Down::Refused } else { policy };
+    let Some((member, stage)) = choose(members, goal, policy) else {
+        return if policy == Down::Left && !down.is_empty() {
             Next::Refused(Refusal::Left(down))
         } else {
             Next::Done
         };
     };
-    let needed = members[member].running.is_none() && !has_quorum(members.len(), down.len());
-    let (stage, actions) = if needed {
-        without_quorum(members, member, stage, way)
-    } else {
-        (stage, actions(&members[member], stage))
-    };
+    let mut actions = actions(&members[member], stage);
+    // Without a quorum nobody can commit another peer URL before the member is up: that follows in a step of its own.
+    if members[member].running.is_none() && !has_quorum(members.len(), down.len()) {
+        actions.retain(|action| *action != Action::UpdatePeerUrl);
+    }
     let others: Vec<usize> = down.iter().copied().filter(|&i| i != member).collect();
-    let may_restart = match way.down {
+    let may_restart = match policy {
         // A member that was not touched yet did not go down on our way.
         Down::Refused => others.is_empty() && (down.is_empty() || members[member].traces),
         Down::Left => others.is_empty() || can_spare_one_more(members.len(), others.len()),
@@ -190,26 +166,13 @@ pub fn next(members: &[Standing], goal: Goal, way: Way) -> Next {
     Next::Step(Step { member, stage, actions })
 }
 
-/// How one that is down comes up when there is no quorum without it: nobody could commit another peer URL before it does,
-/// so that one follows in a step of its own. Strictly, it comes up where its URL is served; else it may have to be led back
-/// from settings with which it does not start, and dials the others meanwhile.
-fn without_quorum(members: &[Standing], member: usize, stage: Stage, way: Way) -> (Stage, Vec<Action>) {
-    let down = &members[member];
-    let served = |stage: Stage| stage.serves(down.peer_url);
-    let as_it_is = way.strict && !served(stage) && served(down.disk);
-    let stage = if as_it_is { down.disk } else { stage };
-    let mut actions = actions(down, stage);
-    actions.retain(|action| !matches!(action, Action::DetourPeerUrl | Action::UpdatePeerUrl));
-    (stage, actions)
-}
-
 /// All steps to a goal, as far as they can be foreseen: each is taken to succeed.
-pub fn plan(members: &[Standing], goal: Goal, way: Way) -> (Vec<Step>, Option<Refusal>) {
+pub fn plan(members: &[Standing], goal: Goal, policy: Down) -> (Vec<Step>, Option<Refusal>) {
     let mut members = members.to_vec();
     let mut steps = Vec::new();
     // A member passes at most each stage once in each direction.
     for _ in 0..members.len() * Stage::ALL.len() * 2 {
-        match next(&members, goal, way) {
+        match next(&members, goal, policy) {
             Next::Done => return (steps, None),
             Next::Refused(refusal) => return (steps, Some(refusal)),
             Next::Step(step) => {
@@ -228,23 +191,22 @@ pub fn perform(member: &mut Standing, stage: Stage, action: Action) {
     match action {
         Action::Install => (member.installed, member.traces) = (true, true),
         Action::Restore => (member.installed, member.traces) = (false, false),
-        Action::DetourPeerUrl => member.peer_url = PeerAt::Second,
-        Action::UpdatePeerUrl => member.peer_url = stage.peer_at(),
+        Action::UpdatePeerUrl => member.peer_url = stage.scheme(),
         Action::Configure => (member.disk, member.traces) = (stage, true),
         Action::Restart => member.running = Some(member.disk),
     }
 }
 
 /// The member whose turn it is, and where it goes.
-fn choose(members: &[Standing], goal: Goal, way: Way) -> Option<(usize, Stage)> {
-    let counts = |member: &Standing| way.down == Down::Refused || member.running.is_some();
+fn choose(members: &[Standing], goal: Goal, policy: Down) -> Option<(usize, Stage)> {
+    let counts = |member: &Standing| policy == Down::Refused || member.running.is_some();
     let roll = goal
-        .rolls(way.strict)
+        .rolls()
         .iter()
         .copied()
         .find(|&stage| members.iter().any(|m| counts(m) && wants(m, stage, goal)));
     // One that is down comes up before another is touched: as the disk has it, unless the roll leads elsewhere.
-    if way.down == Down::Refused
+    if policy == Down::Refused
         && let Some(i) = members.iter().position(|member| member.running.is_none())
     {
         let disk = members[i].disk;
@@ -259,8 +221,8 @@ fn choose(members: &[Standing], goal: Goal, way: Way) -> Option<(usize, Stage)> 
     let turn = |member: &Standing| {
         // First one that the others cannot dial, then one that they could not after a reboot, then one that is
         // between two stages; the leader last.
-        let mismatched = member.running.is_some_and(|running| !running.serves(member.peer_url));
-        let fragile = !member.disk.serves(member.peer_url);
+        let mismatched = member.running.is_some_and(|running| running.scheme() != member.peer_url);
+        let fragile = member.disk.scheme() != member.peer_url;
         (!mismatched, !fragile, member.running == Some(member.disk), member.leader)
     };
     let waiting = (0..members.len()).filter(|&i| counts(&members[i]) && wants(&members[i], stage, goal));
@@ -277,39 +239,31 @@ fn wants(member: &Standing, stage: Stage, goal: Goal) -> bool {
         at < stage
             || member.disk < stage
             || !member.installed
-            || (stage.peer_at() == PeerAt::Https && member.peer_url != PeerAt::Https)
+            || (stage.scheme() == Scheme::Https && member.peer_url != Scheme::Https)
     } else {
         at > stage
             || member.disk > stage
-            || (stage.peer_at() == PeerAt::Plain && member.peer_url != PeerAt::Plain)
+            || (stage.scheme() == Scheme::Http && member.peer_url != Scheme::Http)
     }
 }
 
 /// What brings a member to a stage.
 ///
 /// The peer URL moves before the restart, on the way there and on the way back: the other order leaves the member
-/// isolated in between. Where the second port is served before and after the restart, the URL goes there first, and to
-/// its end after the restart, when that is served.
+/// isolated in between.
 fn actions(member: &Standing, stage: Stage) -> Vec<Action> {
     let mut actions = Vec::new();
     if stage >= Stage::Certs && !member.installed {
         actions.push(Action::Install);
     }
-    let serves = |at| member.disk.serves(at) && member.running.is_none_or(|running| running.serves(at));
-    let (mut url, second) = (member.peer_url, PeerAt::Second);
-    if !stage.serves(url) {
-        let detour = stage.serves(second) && serves(second);
-        actions.push(if detour { Action::DetourPeerUrl } else { Action::UpdatePeerUrl });
-        url = if detour { second } else { stage.peer_at() };
+    if stage.scheme() != member.peer_url {
+        actions.push(Action::UpdatePeerUrl);
     }
     if member.disk != stage {
         actions.push(Action::Configure);
     }
     if member.running != Some(stage) {
         actions.push(Action::Restart);
-    }
-    if url != stage.peer_at() {
-        actions.push(Action::UpdatePeerUrl);
     }
     if stage == Stage::Plain && member.traces {
         actions.push(Action::Restore);

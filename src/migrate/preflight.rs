@@ -1,32 +1,25 @@
 //! What would go wrong later is looked for before anything changes: pairs that etcd would refuse, and files in the way.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::IpAddr;
 
 use crate::etcd::PeerUrl;
-use crate::etcd::types::join;
 use crate::host::Layer;
 use crate::verify::{GoVersion, Judgement, Request, Role, Verdict, judge};
 
 use super::error::MigrateError;
 use super::node::{Node, Pair, in_parallel};
 use super::observe::{Observed, Sight};
-use super::peers::{PeerAt, PeerPorts};
 use super::place::certificate_files;
 use super::plan::{Action, Step};
 use super::recipe::Wishes;
 use super::stage::Stage;
 use super::traces::Traces;
 
-/// How long a port of its own may take to answer a host.
-const AT_ONCE: Duration = Duration::from_secs(5);
-
 /// Checks every member that is about to be given certificates.
 ///
 /// # Errors
-/// [`MigrateError::NoPair`], [`MigrateError::Certificate`], [`MigrateError::InTheWay`],
-/// [`MigrateError::NoSecondPort`].
+/// [`MigrateError::NoPair`], [`MigrateError::Certificate`], [`MigrateError::InTheWay`].
 pub(super) fn check(
     nodes: &[Node],
     observed: &Observed,
@@ -35,8 +28,6 @@ pub(super) fn check(
 ) -> Result<(), MigrateError> {
     let climbing: BTreeSet<usize> =
         steps.iter().filter(|step| step.stage >= Stage::Certs).map(|step| step.member).collect();
-    let strict: BTreeSet<usize> =
-        steps.iter().filter(|step| step.stage.is_strict()).map(|step| step.member).collect();
     let installed: BTreeSet<usize> =
         steps.iter().filter(|step| step.actions.contains(&Action::Install)).map(|step| step.member).collect();
     in_parallel(nodes, |i, node| {
@@ -44,11 +35,8 @@ pub(super) fn check(
             let others = (0..nodes.len()).filter(|&other| other != i).map(|other| &observed.members[other]);
             certificate(node, &observed.members[i], &others.collect::<Vec<_>>(), wishes)?;
         }
-        if strict.contains(&i) {
-            second_port(node, &observed.members[i], wishes)?;
-        }
         if installed.contains(&i) {
-            files(node, &observed.members[i], wishes, strict.contains(&i))?;
+            files(node, &observed.members[i], wishes)?;
         }
         Ok(())
     })?;
@@ -154,51 +142,11 @@ fn refused(node: &Node, judgement: &Judgement) -> Result<(), MigrateError> {
     Err(MigrateError::Certificate { member: node.name.clone(), why })
 }
 
-/// A second peer port can be opened, and peers will find it.
-fn second_port(node: &Node, sight: &Sight, wishes: Wishes) -> Result<(), MigrateError> {
-    let refuse = |why: String| MigrateError::NoSecondPort { member: node.name.clone(), why };
-    let ports = PeerPorts::of(&sight.base);
-    if !ports.cover(&sight.peer_urls) {
-        let (urls, own) = (join(&sight.peer_urls), sight.base.get("listen-peer-urls"));
-        let listen = own.map_or("", String::as_str);
-        return Err(refuse(format!(
-            "it listens to peers at {listen}, and they find it at {urls}: its ports are mapped"
-        )));
-    }
-    let malformed = |source| MigrateError::Url { member: node.name.clone(), source };
-    let recipe = sight.recipe(node, wishes);
-    let urls = |stage, flag: &str| -> Result<Vec<PeerUrl>, MigrateError> {
-        let settings = recipe.settings(stage).map_err(malformed)?;
-        PeerUrl::list(settings.get(flag).map_or("", String::as_str)).map_err(malformed)
-    };
-    let clients = urls(Stage::Certs, "listen-client-urls")?;
-    if let Some(port) = ports.collide(clients.iter().map(|url| url.at().port())) {
-        return Err(refuse(format!("etcd needs port {port} there itself")));
-    }
-    let open = |stage: Stage| stage.serves(PeerAt::Second);
-    // Once its settings are placed, a restart that an earlier run asked for may open it at any moment.
-    if sight.standing.running.is_some_and(open) || open(sight.standing.disk) {
-        return Ok(());
-    }
-    let own = urls(Stage::Plain, "listen-peer-urls")?;
-    for url in urls(Stage::Beside, "listen-peer-urls")?.iter().filter(|url| !own.contains(url)) {
-        let Some(ip) = node.reachable(url).at().ip() else { continue };
-        let at = SocketAddr::new(ip, url.at().port());
-        if node.host.dial(at, AT_ONCE).is_ok() {
-            return Err(refuse(format!("something listens on {at} already")));
-        }
-    }
-    Ok(())
-}
-
 /// Nothing that is not ours stands where certificates and settings will be placed.
-fn files(node: &Node, sight: &Sight, wishes: Wishes, strict: bool) -> Result<(), MigrateError> {
+fn files(node: &Node, sight: &Sight, wishes: Wishes) -> Result<(), MigrateError> {
     let traces = Traces::load(&*node.host)?;
     let certificates = certificate_files(node, None).into_iter().map(|file| (file.path, Some(file.bytes)));
-    let mut settings = node.service.layer_files(&layers(node, sight, wishes, Stage::Tls)?)?;
-    if strict {
-        settings.extend(node.service.layer_files(&layers(node, sight, wishes, Stage::Bridge)?)?);
-    }
+    let settings = node.service.layer_files(&layers(node, sight, wishes, Stage::Tls)?)?;
     let settings = settings.into_iter().map(|file| (file.path, None));
     for (path, bytes) in certificates.chain(settings) {
         if traces.holds(&path) {

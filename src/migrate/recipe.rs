@@ -5,10 +5,9 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use crate::etcd::flags::default_of;
-use crate::etcd::types::join;
+use crate::etcd::types::{join, with_scheme};
 use crate::etcd::{PeerUrl, Scheme, UrlError};
 
-use super::peers::{PeerAt, PeerPorts};
 use super::settings::{Settings, differences};
 use super::stage::{LEGACY_PORT, SECOND_PORT, Stage};
 
@@ -89,12 +88,6 @@ impl Recipe<'_> {
             certs.insert("listen-client-urls".into(), join(&beside));
             layers.push(("30-certs", certs));
         }
-        if stage.is_strict() {
-            layers.push(("32-second_peer_port", one("listen-peer-urls", &self.peers(PeerAt::Plain)?)));
-        }
-        if stage == Stage::Bridge {
-            layers.push(("34-peer_tls", one("listen-peer-urls", &self.peers(PeerAt::Https)?)));
-        }
         if stage >= Stage::Tls {
             let https = secured(&plain);
             let listen = if stage == Stage::Sealed { https } else { [https, vec![self.loopback()]].concat() };
@@ -115,12 +108,6 @@ impl Recipe<'_> {
 
     fn urls(&self, flag: &str) -> Result<Vec<PeerUrl>, UrlError> {
         PeerUrl::list(self.base.get(flag).map_or("", String::as_str))
-    }
-
-    /// The peer listeners, and beside them those in plain text on the second port.
-    fn peers(&self, at: PeerAt) -> Result<Vec<PeerUrl>, UrlError> {
-        let (ports, own) = (PeerPorts::of(self.base), self.urls("listen-peer-urls")?);
-        Ok(dedup([ports.urls(&own, at), ports.urls(&own, PeerAt::Second)].concat()))
     }
 
     /// The base's client listeners without the legacy port.
@@ -175,7 +162,7 @@ impl Recipe<'_> {
 
 /// The same places, all of them https.
 pub fn secured(urls: &[PeerUrl]) -> Vec<PeerUrl> {
-    dedup(urls.iter().map(|url| url.with_scheme(Scheme::Https)).collect())
+    with_scheme(urls, Scheme::Https)
 }
 
 fn without_legacy(urls: Vec<PeerUrl>) -> Vec<PeerUrl> {
@@ -340,16 +327,6 @@ mod tests {
         let mut other = recipe.settings(Stage::Tls).unwrap();
         other.insert("client-cert-auth".into(), "false".into());
         assert_eq!(recognise(&recipe, &other).unwrap(), None);
-    }
-
-    #[test]
-    fn a_second_peer_port_stands_beside_the_first_until_https_does() {
-        let base = base("http://0.0.0.0:2379");
-        let of = |stage| recipe(&base, false).settings(stage).unwrap();
-        assert_eq!(of(Stage::Beside)["listen-peer-urls"], "http://0.0.0.0:2380,http://0.0.0.0:2382");
-        assert_eq!(of(Stage::Bridge)["listen-peer-urls"], "https://0.0.0.0:2380,http://0.0.0.0:2382");
-        assert_eq!(of(Stage::Bridge)["listen-client-urls"], of(Stage::Certs)["listen-client-urls"]);
-        assert_eq!(of(Stage::Tls)["listen-peer-urls"], "https://0.0.0.0:2380");
     }
 
     #[test]

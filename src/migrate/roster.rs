@@ -5,17 +5,15 @@ use crate::etcd::{Fault, Member, MemberId, MemberList, PeerUrl, Scheme};
 use super::disk::{Disk, config_by};
 use super::error::MigrateError;
 use super::node::Node;
-use super::peers::{PeerAt, PeerPorts};
 use super::speak::Speaker;
 use super::trouble::Trouble;
 
 pub(super) fn find<'a>(list: &'a MemberList, node: &Node, disk: &Disk) -> Option<&'a Member> {
     let own = disk.base.get("initial-advertise-peer-urls").map_or("", String::as_str);
     let own = PeerUrl::list(own).unwrap_or_default();
-    let ports = PeerPorts::of(&disk.base);
     let same_place = |member: &&Member| {
         let urls: Vec<_> = member.peer_urls.iter().filter_map(|url| url.parse::<PeerUrl>().ok()).collect();
-        ports.urls(&urls, PeerAt::Plain).iter().any(|url| own.iter().any(|own| own.at() == url.at()))
+        urls.iter().any(|url| own.iter().any(|own| own.at() == url.at()))
     };
     list.members
         .iter()

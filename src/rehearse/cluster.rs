@@ -17,8 +17,7 @@ use crate::host::process::{DirError, ProcessDir, ProcessHost, Unit};
 use crate::host::supervisor::{Request, Supervised};
 use crate::inventory;
 pub use address::{
-    CLIENT_PORT, LEGACY_PORT, MOST_MEMBERS, PEER_PORT, SECOND_PEER_PORT, SECOND_PORT, addresses, check_ports,
-    url,
+    CLIENT_PORT, LEGACY_PORT, MOST_MEMBERS, PEER_PORT, SECOND_PORT, addresses, check_ports, url,
 };
 use binary::unsupported_architecture;
 pub use binary::{Binary, find_etcd};

@@ -5,7 +5,6 @@
 
 pub mod cluster;
 pub mod load;
-mod peer_watch;
 pub mod proof;
 mod run;
 mod scratch;
@@ -14,7 +13,6 @@ mod tool;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub use peer_watch::{PeerFigures, PeerWatch};
 pub use run::{Kept, Rehearsal, Settings};
 pub use scratch::stop;
 

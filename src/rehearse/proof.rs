@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cluster::{CLIENT_PORT, Cluster, LEGACY_PORT, PEER_PORT, SECOND_PEER_PORT, SECOND_PORT, url};
+use super::cluster::{CLIENT_PORT, Cluster, LEGACY_PORT, PEER_PORT, SECOND_PORT, url};
 use super::load::PREFIX;
 use crate::etcd::client::{Api, Client, Endpoint, KeyValue};
 use crate::etcd::tls::Tls;
@@ -65,7 +65,6 @@ pub fn of_https(cluster: &Cluster, clients: &Clients, api: Api) -> Vec<String> {
             check.refuses("plain HTTP", Scheme::Http, port, None);
         }
         check.is_closed(SECOND_PORT);
-        check.is_closed(SECOND_PEER_PORT);
     }
     wrong
 }
@@ -83,7 +82,6 @@ pub fn of_http(cluster: &Cluster, clients: &Clients, api: Api, before: &Before) 
         }
         check.is_closed(LEGACY_PORT);
         check.is_closed(SECOND_PORT);
-        check.is_closed(SECOND_PEER_PORT);
         check.files(files, [member.dir.layer_dir(), member.dir.ssl()]);
         match member.host().map_err(|error| error.to_string()).and_then(|host| {
             let service = host.service();

@@ -11,7 +11,7 @@ use super::load::{Load, Speak};
 use super::proof::{self, Before, Clients};
 use super::scratch::Scratch;
 use super::tool::{End, Tool};
-use super::{Figures, PeerWatch, RehearseError, Timeline};
+use super::{Figures, RehearseError, Timeline};
 use crate::etcd::Scheme;
 use crate::etcd::client::{Api, Client, Endpoint};
 use crate::etcd::tls::Tls;
@@ -37,8 +37,6 @@ pub struct Settings {
     pub v2: bool,
     /// Go back to HTTP afterwards.
     pub rollback: bool,
-    /// Keep every peer URL served at every moment.
-    pub strict: bool,
     /// Kill the migration so often, each time at a random moment.
     pub interrupt: u32,
     /// What the random moments come from.
@@ -136,15 +134,7 @@ impl Rehearsal {
         tool.run(&["issue", "--from", inventory, "--pki-dir", pki], None)?.expect(&[0])?;
         let clients = self.read_clients()?;
 
-        let peers = self
-            .settings
-            .strict
-            .then(|| PeerWatch::start(&self.settings.addresses, Arc::clone(&clients.with_pair)));
-        let words = |way: &'static str| {
-            let words = ["migrate", way, "--inventory", inventory, "--pki-dir", pki, "--yes"];
-            let strict = self.settings.strict.then_some("--strict");
-            words.into_iter().chain(strict).collect::<Vec<_>>()
-        };
+        let words = |way: &'static str| ["migrate", way, "--inventory", inventory, "--pki-dir", pki, "--yes"];
         let (apply, back) = (words("apply"), words("rollback"));
         let https = (Speak::Https, Some(Arc::clone(&clients.with_pair)));
         self.two_rolls(&tool, &apply, "plaintext-clients", https, timeline)?;
@@ -160,16 +150,6 @@ impl Rehearsal {
             pause(BREATH, stop)?;
             proved(proof::of_http(&self.cluster, &clients, self.api, &self.before))?;
             timeline.phase("proved: plain HTTP as before, every file as it was");
-        }
-        if let Some(peers) = peers {
-            let seen = peers.finish();
-            let (looks, restarting) = (seen.looks, seen.restarting);
-            proved(
-                seen.first.map(|url| format!("{url} was not served while it was told")).into_iter().collect(),
-            )?;
-            timeline.phase(format!(
-                "proved: of {looks} looks at peer URLs, {restarting} while a member restarted, none found one that was not served"
-            ));
         }
         self.finish(&clients)
     }

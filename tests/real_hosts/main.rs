@@ -22,7 +22,6 @@ mod seats;
 mod second_user;
 mod small;
 mod ssh;
-mod strict;
 #[path = "../support/mod.rs"]
 mod support;
 mod systemd;

@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context, args: &ApplyArgs, goal: Goal) -> Outcome {
     let mut options = options(context, &args.cluster, &nodes, goal)?;
     options.cut_clients = args.cut_plaintext;
     if args.allow_degraded {
-        options.way.down = Down::Left;
+        options.down = Down::Left;
     }
     options.snapshot = !args.no_snapshot;
     options.step_timeout = Duration::from_secs(args.step_timeout);

@@ -5,10 +5,9 @@ use clap::{Args, ValueEnum};
 use super::super::{Context, Exit, Outcome};
 use super::look::planned;
 use super::{ClusterArgs, inventory, options};
-use crate::migrate::Sight;
+use crate::etcd::Scheme;
 use crate::migrate::around::Surroundings;
 use crate::migrate::members::{Mover, Style, commands};
-use crate::migrate::peers::PeerAt;
 use crate::migrate::plan::Goal;
 use crate::migrate::stage::{LEGACY_PORT, Stage};
 
@@ -39,14 +38,10 @@ pub(super) fn run(context: &Context, args: &MembersArgs) -> Outcome {
     let planned = planned(context, &nodes, &options, &Surroundings::default())?;
     let mut pairs: Vec<_> = nodes.iter().zip(&planned.observed.members).collect();
     pairs.sort_by_key(|(_, sight)| sight.standing.leader);
-    pairs.retain(|(_, sight)| sight.standing.peer_url != PeerAt::Https);
-    let second = |sight: &Sight| sight.standing.running.is_some_and(Stage::is_strict);
-    let strict = args.cluster.strict || pairs.iter().any(|(_, sight)| second(sight));
-    let rounds: &[PeerAt] = if strict { &[PeerAt::Second, PeerAt::Https] } else { &[PeerAt::Https] };
+    pairs.retain(|(_, sight)| sight.standing.peer_url != Scheme::Https);
     let list: Vec<_> = pairs
         .iter()
-        .flat_map(|&(node, sight)| rounds.iter().map(move |&at| (node, sight, at)))
-        .map(|(node, sight, at)| {
+        .map(|&(node, sight)| {
             let style = match args.client {
                 Some(ClientProgram::V2) => Style::EtcdctlV2,
                 Some(ClientProgram::V3) => Style::EtcdctlV3,
@@ -56,12 +51,11 @@ pub(super) fn run(context: &Context, args: &MembersArgs) -> Outcome {
             let running = sight.running.clone().unwrap_or_default();
             let urls = node.client_urls(&running);
             let legacy = urls.iter().find(|url| url.at().port() == LEGACY_PORT);
-            let stage = if at == PeerAt::Second { Stage::Bridge } else { Stage::Tls };
-            let settings = sight.recipe(node, options.wishes).settings(stage).unwrap_or_default();
+            let settings = sight.recipe(node, options.wishes).settings(Stage::Tls).unwrap_or_default();
             let mover = Mover {
                 name: node.name.clone(),
                 id: sight.id.to_string(),
-                peer_urls: sight.peer_urls_at(at),
+                peer_urls: sight.peer_urls_with(Scheme::Https),
                 listen: settings.get("listen-peer-urls").cloned().unwrap_or_default(),
                 endpoint: legacy.or(urls.first()).cloned().unwrap_or_else(|| {
                     "http://127.0.0.1:2379".parse().expect("a constant URL is well formed")
@@ -87,10 +81,6 @@ pub(super) fn run(context: &Context, args: &MembersArgs) -> Outcome {
     out.line(
         "# old connections live, then the first restart isolates a member and the second breaks the quorum.",
     );
-    if strict {
-        out.line("# Two restarts a member: every peer URL is served before it is told, and afterwards. The second peer port must");
-        out.line("# be open on every member already (the first roll of `migrate apply --strict`).");
-    }
     for member in &list {
         out.line("");
         out.line(format_args!(

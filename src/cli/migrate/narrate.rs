@@ -109,7 +109,6 @@ impl Narrator {
 const fn word(action: Action) -> &'static str {
     match action {
         Action::Install => "place certificates",
-        Action::DetourPeerUrl => "peer URL to the second port",
         Action::UpdatePeerUrl => "update peer URL",
         Action::Configure => "settings",
         Action::Restart => "restart",

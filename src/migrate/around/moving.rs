@@ -11,7 +11,6 @@ use super::super::found::is_last;
 use super::super::journal::Journal;
 use super::super::node::Node;
 use super::super::observe::{Observed, Sight};
-use super::super::peers::PeerAt;
 use super::super::plan::{Goal, Step};
 use super::super::stage::Stage;
 use super::following::Followers;
@@ -20,7 +19,6 @@ use super::proxy;
 use super::stance::{Kind, Moved, Stance};
 use super::station::Station;
 use super::ways::Ways;
-use crate::etcd::Scheme;
 use crate::host::Connection;
 use crate::inventory::ProxyKind;
 
@@ -143,7 +141,7 @@ impl Migration<'_> {
             self.tell(&station, "done", journal)?;
         }
         let v2 = around.proxies(Kind::V2Proxy, &ways)?;
-        v2.iter().try_for_each(|proxy| proxy.knows(step.stage.client_scheme(), timeout))
+        v2.iter().try_for_each(|proxy| proxy.knows(step.stage.scheme(), timeout))
     }
 
     /// The proxies of a cluster's only member, where a step changes what it speaks: nobody else tells them of its new
@@ -153,18 +151,15 @@ impl Migration<'_> {
         observed: &Observed,
         stage: Stage,
     ) -> Result<Followers<'_>, MigrateError> {
-        let (at, timeout) = (stage.peer_at(), self.options.step_timeout);
-        let scheme = if at == PeerAt::Https { Scheme::Https } else { Scheme::Http };
+        let (scheme, timeout) = (stage.scheme(), self.options.step_timeout);
         let mut followers = Followers { proxies: Vec::new(), scheme, timeout };
         let (Some(around), [sight]) = (self.around, observed.members.as_slice()) else {
             return Ok(followers);
         };
         let Some(running) = sight.standing.running else { return Ok(followers) };
         let ways = Ways::of(self.nodes, observed);
-        if running.peer_at() != at {
+        if running.scheme() != scheme {
             followers.proxies = around.proxies(Kind::V2Proxy, &ways)?;
-        }
-        if running.client_scheme() != stage.client_scheme() {
             followers.proxies.extend(around.proxies(Kind::GrpcProxy, &ways)?);
         }
         Ok(followers)

@@ -11,7 +11,6 @@ use super::super::gate::{After, Gate, Heard, Held};
 use super::super::journal::Journal;
 use super::super::node::Node;
 use super::super::observe::{Observed, Sight};
-use super::super::peers::PeerAt;
 use super::super::plan::{Action, Down, Goal, Step};
 use super::super::speak::Speaker;
 use super::super::stage::Stage;
@@ -36,7 +35,7 @@ impl Migration<'_> {
         self.report.event(&Event::Step { n, of, member, stage, state: "start", ms: None });
         let down = (0..self.nodes.len())
             .filter(|&i| i != step.member && observed.members[i].standing.running.is_none());
-        let away: Vec<usize> = down.filter(|_| self.options.way.down == Down::Left).collect();
+        let away: Vec<usize> = down.filter(|_| self.options.down == Down::Left).collect();
         let heard = Heard::default();
         let gate = Gate {
             nodes: self.nodes,
@@ -52,7 +51,7 @@ impl Migration<'_> {
             self.report.event(&Event::Gate { member, when, ms: held.ms, checks: held.checks });
             held.observed
         };
-        let moves = |action: &Action| moves_to(stage, *action).is_some() || *action == Action::Restart;
+        let moves = |action: &Action| matches!(action, Action::UpdatePeerUrl | Action::Restart);
         if step.actions.iter().any(moves) {
             let held = gate.before(n == 1)?;
             self.sources_fit(observed, stage, &away)?;
@@ -77,11 +76,6 @@ impl Migration<'_> {
                     gate.is_as_placed(step.member)?;
                 }
             }
-            let running = if restart < Some(i) { Some(stage) } else { sight.standing.running };
-            if let Some(at) = moves_to(stage, action).filter(|&at| running.is_some_and(|now| now.serves(at)))
-            {
-                told("served", gate.served(&sight.peer_urls_at(at))?);
-            }
             if action == Action::Restart {
                 alone.are_told()?;
                 // Asked now: a host that was rebooted since it was looked at runs another process, and not by our doing.
@@ -96,11 +90,8 @@ impl Migration<'_> {
             journal.write(Some(member), "done", &what)?;
             self.report.event(&Event::Action { member, action, what, state: "done" });
             if restart == Some(i) || last_move == Some(i) {
-                // A firewall between the members is better seen at the first of them than in the next roll.
-                let beside =
-                    if stage == Stage::Beside { sight.peer_urls_at(PeerAt::Second) } else { Vec::new() };
                 let identity = identity.as_deref();
-                let held = gate.after(&After { identity, settings: &settings, since, beside: &beside })?;
+                let held = gate.after(&After { identity, settings: &settings, since })?;
                 alone.ask_anew()?;
                 journal.write(Some(member), "gate", &held.checks.join(", "))?;
                 seen = Some(told("after", held));
@@ -121,9 +112,8 @@ impl Migration<'_> {
     fn describe(&self, sight: &Sight, stage: Stage, action: Action) -> String {
         match action {
             Action::Install => "place the certificates".to_owned(),
-            Action::UpdatePeerUrl | Action::DetourPeerUrl => {
-                let at = moves_to(stage, action).unwrap_or(stage.peer_at());
-                format!("member update {} {}", sight.id, join(&sight.peer_urls_at(at)))
+            Action::UpdatePeerUrl => {
+                format!("member update {} {}", sight.id, join(&sight.peer_urls_with(stage.scheme())))
             }
             Action::Configure => format!("settings: {}", stage.describe()),
             Action::Restart => "restart etcd".to_owned(),
@@ -149,15 +139,14 @@ impl Migration<'_> {
             }
             Action::Restart => node.service.restart()?,
             Action::Restore => place::restore(node)?,
-            Action::UpdatePeerUrl => self.update_peer_url(observed, sight, stage.peer_at())?,
-            Action::DetourPeerUrl => self.update_peer_url(observed, sight, PeerAt::Second)?,
+            Action::UpdatePeerUrl => self.update_peer_url(observed, sight, stage)?,
         }
         Ok(())
     }
 
     /// Asks each member in turn to change a peer URL, until one has done it.
-    fn update_peer_url(&self, observed: &Observed, sight: &Sight, at: PeerAt) -> Result<(), MigrateError> {
-        let urls = sight.peer_urls_at(at);
+    fn update_peer_url(&self, observed: &Observed, sight: &Sight, stage: Stage) -> Result<(), MigrateError> {
+        let urls = sight.peer_urls_with(stage.scheme());
         let mut last: Option<(String, EtcdError)> = None;
         for (node, other) in self.nodes.iter().zip(&observed.members) {
             let Some(running) = &other.running else { continue };
@@ -170,14 +159,5 @@ impl Migration<'_> {
             Some((member, source)) => MigrateError::of(&member, source),
             None => MigrateError::NoAnswer(vec!["no member serves clients".into()]),
         })
-    }
-}
-
-/// Where an action takes the peer URL, if it does.
-const fn moves_to(stage: Stage, action: Action) -> Option<PeerAt> {
-    match action {
-        Action::UpdatePeerUrl => Some(stage.peer_at()),
-        Action::DetourPeerUrl => Some(PeerAt::Second),
-        _ => None,
     }
 }

@@ -9,7 +9,7 @@ use super::Migration;
 impl Migration<'_> {
     pub(super) fn announce(&self, observed: &Observed) {
         self.report.event(&self.observed_event(observed));
-        let (steps, _) = plan(&observed.standings(), self.options.goal, self.options.way);
+        let (steps, _) = plan(&observed.standings(), self.options.goal, self.options.down);
         self.report.event(&Event::Plan { steps: self.step_lines(&steps) });
         if let [_] | [_, _] = self.nodes {
             let what = "with one or two members the cluster is down while one of them restarts".to_owned();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::etcd::types::join;
 use crate::etcd::{PeerUrl, Status};
 
 use super::super::node::Node;
@@ -149,17 +148,6 @@ impl Gate<'_> {
         }
     }
 
-    /// The others reach the member at these URLs.
-    pub(super) fn reached(&self, urls: &[PeerUrl]) -> Looked {
-        let others = (0..self.nodes.len()).filter(|&i| i != self.member && self.counts(i));
-        let dials: Vec<(&Node, &PeerUrl)> =
-            others.flat_map(|from| urls.iter().map(move |url| (&self.nodes[from], url))).collect();
-        match dialled(&dials)? {
-            0 => Ok(Vec::new()),
-            _ => Ok(vec![format!("{} reached by the others", join(urls))]),
-        }
-    }
-
     /// A commit goes through the member.
     fn commits(&self, sight: &Sight) -> Looked {
         let node = &self.nodes[self.member];
@@ -217,7 +205,7 @@ pub(super) fn is_told_of(sight: &Sight) -> Looked {
 /// Whether a member listens as its peer URL says; one that is down is taken to.
 fn serves_its_url(sight: &Sight) -> bool {
     let standing = &sight.standing;
-    standing.running.is_none_or(|stage| stage.serves(standing.peer_url))
+    standing.running.is_none_or(|stage| stage.scheme() == standing.peer_url)
 }
 
 fn health(node: &Node, sight: &Sight) -> Result<(), Trouble> {

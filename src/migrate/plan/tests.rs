@@ -1,13 +1,13 @@
 //! The order of steps, by example.
 
-use super::walk::{LEAVING, LOOSE, PLAIN, STRICT};
+use super::walk::PLAIN;
 use super::*;
 
 #[test]
 fn the_way_there_is_two_rolls_and_the_leader_is_last() {
     let mut members = vec![PLAIN; 3];
     members[0].leader = true;
-    let (steps, _) = plan(&members, Goal::Https, LOOSE);
+    let (steps, _) = plan(&members, Goal::Https, Down::Refused);
     let order: Vec<_> = steps.iter().map(|step| (step.member, step.stage)).collect();
     let (certs, tls) = (Stage::Certs, Stage::Tls);
     assert_eq!(order, [(1, certs), (2, certs), (0, certs), (1, tls), (2, tls), (0, tls)]);
@@ -20,12 +20,12 @@ fn the_way_back_keeps_the_certificates_until_no_member_speaks_https() {
     let tls = Standing {
         running: Some(Stage::Tls),
         disk: Stage::Tls,
-        peer_url: PeerAt::Https,
+        peer_url: Scheme::Https,
         installed: true,
         traces: true,
         ..PLAIN
     };
-    let (steps, _) = plan(&[tls.clone(), tls.clone(), tls], Goal::Http, LOOSE);
+    let (steps, _) = plan(&[tls.clone(), tls.clone(), tls], Goal::Http, Down::Refused);
     let stages: Vec<_> = steps.iter().map(|step| step.stage).collect();
     assert_eq!(stages, [[Stage::Certs; 3], [Stage::Plain; 3]].concat());
     assert_eq!(steps[0].actions, [Action::UpdatePeerUrl, Action::Configure, Action::Restart]);
@@ -36,8 +36,8 @@ fn the_way_back_keeps_the_certificates_until_no_member_speaks_https() {
 fn a_member_between_two_stages_is_finished_first() {
     let certs =
         Standing { running: Some(Stage::Certs), disk: Stage::Certs, installed: true, traces: true, ..PLAIN };
-    let updated = Standing { peer_url: PeerAt::Https, leader: true, ..certs };
-    let (steps, _) = plan(&[certs.clone(), certs, updated], Goal::Https, LOOSE);
+    let updated = Standing { peer_url: Scheme::Https, leader: true, ..certs };
+    let (steps, _) = plan(&[certs.clone(), certs, updated], Goal::Https, Down::Refused);
     assert_eq!(steps[0].member, 2);
     assert_eq!(steps[0].actions, [Action::Configure, Action::Restart]);
 }
@@ -46,31 +46,31 @@ fn a_member_between_two_stages_is_finished_first() {
 fn no_member_is_restarted_while_another_is_down() {
     let down = Standing { running: None, ..PLAIN };
     let both = [down.clone(), down, PLAIN];
-    assert_eq!(next(&both, Goal::Https, LOOSE), Next::Refused(Refusal::OthersDown(vec![1])));
+    assert_eq!(next(&both, Goal::Https, Down::Refused), Next::Refused(Refusal::OthersDown(vec![1])));
 }
 
 #[test]
 fn a_member_that_somebody_stopped_is_not_started_behind_their_back() {
     let down = Standing { running: None, ..PLAIN };
     let members = [PLAIN, PLAIN, down, PLAIN, PLAIN];
-    assert_eq!(next(&members, Goal::Https, LOOSE), Next::Refused(Refusal::OthersDown(vec![2])));
+    assert_eq!(next(&members, Goal::Https, Down::Refused), Next::Refused(Refusal::OthersDown(vec![2])));
     // One that went down on our way is.
     let mut ours = members;
     (ours[2].traces, ours[2].installed) = (true, true);
-    let Next::Step(step) = next(&ours, Goal::Https, LOOSE) else { panic!("it is refused") };
+    let Next::Step(step) = next(&ours, Goal::Https, Down::Refused) else { panic!("it is refused") };
     assert_eq!((step.member, step.actions.last()), (2, Some(&Action::Restart)));
 }
 
 #[test]
 fn members_that_are_down_are_left_while_a_quorum_stays() {
     let down = Standing { running: None, ..PLAIN };
-    let (steps, refusal) = plan(&[PLAIN, PLAIN, down.clone(), PLAIN, PLAIN], Goal::Https, LEAVING);
+    let (steps, refusal) = plan(&[PLAIN, PLAIN, down.clone(), PLAIN, PLAIN], Goal::Https, Down::Left);
     assert_eq!(refusal, Some(Refusal::Left(vec![2])));
     assert_eq!(steps.len(), 8);
     assert!(steps.iter().all(|step| step.member != 2));
     // Two of five, or one of three: the next restart would cost the quorum.
     for members in [vec![PLAIN, down.clone(), down.clone(), PLAIN, PLAIN], vec![PLAIN, down, PLAIN]] {
-        let (steps, refusal) = plan(&members, Goal::Https, LEAVING);
+        let (steps, refusal) = plan(&members, Goal::Https, Down::Left);
         assert!(steps.is_empty() && matches!(refusal, Some(Refusal::OthersDown(_))), "{refusal:?}");
     }
 }
@@ -80,11 +80,11 @@ fn new_certificates_do_not_lead_a_member_back() {
     let tls = Standing {
         running: Some(Stage::Tls),
         disk: Stage::Tls,
-        peer_url: PeerAt::Https,
+        peer_url: Scheme::Https,
         traces: true,
         ..PLAIN
     };
-    let (steps, refusal) = plan(&[tls.clone(), tls.clone(), tls], Goal::Https, LOOSE);
+    let (steps, refusal) = plan(&[tls.clone(), tls.clone(), tls], Goal::Https, Down::Refused);
     assert_eq!((steps.len(), refusal), (3, None));
     assert!(steps.iter().all(|step| step.actions == [Action::Install]));
 }
@@ -92,53 +92,8 @@ fn new_certificates_do_not_lead_a_member_back() {
 #[test]
 fn peer_urls_that_were_all_updated_by_hand_are_put_right_first() {
     // The documents' order: every peer URL is https already, nobody has certificates.
-    let ahead = Standing { peer_url: PeerAt::Https, ..PLAIN };
-    let (steps, refusal) = plan(&[ahead.clone(), ahead.clone(), ahead], Goal::Https, LOOSE);
+    let ahead = Standing { peer_url: Scheme::Https, ..PLAIN };
+    let (steps, refusal) = plan(&[ahead.clone(), ahead.clone(), ahead], Goal::Https, Down::Refused);
     assert_eq!(refusal, None);
     assert_eq!(steps[0].actions[..2], [Action::Install, Action::UpdatePeerUrl]);
-}
-
-#[test]
-fn strictly_a_peer_url_moves_only_to_where_it_is_served_and_is_served() {
-    let (there, _) = plan(&vec![PLAIN; 3], Goal::Https, STRICT);
-    let stages: Vec<_> = there.iter().map(|step| step.stage).collect();
-    assert_eq!(stages, [[Stage::Beside; 3], [Stage::Bridge; 3], [Stage::Tls; 3]].concat());
-    assert_eq!(there[0].actions, [Action::Install, Action::Configure, Action::Restart]);
-    let through = [Action::DetourPeerUrl, Action::Configure, Action::Restart, Action::UpdatePeerUrl];
-    assert_eq!(there[3].actions, through);
-    assert_eq!(there[6].actions, [Action::Configure, Action::Restart]);
-
-    let tls = Standing {
-        running: Some(Stage::Tls),
-        disk: Stage::Tls,
-        peer_url: PeerAt::Https,
-        installed: true,
-        traces: true,
-        ..PLAIN
-    };
-    let (back, _) = plan(&[tls.clone(), tls.clone(), tls], Goal::Http, STRICT);
-    let stages: Vec<_> = back.iter().map(|step| step.stage).collect();
-    assert_eq!(stages, [[Stage::Bridge; 3], [Stage::Beside; 3], [Stage::Plain; 3]].concat());
-    assert_eq!(back[0].actions, [Action::Configure, Action::Restart]);
-    assert_eq!(back[3].actions, through);
-    assert_eq!(back[6].actions, [Action::Configure, Action::Restart, Action::Restore]);
-}
-
-#[test]
-fn what_was_begun_strictly_goes_on_so() {
-    let beside = Standing {
-        running: Some(Stage::Beside),
-        disk: Stage::Beside,
-        installed: true,
-        traces: true,
-        ..PLAIN
-    };
-    for goal in [Goal::Http, Goal::Https, Goal::Sealed] {
-        let members = [beside.clone(), PLAIN, PLAIN];
-        assert_eq!(plan(&members, goal, LOOSE), plan(&members, goal, STRICT));
-    }
-    // Begun without, it can still be gone on with so.
-    let certs = Standing { running: Some(Stage::Certs), disk: Stage::Certs, ..beside };
-    let (steps, _) = plan(&[certs, PLAIN, PLAIN], Goal::Https, STRICT);
-    assert_eq!((steps[2].member, steps[2].stage, steps.len()), (2, Stage::Beside, 9));
 }

@@ -7,15 +7,11 @@ use super::*;
 pub(super) const PLAIN: Standing = Standing {
     running: Some(Stage::Plain),
     disk: Stage::Plain,
-    peer_url: PeerAt::Plain,
+    peer_url: Scheme::Http,
     leader: false,
     installed: false,
     traces: false,
 };
-pub(super) const LOOSE: Way = Way { down: Down::Refused, strict: false };
-pub(super) const LEAVING: Way = Way { down: Down::Left, strict: false };
-pub(super) const STRICT: Way = Way { down: Down::Refused, strict: true };
-const STRICT_LEAVING: Way = Way { down: Down::Left, strict: true };
 const GOALS: [Goal; 3] = [Goal::Http, Goal::Https, Goal::Sealed];
 
 /// Whether one member can open a connection to the other: the URL it knows must speak what listens there, and
@@ -23,7 +19,7 @@ const GOALS: [Goal; 3] = [Goal::Http, Goal::Https, Goal::Sealed];
 fn dials(from: &Standing, to: &Standing) -> bool {
     let (Some(mine), Some(theirs)) = (from.running, to.running) else { return false };
     let certified = mine >= Stage::Certs && from.installed;
-    theirs.serves(to.peer_url) && (to.peer_url != PeerAt::Https || certified)
+    theirs.scheme() == to.peer_url && (to.peer_url != Scheme::Https || certified)
 }
 
 /// The size of the largest set of members that all talk to each other; a pair talks if either can dial.
@@ -45,13 +41,11 @@ fn largest_group(members: &[Standing]) -> usize {
 /// from the last to the first.
 fn on_the_way(from: Stage, to: Stage) -> Vec<Stage> {
     let files = |stage: Stage| -> Vec<Stage> {
-        use Stage::{Beside, Bridge, Certs, Loopback, Plain, Sealed, Tls};
+        use Stage::{Certs, Loopback, Plain, Sealed, Tls};
         match stage {
             Plain => vec![],
             Loopback => vec![Loopback],
             Certs => vec![Loopback, Certs],
-            Beside => vec![Loopback, Certs, Beside],
-            Bridge => vec![Loopback, Certs, Beside, Bridge],
             Tls => vec![Loopback, Certs, Tls],
             Sealed => vec![Loopback, Certs, Sealed],
         }
@@ -77,9 +71,8 @@ fn on_the_way(from: Stage, to: Stage) -> Vec<Stage> {
 }
 
 /// Every state that is reached when each action may be the last before the tool is killed, when any member may
-/// lead, when a member may reboot between two actions, and when each run may want something else, in any of these
-/// ways.
-fn walk(count: usize, ways: &[Way]) -> BTreeSet<Vec<Standing>> {
+/// lead, when a member may reboot between two actions, and when each run may want something else.
+fn walk(count: usize, policy: Down) -> BTreeSet<Vec<Standing>> {
     let start = vec![PLAIN; count];
     let mut seen = BTreeSet::from([start.clone()]);
     let mut queue = VecDeque::from([start]);
@@ -90,13 +83,12 @@ fn walk(count: usize, ways: &[Way]) -> BTreeSet<Vec<Standing>> {
             queue.push_back(state);
         }
     };
-    let leaves = ways.iter().any(|way| way.down == Down::Left);
     while let Some(state) = queue.pop_front() {
-        for (goal, &way) in GOALS.iter().flat_map(|&goal| ways.iter().map(move |way| (goal, way))) {
+        for goal in GOALS {
             for leader in 0..count {
                 let mut members = state.clone();
                 members[leader].leader = members[leader].running.is_some();
-                let Next::Step(step) = next(&members, goal, way) else { continue };
+                let Next::Step(step) = next(&members, goal, policy) else { continue };
                 for &action in &step.actions {
                     if action == Action::Restart {
                         let mut stopped = members.clone();
@@ -116,7 +108,7 @@ fn walk(count: usize, ways: &[Way]) -> BTreeSet<Vec<Standing>> {
                 }
             }
         }
-        for down in (0..count).filter(|_| leaves && state.iter().all(|m| m.running.is_some())) {
+        for down in (0..count).filter(|_| policy == Down::Left && state.iter().all(|m| m.running.is_some())) {
             let mut members = state.clone();
             members[down].running = None;
             visit(members, &mut seen, &mut queue);
@@ -132,24 +124,15 @@ fn walk(count: usize, ways: &[Way]) -> BTreeSet<Vec<Standing>> {
 
 #[test]
 fn a_quorum_reaches_each_other_in_every_state_that_can_be_reached() {
-    let alone = [1, 2, 3, 5].map(|count| (count, vec![LOOSE]));
-    let more = [
-        (3, vec![LEAVING]),
-        (5, vec![LEAVING]),
-        // Each run may be strict or not.
-        (1, vec![LOOSE, STRICT]),
-        (2, vec![LOOSE, STRICT]),
-        (3, vec![LOOSE, STRICT]),
-        (3, vec![LEAVING, STRICT_LEAVING]),
-    ];
-    for (count, ways) in alone.into_iter().chain(more) {
-        let states = walk(count, &ways);
-        println!("{count} members, {ways:?}: {} states", states.len());
-        let leaves = ways.iter().any(|way| way.down == Down::Left);
+    let refused = [1, 2, 3, 5].map(|count| (count, Down::Refused));
+    let left = [3, 5].map(|count| (count, Down::Left));
+    for (count, policy) in refused.into_iter().chain(left) {
+        let states = walk(count, policy);
+        println!("{count} members, {policy:?}: {} states", states.len());
         for state in &states {
             let down = state.iter().filter(|member| member.running.is_none()).count();
             let quorum = count / 2 + 1;
-            let spare = if leaves { (count - quorum).max(1) } else { 1 };
+            let spare = if policy == Down::Left { (count - quorum).max(1) } else { 1 };
             assert!(down <= spare, "{down} members down at once: {state:#?}");
             let group = largest_group(state);
             // One or two members have no quorum while one of them restarts; they are told.
@@ -160,38 +143,14 @@ fn a_quorum_reaches_each_other_in_every_state_that_can_be_reached() {
 }
 
 #[test]
-fn strictly_every_peer_url_is_served_in_every_state_that_can_be_reached() {
-    // Nobody dials a lone member.
-    let ways = [2, 3, 5].map(|count| (count, STRICT));
-    for (count, way) in ways.into_iter().chain([(3, STRICT_LEAVING), (5, STRICT_LEAVING)]) {
-        let states = walk(count, &[way]);
-        println!("{count} members, {way:?}: {} states", states.len());
-        for state in &states {
-            for member in state {
-                // By its process, and by what its next start would bring, whenever that comes.
-                let served = member.running.is_none_or(|running| running.serves(member.peer_url));
-                assert!(served && member.disk.serves(member.peer_url), "{state:#?}");
-            }
-            if way.down == Down::Refused {
-                let up = || state.iter().filter(|member| member.running.is_some());
-                let all = up().all(|from| up().all(|to| dials(from, to)));
-                assert!(all, "two members cannot dial each other: {state:#?}");
-            }
-        }
-    }
-}
-
-#[test]
 fn every_goal_is_reached_from_every_state() {
-    let loose = [1, 2, 3, 5].map(|count| (count, vec![LOOSE]));
-    let mixed = [1, 2, 3].map(|count| (count, vec![LOOSE, STRICT]));
-    for (count, ways) in loose.into_iter().chain(mixed) {
-        for mut state in walk(count, &ways) {
+    for count in [1, 2, 3, 5] {
+        for mut state in walk(count, Down::Refused) {
             // Nobody but its operator starts a member that was not touched.
             let untouched = state.iter_mut().filter(|member| member.running.is_none() && !member.traces);
             untouched.for_each(|member| member.running = Some(member.disk));
-            for (goal, &way) in GOALS.iter().flat_map(|&goal| ways.iter().map(move |way| (goal, way))) {
-                let (steps, refusal) = plan(&state, goal, way);
+            for goal in GOALS {
+                let (steps, refusal) = plan(&state, goal, Down::Refused);
                 assert_eq!(refusal, None, "{state:#?} to {goal:?}");
                 let mut members = state.clone();
                 for step in &steps {
@@ -199,7 +158,7 @@ fn every_goal_is_reached_from_every_state() {
                         perform(&mut members[step.member], step.stage, action);
                     }
                 }
-                assert_eq!(next(&members, goal, way), Next::Done, "{state:#?} to {goal:?}");
+                assert_eq!(next(&members, goal, Down::Refused), Next::Done, "{state:#?} to {goal:?}");
                 assert!(members.iter().all(|member| member.running == Some(goal.stage())), "{members:#?}");
             }
         }

@@ -13,8 +13,6 @@ pub const PEER_PORT: u16 = 2380;
 pub const LEGACY_PORT: u16 = crate::migrate::stage::LEGACY_PORT;
 /// Where https is served during the migration, on versions that cannot serve it beside http.
 pub const SECOND_PORT: u16 = crate::migrate::stage::SECOND_PORT;
-/// Where members find each other for a while with `--strict`.
-pub const SECOND_PEER_PORT: u16 = 2382;
 
 /// The most members that can be asked for; etcd itself advises seven at most.
 pub const MOST_MEMBERS: u8 = 9;
@@ -36,7 +34,7 @@ pub fn addresses(base: Ipv4Addr, members: u8) -> Result<Vec<Ipv4Addr>, ClusterEr
 /// [`ClusterError::PortInUse`], [`ClusterError::Listen`].
 pub fn check_ports(addresses: &[Ipv4Addr]) -> Result<(), ClusterError> {
     for &address in addresses {
-        for port in [CLIENT_PORT, PEER_PORT, LEGACY_PORT, SECOND_PORT, SECOND_PEER_PORT] {
+        for port in [CLIENT_PORT, PEER_PORT, LEGACY_PORT, SECOND_PORT] {
             let address = SocketAddr::from((address, port));
             match TcpListener::bind(address) {
                 Ok(_) => {}

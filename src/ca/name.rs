@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::CaError;
 use crate::inventory::names;
+use crate::inventory::pair_files;
 
 /// A name that is safe as a file name, as a CN and in a log: letters, digits, dots, dashes and underscores.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,12 +20,12 @@ impl CertName {
 
     /// The certificate's file name.
     pub fn cert_file(&self) -> String {
-        format!("{}.pem", self.0)
+        pair_files::cert_file(&self.0)
     }
 
     /// The key's file name.
     pub fn key_file(&self) -> String {
-        format!("{}-key.pem", self.0)
+        pair_files::key_file(&self.0)
     }
 }
 

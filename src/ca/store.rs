@@ -21,7 +21,7 @@ use super::{CaError, CertName, PrivateKey, Profiles};
 use crate::files::{self, FileImage, Trust};
 
 /// The trust anchor's file.
-pub const CA_FILE: &str = "ca.pem";
+pub use crate::inventory::pair_files::CA_FILE;
 /// The CA's key.
 pub const CA_KEY_FILE: &str = "ca-key.pem";
 /// The certificate of the CA that issues, where it is an intermediate, and those between it and the root.

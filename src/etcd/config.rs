@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::config_file::{self, ConfigFileError};
 use super::flags::{ConfigError, default_of, flag_name, parse_flags};
-use super::types::{PeerUrl, UrlError};
+use super::types::{Url, UrlError};
 use crate::host::Launch;
 
 /// What a member runs, or would run, with.
@@ -130,9 +130,9 @@ impl Config {
     ///
     /// # Errors
     /// [`UrlError`] on one that is not http or https with a host and a port (etcd also knows unix sockets).
-    pub fn urls(&self, flag: &str) -> Result<Vec<PeerUrl>, UrlError> {
+    pub fn urls<Side>(&self, flag: &str) -> Result<Vec<Url<Side>>, UrlError> {
         match self.effective(flag) {
-            Some(text) if !text.trim().is_empty() => PeerUrl::list(&text),
+            Some(text) if !text.trim().is_empty() => Url::list(&text),
             _ => Ok(Vec::new()),
         }
     }
@@ -175,6 +175,7 @@ fn config_file_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::etcd::types::{ClientSide, PeerSide};
 
     fn launch(argv: &[&str], env: &[(&str, &str)]) -> Launch {
         Launch {
@@ -211,7 +212,7 @@ mod tests {
         assert!(config.is_on("client-cert-auth") && config.is_on("peer-client-cert-auth"));
         assert!(!config.is_on("auto-tls") && config.is_on("strict-reconfig-check"));
         // The last of duplicates.
-        let urls = config.urls("listen-client-urls").unwrap();
+        let urls = config.urls::<ClientSide>("listen-client-urls").unwrap();
         assert_eq!(super::super::types::join(&urls), "https://10.0.0.1:2379,http://127.0.0.1:4001");
         assert_eq!(config.source_of("listen-client-urls"), Source::Flag);
         assert_eq!(config.source_of("listen-peer-urls"), Source::Default);
@@ -286,7 +287,7 @@ mod tests {
     #[test]
     fn a_malformed_url_is_an_error_not_a_guess() {
         let config = config(&["etcd", "--listen-peer-urls=10.0.0.1:2380"], &[]);
-        assert!(config.urls("listen-peer-urls").is_err());
-        assert_eq!(config.urls("listen-metrics-urls"), Ok(vec![]));
+        assert!(config.urls::<PeerSide>("listen-peer-urls").is_err());
+        assert_eq!(config.urls::<ClientSide>("listen-metrics-urls"), Ok(vec![]));
     }
 }

@@ -4,6 +4,7 @@
 //! every restart (seen on etcd 3.3, 3.4 and 3.5). So a [`PeerUrl`] is parsed, or it does not exist.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -108,17 +109,40 @@ impl FromStr for HostPort {
     }
 }
 
-/// A URL that etcd listens on or advertises: scheme http or https, a host, a port, an empty path.
+/// The side of a member that its peers dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PeerSide {}
+
+/// The side of a member that clients dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ClientSide {}
+
+/// Either side, where it does not matter which one is dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AnySide {}
+
+/// A URL that etcd listens on or advertises: scheme http or https, a host, a port, an empty path. `Side` says whose URL it
+/// is, so that a client URL cannot be sent as a peer URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerUrl {
+pub struct Url<Side> {
     scheme: Scheme,
     at: HostPort,
+    side: PhantomData<fn() -> Side>,
 }
 
-impl PeerUrl {
+/// A URL that peers dial.
+pub type PeerUrl = Url<PeerSide>;
+
+/// A URL that clients dial.
+pub type ClientUrl = Url<ClientSide>;
+
+/// A URL of a member that is to be dialled.
+pub type MemberUrl = Url<AnySide>;
+
+impl<Side> Url<Side> {
     /// From its parts.
     pub const fn new(scheme: Scheme, at: HostPort) -> Self {
-        Self { scheme, at }
+        Self { scheme, at, side: PhantomData }
     }
 
     /// Plain text or TLS.
@@ -134,7 +158,12 @@ impl PeerUrl {
     /// The same place with another scheme.
     #[must_use]
     pub fn with_scheme(&self, scheme: Scheme) -> Self {
-        Self { scheme, at: self.at.clone() }
+        Self::new(scheme, self.at.clone())
+    }
+
+    /// The same URL, to be dialled.
+    pub fn to_member_url(&self) -> MemberUrl {
+        Url::new(self.scheme, self.at.clone())
     }
 
     /// A comma-separated list, as etcd's settings have it; at least one.
@@ -146,16 +175,13 @@ impl PeerUrl {
     }
 }
 
-/// A client URL has the same form as a peer URL.
-pub type ClientUrl = PeerUrl;
-
-impl fmt::Display for PeerUrl {
+impl<Side> fmt::Display for Url<Side> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme, self.at)
     }
 }
 
-impl FromStr for PeerUrl {
+impl<Side> FromStr for Url<Side> {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
@@ -170,23 +196,28 @@ impl FromStr for PeerUrl {
             return Err(wrong("nothing may follow the port, not even a slash"));
         }
         let at = rest.parse::<HostPort>().map_err(|error| wrong(error.what))?;
-        Ok(Self { scheme, at })
+        Ok(Self::new(scheme, at))
     }
+}
+
+/// The same URLs, each once, in their order.
+pub fn dedup<Side>(urls: impl IntoIterator<Item = Url<Side>>) -> Vec<Url<Side>> {
+    let mut seen: Vec<Url<Side>> = Vec::new();
+    for url in urls {
+        if !seen.iter().any(|other| other.scheme == url.scheme && other.at == url.at) {
+            seen.push(url);
+        }
+    }
+    seen
 }
 
 /// The same places with a scheme, each once.
-pub fn with_scheme(urls: &[PeerUrl], scheme: Scheme) -> Vec<PeerUrl> {
-    let mut changed: Vec<PeerUrl> = Vec::with_capacity(urls.len());
-    for url in urls.iter().map(|url| url.with_scheme(scheme)) {
-        if !changed.contains(&url) {
-            changed.push(url);
-        }
-    }
-    changed
+pub fn with_scheme<Side>(urls: &[Url<Side>], scheme: Scheme) -> Vec<Url<Side>> {
+    dedup(urls.iter().map(|url| url.with_scheme(scheme)))
 }
 
 /// Joins URLs as etcd's settings want them.
-pub fn join(urls: &[PeerUrl]) -> String {
+pub fn join<Side>(urls: &[Url<Side>]) -> String {
     urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 

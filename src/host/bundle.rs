@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::files::{self, FileError};
 use crate::inventory::names::{self, Fault};
+use crate::inventory::pair_files::{self, CA_FILE};
 
 /// Certificates below a root that we follow; etcd's Go would go on to 100 signature checks.
 const MAX_CHAIN: usize = 16;
@@ -118,9 +119,9 @@ impl Bundle {
             let path = dir.join(file);
             files::read(&path)?.map(|image| image.bytes).ok_or(BundleError::Missing { path })
         };
-        let ca_pem = read("ca.pem".to_owned())?;
+        let ca_pem = read(CA_FILE.to_owned())?;
         let cert_pem = read(format!("{name}.pem"))?;
-        let key_pem = Zeroizing::new(read(format!("{name}-key.pem"))?);
+        let key_pem = Zeroizing::new(read(pair_files::key_file(name))?);
         Self::new(name, cert_pem, key_pem, ca_pem)
     }
 
@@ -148,12 +149,12 @@ impl Bundle {
 
     /// `NAME.pem`
     pub fn cert_file(&self) -> String {
-        format!("{}.pem", self.name)
+        pair_files::cert_file(&self.name)
     }
 
     /// `NAME-key.pem`
     pub fn key_file(&self) -> String {
-        format!("{}-key.pem", self.name)
+        pair_files::key_file(&self.name)
     }
 
     /// The certificate, leaf first, then any intermediates.
@@ -173,15 +174,15 @@ impl Bundle {
 
     fn check(&self, now: SystemTime) -> Result<(), BundleError> {
         let (cert_file, key_file) = (self.cert_file(), self.key_file());
-        for (file, pem) in [(&cert_file, &self.cert_pem), (&"ca.pem".to_owned(), &self.ca_pem)] {
+        for (file, pem) in [(&cert_file, &self.cert_pem), (&CA_FILE.to_owned(), &self.ca_pem)] {
             if mentions(pem, b"PRIVATE KEY-----") {
                 return Err(BundleError::HoldsKey { what: file.clone() });
             }
         }
         let chain = certificates(&cert_file, &self.cert_pem)?;
-        let roots = certificates("ca.pem", &self.ca_pem)?;
+        let roots = certificates(CA_FILE, &self.ca_pem)?;
         let chain = parse_all(&cert_file, &chain)?;
-        let roots = parse_all("ca.pem", &roots)?;
+        let roots = parse_all(CA_FILE, &roots)?;
         let Some(leaf) = chain.first() else {
             return Err(BundleError::NotPem { what: cert_file, why: "holds no certificate" });
         };
@@ -198,7 +199,7 @@ impl Bundle {
             return Err(BundleError::Expired { what: cert_file, not_after });
         }
         if !leads_to(leaf, &chain, &roots) {
-            return Err(BundleError::WrongCa { cert: cert_file, ca: "ca.pem".to_owned() });
+            return Err(BundleError::WrongCa { cert: cert_file, ca: CA_FILE.to_owned() });
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod load;
 pub mod names;
+pub mod pair_files;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::etcd::{PeerUrl, Scheme};
+use crate::etcd::ports;
+use crate::etcd::{ClientUrl, Scheme};
 use crate::host::{ClientProcess, Connection};
 
 use super::disk::settings;
@@ -12,7 +13,7 @@ use super::error::MigrateError;
 use super::node::Node;
 use super::node::in_parallel;
 use super::settings::Settings;
-use super::stage::{LEGACY_PORT, Stage};
+use super::stage::Stage;
 
 /// How often the sockets are looked at: short connections are easily missed.
 pub(super) const LOOKS: u32 = 4;
@@ -65,14 +66,14 @@ impl Doomed {
 /// which: all of its clients count.
 fn doomed(running: &Settings, to: Stage) -> Vec<Doomed> {
     let urls =
-        PeerUrl::list(running.get("listen-client-urls").map_or("", String::as_str)).unwrap_or_default();
+        ClientUrl::list(running.get("listen-client-urls").map_or("", String::as_str)).unwrap_or_default();
     let of = |scheme| urls.iter().filter(move |url| url.scheme() == scheme).map(|url| url.at().port());
     let ports: Vec<u16> = match to {
         Stage::Plain => of(Scheme::Https).filter(|port| of(Scheme::Http).all(|http| http != *port)).collect(),
         Stage::Loopback | Stage::Certs => Vec::new(),
         Stage::Tls | Stage::Sealed => of(Scheme::Http).collect(),
     };
-    let stays_local = |port| to == Stage::Tls && port == LEGACY_PORT;
+    let stays_local = |port| to == Stage::Tls && port == ports::LEGACY;
     let mut doomed: Vec<Doomed> =
         ports.into_iter().map(|port| Doomed { port, stays_local: stays_local(port) }).collect();
     doomed.sort_unstable();

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::etcd::client::{Client, Endpoint};
-use crate::etcd::{ClientUrl, Direct, Fault, PeerUrl, Scheme};
+use crate::etcd::ports;
+use crate::etcd::{ClientUrl, Direct, Fault, Scheme};
 
 use super::event::Check;
 use super::gate::complaints;
 use super::node::Node;
 use super::observe::{Observed, Sight};
 use super::settings::Settings;
-use super::stage::LEGACY_PORT;
 
 /// How long this machine tries to reach a member: it may be behind a jump host.
 const FROM_HERE: Duration = Duration::from_secs(2);
@@ -39,7 +39,7 @@ fn member(nodes: &[Node], i: usize, node: &Node, sight: &Sight, since: SystemTim
     for url in node.client_urls(running) {
         let client = node.client(&url);
         let (ok, saw) = health(&client);
-        if url.at().port() == LEGACY_PORT && url.scheme() == Scheme::Http {
+        if url.at().port() == ports::LEGACY && url.scheme() == Scheme::Http {
             checks.push(check(format!("health on {url}, from its host"), ok, saw));
             let (ok, saw) = seen(client.peer_streams().map(|_| "served".to_owned()));
             checks.push(check(format!("metrics on {url}, from its host"), ok, saw));
@@ -59,7 +59,7 @@ fn member(nodes: &[Node], i: usize, node: &Node, sight: &Sight, since: SystemTim
             checks.push(check(format!("health on {url}, from {}", other.name), ok, saw));
         }
         let (ok, saw) = health(&Client::new(Endpoint {
-            url: url.clone(),
+            url: url.to_member_url(),
             tls: node.tls.clone(),
             dial: Arc::new(Direct),
             timeout: FROM_HERE,
@@ -76,7 +76,7 @@ fn member(nodes: &[Node], i: usize, node: &Node, sight: &Sight, since: SystemTim
 /// published them, some moments after its restart (etcd's `EtcdServer.publish`), and what is not there is not looked at.
 fn advertised(running: &Settings) -> Vec<ClientUrl> {
     let urls = running.get("advertise-client-urls").map_or("", String::as_str).split(',');
-    let urls = urls.filter_map(|url| url.trim().parse::<PeerUrl>().ok());
+    let urls = urls.filter_map(|url| url.trim().parse::<ClientUrl>().ok());
     urls.filter(|url| url.scheme() == Scheme::Https).collect()
 }
 

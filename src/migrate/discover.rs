@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::etcd::{PeerUrl, Scheme};
+use crate::etcd::ports;
+use crate::etcd::{ClientUrl, MemberUrl, Scheme};
 use crate::host::{Host, Service};
 
 use super::disk::{config_by, settings};
@@ -12,7 +13,6 @@ use super::node::Node;
 use super::node::in_parallel;
 use super::recipe::CONTAINED_SSL_DIR;
 use super::speak::Speaker;
-use super::stage::LEGACY_PORT;
 
 /// What etcd calls a member that was given no name.
 const DEFAULT_NAME: &str = "default";
@@ -48,7 +48,7 @@ pub fn members(node: &Node) -> Result<Vec<Found>, MigrateError> {
                 let what = format!("member {} has not been started yet, and so has no name", member.id);
                 return Err(MigrateError::WrongCluster(what));
             }
-            let urls = |urls: &[String]| -> Result<Vec<PeerUrl>, MigrateError> {
+            let urls = |urls: &[String]| -> Result<Vec<MemberUrl>, MigrateError> {
                 let parsed: Result<_, _> = urls.iter().map(|url| url.parse()).collect();
                 parsed.map_err(|source| MigrateError::Url { member: member.name.clone(), source })
             };
@@ -125,8 +125,9 @@ pub fn begun(nodes: &[Node]) -> Result<Option<Begun>, MigrateError> {
 
 /// Whether https listens where http does too; none where only one of them is served, the loopback port apart.
 fn shares_port(listen: &str) -> Option<bool> {
-    let urls = PeerUrl::list(listen).ok()?;
-    let of = |scheme| urls.iter().filter(move |url| url.scheme() == scheme && url.at().port() != LEGACY_PORT);
+    let urls = ClientUrl::list(listen).ok()?;
+    let of =
+        |scheme| urls.iter().filter(move |url| url.scheme() == scheme && url.at().port() != ports::LEGACY);
     let (plain, https): (Vec<_>, Vec<_>) = (of(Scheme::Http).collect(), of(Scheme::Https).collect());
     let both = !plain.is_empty() && !https.is_empty();
     both.then(|| https.iter().any(|url| plain.iter().any(|plain| plain.at() == url.at())))

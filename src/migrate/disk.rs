@@ -8,6 +8,7 @@ use crate::etcd::Config;
 use crate::etcd::flags::default_of;
 use crate::files::FileImage;
 use crate::host::{Launch, RunningProcess};
+use crate::systemd::drop_ins;
 use crate::systemd::layers::OWN_FILES;
 
 use super::error::MigrateError;
@@ -88,9 +89,9 @@ fn taken_away<'a>(
         return None;
     }
     match path.file_stem()?.to_str()? {
-        "25-insecure_localhost" => Some(Stage::Loopback),
-        "30-certs" => Some(Stage::Certs),
-        "40-tls" => Some(Stage::Tls),
+        drop_ins::LOOPBACK => Some(Stage::Loopback),
+        drop_ins::CERTIFICATES => Some(Stage::Certs),
+        drop_ins::TLS => Some(Stage::Tls),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ mod telling;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::etcd::quorum::can_spare_one_more;
 use crate::files::{self, DirLock, FileMode, Meta};
 
 use super::around::{Moved, Surroundings};
@@ -15,7 +16,7 @@ use super::event::{Event, Report};
 use super::journal::Journal;
 use super::node::Node;
 use super::observe::{Observed, clocks, is_plain_by_itself, observe};
-use super::plan::{Down, Goal, Next, Refusal, Step, can_spare_one_more, next, plan};
+use super::plan::{Down, Goal, Next, Refusal, Step, next, plan};
 use super::preflight;
 use super::recipe::Wishes;
 use super::snapshot;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::etcd::{PeerUrl, Scheme};
+use crate::etcd::{ClientUrl, Scheme};
 use crate::host::Connection;
 
 use super::clients::{BETWEEN, Follows, LOOKS};
@@ -89,7 +89,7 @@ fn seen(
         let Some(process) = node.service.running()? else { return Ok(BTreeSet::new()) };
         let running = settings(node, &process.launch)?;
         let urls =
-            PeerUrl::list(running.get("listen-client-urls").map_or("", String::as_str)).unwrap_or_default();
+            ClientUrl::list(running.get("listen-client-urls").map_or("", String::as_str)).unwrap_or_default();
         let ports: Vec<u16> = urls
             .iter()
             .filter(|url| i != last || url.scheme() == Scheme::Https)

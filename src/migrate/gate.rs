@@ -9,6 +9,7 @@ mod heard;
 
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::etcd::quorum::has_quorum;
 use crate::host::Absence;
 
 use super::disk::settings;
@@ -17,7 +18,6 @@ use super::event::{Event, Report};
 use super::node::Node;
 use super::observe::{Observed, clocks, observe};
 use super::place::{not_as_issued, not_as_placed};
-use super::plan::has_quorum;
 use super::preflight::unfit;
 use super::recipe::Wishes;
 use super::settings::{Settings, differences};

@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-use crate::etcd::PeerUrl;
 use crate::etcd::types::join;
+use crate::etcd::{ClientUrl, PeerUrl};
 
 /// Which program is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Mover {
     /// What its peer listeners must be when it is restarted.
     pub listen: String,
     /// Where the plain-text loopback listener is.
-    pub endpoint: PeerUrl,
+    pub endpoint: ClientUrl,
     /// Its unit.
     pub unit: String,
     /// The directory of its certificates.

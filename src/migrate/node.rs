@@ -8,12 +8,12 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::etcd::client::{Login, User};
-use crate::etcd::{Client, ClientUrl, DialFrom, Endpoint, PeerUrl, Scheme, Tls};
+use crate::etcd::ports;
+use crate::etcd::{Client, ClientUrl, DialFrom, Endpoint, Scheme, Tls, Url};
 use crate::host::{Host, Service};
 
 use super::error::MigrateError;
 use super::settings::Settings;
-use super::stage::LEGACY_PORT;
 
 /// How long a call of a gate or an observation may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -84,9 +84,9 @@ impl Node {
     }
 
     /// A client of the URL, dialled from this member's machine.
-    pub fn client(&self, url: &PeerUrl) -> Client {
+    pub fn client<Side>(&self, url: &Url<Side>) -> Client {
         let client = Client::new(Endpoint {
-            url: url.clone(),
+            url: url.to_member_url(),
             tls: self.tls.clone(),
             dial: Arc::new(DialFrom(Arc::clone(&self.host))),
             timeout: PATIENCE,
@@ -102,17 +102,17 @@ impl Node {
     pub fn client_urls(&self, settings: &Settings) -> Vec<ClientUrl> {
         let listen = settings.get("listen-client-urls").map_or("", String::as_str);
         let mut urls: Vec<_> =
-            PeerUrl::list(listen).unwrap_or_default().iter().map(|url| self.reachable(url)).collect();
-        urls.sort_by_key(|url| (url.scheme(), url.at().port() != LEGACY_PORT));
+            ClientUrl::list(listen).unwrap_or_default().iter().map(|url| self.reachable(url)).collect();
+        urls.sort_by_key(|url| (url.scheme(), url.at().port() != ports::LEGACY));
         urls
     }
 
     /// A listener as this machine reaches it: an address that stands for all becomes the loopback one.
-    pub fn reachable(&self, url: &PeerUrl) -> PeerUrl {
+    pub fn reachable(&self, url: &ClientUrl) -> ClientUrl {
         match url.at().ip() {
             Some(ip) if ip.is_unspecified() => {
                 let at = SocketAddr::new(self.host.loopback(), url.at().port());
-                PeerUrl::new(url.scheme(), at.into())
+                ClientUrl::new(url.scheme(), at.into())
             }
             _ => url.clone(),
         }

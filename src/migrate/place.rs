@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::files::{FileMode, Meta, Owner};
 use crate::host::{Layer, LayerFile, Placement};
+use crate::inventory::pair_files::{self, CA_FILE};
 
 use super::error::MigrateError;
 use super::node::Node;
@@ -29,9 +30,9 @@ pub(super) fn certificate_files(node: &Node, owner: Option<Owner>) -> Vec<Planne
         owner,
     };
     vec![
-        file(format!("{}-key.pem", node.name), pair.key_pem.as_slice(), FileMode::SECRET),
-        file(format!("{}.pem", node.name), pair.cert_pem.as_slice(), FileMode::PUBLIC),
-        file("ca.pem".to_owned(), pair.ca_pem.as_slice(), FileMode::PUBLIC),
+        file(pair_files::key_file(&node.name), pair.key_pem.as_slice(), FileMode::SECRET),
+        file(pair_files::cert_file(&node.name), pair.cert_pem.as_slice(), FileMode::PUBLIC),
+        file(CA_FILE.to_owned(), pair.ca_pem.as_slice(), FileMode::PUBLIC),
     ]
 }
 

@@ -7,6 +7,7 @@
 
 use super::stage::Stage;
 use crate::etcd::Scheme;
+use crate::etcd::quorum::{can_spare_one_more, has_quorum};
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,16 +124,6 @@ pub enum Down {
     Refused,
     /// They are left as they are, as long as a quorum stays while one of the others restarts.
     Left,
-}
-
-/// Whether a quorum stays while one member restarts and so many are down.
-pub const fn can_spare_one_more(members: usize, down: usize) -> bool {
-    down + 1 + members / 2 < members
-}
-
-/// Whether those that are up have a quorum.
-pub const fn has_quorum(members: usize, down: usize) -> bool {
-    (members - down) * 2 > members
 }
 
 /// The next step towards a goal.

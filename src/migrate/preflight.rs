@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::etcd::PeerUrl;
+use crate::etcd::ClientUrl;
 use crate::host::Layer;
 use crate::verify::{GoVersion, Judgement, Request, Role, Verdict, judge};
 
@@ -52,10 +52,9 @@ fn certificate(node: &Node, sight: &Sight, others: &[&Sight], wishes: Wishes) ->
             what: "there is no pair of that name in the PKI directory".to_owned(),
         });
     };
-    let hosts =
-        |urls: &[PeerUrl]| -> Vec<String> { urls.iter().map(|url| url.at().host().to_owned()).collect() };
     let advertised = sight.base.get("advertise-client-urls").map_or("", String::as_str);
-    let mut client_hosts = hosts(&PeerUrl::list(advertised).unwrap_or_default());
+    let advertised = ClientUrl::list(advertised).unwrap_or_default();
+    let mut client_hosts: Vec<String> = advertised.iter().map(|url| url.at().host().to_owned()).collect();
     client_hosts.push(node.host.loopback().to_string());
     let server = request(pair, sight, wishes, Role::Server);
     refused(node, &judge(&Request { hosts: &client_hosts, ..server }))?;

@@ -5,11 +5,14 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use crate::etcd::flags::default_of;
-use crate::etcd::types::{join, with_scheme};
-use crate::etcd::{PeerUrl, Scheme, UrlError};
+use crate::etcd::ports;
+use crate::etcd::types::{ClientSide, PeerSide, dedup, join, with_scheme};
+use crate::etcd::{ClientUrl, Scheme, Url, UrlError};
+use crate::inventory::pair_files::{self, CA_FILE};
+use crate::systemd::drop_ins;
 
 use super::settings::{Settings, differences};
-use super::stage::{LEGACY_PORT, SECOND_PORT, Stage};
+use super::stage::Stage;
 
 /// Where etcd sees its certificates in Container Linux' container.
 pub(super) const CONTAINED_SSL_DIR: &str = "/etc/ssl/certs";
@@ -78,65 +81,67 @@ impl Recipe<'_> {
             let mut loopback = one("listen-client-urls", &dedup([plain.clone(), legacy.clone()].concat()));
             // etcd refuses listeners without an advertised URL, though it has a default for both.
             if self.base.get(ADVERTISED).map(String::as_str) == default_of(ADVERTISED) {
-                loopback.extend(one(ADVERTISED, &self.urls(ADVERTISED)?));
+                loopback.extend(one(ADVERTISED, &self.urls::<ClientSide>(ADVERTISED)?));
             }
-            layers.push(("25-insecure_localhost", loopback));
+            layers.push((drop_ins::LOOPBACK, loopback));
         }
         if stage >= Stage::Certs {
             let mut certs = self.certificates();
             let beside = dedup([plain.clone(), self.https_beside(&plain), legacy].concat());
             certs.insert("listen-client-urls".into(), join(&beside));
-            layers.push(("30-certs", certs));
+            layers.push((drop_ins::CERTIFICATES, certs));
         }
         if stage >= Stage::Tls {
             let https = secured(&plain);
             let listen = if stage == Stage::Sealed { https } else { [https, vec![self.loopback()]].concat() };
             let mut tls = one("listen-client-urls", &listen);
-            tls.extend(one("listen-peer-urls", &secured(&self.urls("listen-peer-urls")?)));
-            for flag in [ADVERTISED, "initial-advertise-peer-urls"] {
+            if self.base.contains_key(ADVERTISED) {
+                tls.extend(one(ADVERTISED, &secured(&without_legacy(self.urls(ADVERTISED)?))));
+            }
+            for flag in ["listen-peer-urls", "initial-advertise-peer-urls"] {
                 if self.base.contains_key(flag) {
-                    tls.extend(one(flag, &secured(&without_legacy(self.urls(flag)?))));
+                    tls.extend(one(flag, &secured::<PeerSide>(&self.urls(flag)?)));
                 }
             }
             if let Some(cluster) = self.base.get("initial-cluster") {
                 tls.insert("initial-cluster".into(), secured_cluster(cluster));
             }
-            layers.push(("40-tls", tls));
+            layers.push((drop_ins::TLS, tls));
         }
         Ok(layers)
     }
 
-    fn urls(&self, flag: &str) -> Result<Vec<PeerUrl>, UrlError> {
-        PeerUrl::list(self.base.get(flag).map_or("", String::as_str))
+    fn urls<Side>(&self, flag: &str) -> Result<Vec<Url<Side>>, UrlError> {
+        Url::list(self.base.get(flag).map_or("", String::as_str))
     }
 
     /// The base's client listeners without the legacy port.
-    fn plain_client_urls(&self) -> Result<Vec<PeerUrl>, UrlError> {
+    fn plain_client_urls(&self) -> Result<Vec<ClientUrl>, UrlError> {
         Ok(without_legacy(self.urls("listen-client-urls")?))
     }
 
     /// Who listens on the legacy port while HTTP is served: the loopback address, and whoever did before. Where it is open
     /// to others they keep it until their turn comes, in the second roll.
-    fn legacy_as_before(&self) -> Result<Vec<PeerUrl>, UrlError> {
-        let mut urls = self.urls("listen-client-urls")?;
-        urls.retain(|url| url.at().port() == LEGACY_PORT);
+    fn legacy_as_before(&self) -> Result<Vec<ClientUrl>, UrlError> {
+        let mut urls: Vec<ClientUrl> = self.urls("listen-client-urls")?;
+        urls.retain(|url| url.at().port() == ports::LEGACY);
         if !urls.iter().any(|url| url.at().ip().is_some_and(|ip| ip.is_unspecified())) {
             urls.push(self.loopback());
         }
         Ok(urls)
     }
 
-    fn loopback(&self) -> PeerUrl {
-        PeerUrl::new(Scheme::Http, std::net::SocketAddr::new(self.loopback, LEGACY_PORT).into())
+    fn loopback(&self) -> ClientUrl {
+        ClientUrl::new(Scheme::Http, std::net::SocketAddr::new(self.loopback, ports::LEGACY).into())
     }
 
-    fn https_beside(&self, plain: &[PeerUrl]) -> Vec<PeerUrl> {
-        let free = |url: &&PeerUrl| url.scheme() == Scheme::Http;
+    fn https_beside(&self, plain: &[ClientUrl]) -> Vec<ClientUrl> {
+        let free = |url: &&ClientUrl| url.scheme() == Scheme::Http;
         let urls = plain.iter().filter(free).map(|url| match self.shared_port {
             true => url.with_scheme(Scheme::Https),
-            false => PeerUrl::new(Scheme::Https, url.at().with_port(SECOND_PORT)),
+            false => ClientUrl::new(Scheme::Https, url.at().with_port(ports::TEMPORARY_HTTPS)),
         });
-        dedup(urls.collect())
+        dedup(urls)
     }
 
     fn certificates(&self) -> Settings {
@@ -148,11 +153,11 @@ impl Recipe<'_> {
             settings.insert("ssl-dir".into(), self.ssl_dir.to_string_lossy().into_owned());
         }
         for prefix in ["", "peer-"] {
-            settings.insert(format!("{prefix}cert-file"), file(&format!("{}.pem", self.pair)));
-            settings.insert(format!("{prefix}key-file"), file(&format!("{}-key.pem", self.pair)));
+            settings.insert(format!("{prefix}cert-file"), file(&pair_files::cert_file(self.pair)));
+            settings.insert(format!("{prefix}key-file"), file(&pair_files::key_file(self.pair)));
             // A trusted CA alone already makes etcd demand certificates of clients (its `ServerConfig`).
             if self.client_auth || !prefix.is_empty() {
-                settings.insert(format!("{prefix}trusted-ca-file"), file("ca.pem"));
+                settings.insert(format!("{prefix}trusted-ca-file"), file(CA_FILE));
                 settings.insert(format!("{prefix}client-cert-auth"), "true".into());
             }
         }
@@ -161,18 +166,16 @@ impl Recipe<'_> {
 }
 
 /// The same places, all of them https.
-pub fn secured(urls: &[PeerUrl]) -> Vec<PeerUrl> {
+pub fn secured<Side>(urls: &[Url<Side>]) -> Vec<Url<Side>> {
     with_scheme(urls, Scheme::Https)
 }
 
-fn without_legacy(urls: Vec<PeerUrl>) -> Vec<PeerUrl> {
-    let kept: Vec<_> = urls.iter().filter(|url| url.at().port() != LEGACY_PORT).cloned().collect();
+fn without_legacy(urls: Vec<ClientUrl>) -> Vec<ClientUrl> {
     // A member that serves the legacy port alone keeps its host, at the current port.
-    if kept.is_empty() {
-        dedup(urls.iter().map(|url| PeerUrl::new(url.scheme(), url.at().with_port(2379))).collect())
-    } else {
-        kept
+    if urls.iter().all(|url| url.at().port() == ports::LEGACY) {
+        return dedup(urls.iter().map(|url| ClientUrl::new(url.scheme(), url.at().with_port(ports::CLIENT))));
     }
+    urls.into_iter().filter(|url| url.at().port() != ports::LEGACY).collect()
 }
 
 fn secured_cluster(cluster: &str) -> String {
@@ -186,18 +189,8 @@ fn secured_cluster(cluster: &str) -> String {
         .join(",")
 }
 
-fn one(flag: &str, urls: &[PeerUrl]) -> Settings {
+fn one<Side>(flag: &str, urls: &[Url<Side>]) -> Settings {
     Settings::from([(flag.to_owned(), join(urls))])
-}
-
-fn dedup(urls: Vec<PeerUrl>) -> Vec<PeerUrl> {
-    let mut seen = Vec::with_capacity(urls.len());
-    for url in urls {
-        if !seen.contains(&url) {
-            seen.push(url);
-        }
-    }
-    seen
 }
 
 /// The highest stage whose settings a process runs with; none when it runs with something else.

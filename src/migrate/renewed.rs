@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::host::bundle::Bundle;
 use crate::host::{Host, HostError};
+use crate::inventory::pair_files::CA_FILE;
 
 use super::error::MigrateError;
 use super::traces::Traces;
@@ -29,6 +30,6 @@ pub fn account_for(host: &dyn Host, dir: &std::path::Path, bundle: &Bundle) -> R
     traces.account_for(&[
         file(bundle.key_file(), bundle.key_pem()),
         file(bundle.cert_file(), bundle.cert_pem()),
-        file("ca.pem".to_owned(), bundle.ca_pem()),
+        file(CA_FILE.to_owned(), bundle.ca_pem()),
     ])
 }

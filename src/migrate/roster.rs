@@ -1,5 +1,6 @@
 //! The list of the members, from the first of them that answers, and whose entry is whose.
 
+use crate::etcd::types::PeerSide;
 use crate::etcd::{Fault, Member, MemberId, MemberList, PeerUrl, Scheme};
 
 use super::disk::{Disk, config_by};
@@ -50,7 +51,7 @@ pub(super) fn member_list(nodes: &[Node], disks: &[Disk]) -> Result<(MemberList,
 /// look, once it runs, says what it really is.
 fn alone(node: &Node, disk: &Disk) -> Result<MemberList, MigrateError> {
     let config = config_by(&node.name, &disk.launch, |path| Ok(node.host.read(path)?))?;
-    let urls = config.urls("initial-advertise-peer-urls");
+    let urls = config.urls::<PeerSide>("initial-advertise-peer-urls");
     let urls = urls.map_err(|source| MigrateError::Url { member: node.name.clone(), source })?;
     let listens = PeerUrl::list(disk.next.get("listen-peer-urls").map_or("", String::as_str));
     let listens = listens.map_err(|source| MigrateError::Url { member: node.name.clone(), source })?;

@@ -14,6 +14,7 @@ use crate::etcd::{
 };
 use crate::files::{FileMode, Meta};
 use crate::host::{HostError, RunOutput};
+use crate::inventory::pair_files::{self, CA_FILE};
 
 use super::node::Node;
 use super::settings::Settings;
@@ -163,9 +164,9 @@ impl<'a> Speaker<'a> {
     fn files(&self, url: &ClientUrl) -> Option<PairFiles> {
         let file = |name: String| self.node.ssl_dir.join(name).to_string_lossy().into_owned();
         (url.scheme() == Scheme::Https).then(|| PairFiles {
-            ca: file("ca.pem".to_owned()),
-            cert: file(format!("{}.pem", self.node.name)),
-            key: file(format!("{}-key.pem", self.node.name)),
+            ca: file(CA_FILE.to_owned()),
+            cert: file(pair_files::cert_file(&self.node.name)),
+            key: file(pair_files::key_file(&self.node.name)),
         })
     }
 }

@@ -2,11 +2,6 @@
 
 use crate::etcd::Scheme;
 
-/// The port of old clients, kept on the loopback address in plain text.
-pub const LEGACY_PORT: u16 = 4001;
-/// Where clients find https while the migration lasts, on versions that cannot serve it beside http on one port.
-pub const SECOND_PORT: u16 = 2378;
-
 /// How far a member has come, from plain HTTP to HTTPS only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -11,14 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::etcd::client::{Client, Endpoint};
-use crate::etcd::{ClientUrl, Scheme};
+use crate::etcd::ports;
+use crate::etcd::{MemberUrl, Scheme};
 use crate::files::{self, FileError, FileMode, Meta};
 use crate::host::process::{DirError, ProcessDir, ProcessHost, Unit};
 use crate::host::supervisor::{Request, Supervised};
 use crate::inventory;
-pub use address::{
-    CLIENT_PORT, LEGACY_PORT, MOST_MEMBERS, PEER_PORT, SECOND_PORT, addresses, check_ports, url,
-};
+pub use address::{MOST_MEMBERS, addresses, check_ports, url};
 use binary::unsupported_architecture;
 pub use binary::{Binary, find_etcd};
 pub use error::ClusterError;
@@ -38,7 +37,7 @@ pub struct Member {
 
 impl Member {
     /// A URL of this member.
-    pub fn url(&self, scheme: Scheme, port: u16) -> ClientUrl {
+    pub fn url(&self, scheme: Scheme, port: u16) -> MemberUrl {
         url(self.address, scheme, port)
     }
 
@@ -77,7 +76,7 @@ impl Cluster {
         let named: Vec<_> = (1..).map(|i| format!("server{i}")).zip(addresses.iter().copied()).collect();
         let all = named
             .iter()
-            .map(|(name, address)| format!("{name}={}", url(*address, Scheme::Http, PEER_PORT)))
+            .map(|(name, address)| format!("{name}={}", url(*address, Scheme::Http, ports::PEER)))
             .collect::<Vec<_>>()
             .join(",");
         let mut members = Vec::new();
@@ -107,7 +106,7 @@ impl Cluster {
         for member in &self.members {
             let endpoint = Endpoint {
                 timeout: Duration::from_secs(2),
-                ..Endpoint::direct(member.url(Scheme::Http, CLIENT_PORT), None)
+                ..Endpoint::direct(member.url(Scheme::Http, ports::CLIENT), None)
             };
             let client = Client::new(endpoint);
             loop {
@@ -183,8 +182,8 @@ fn base_environment(
     all: &str,
     v2: bool,
 ) -> BTreeMap<String, String> {
-    let client = url(address, Scheme::Http, CLIENT_PORT).to_string();
-    let peer = url(address, Scheme::Http, PEER_PORT).to_string();
+    let client = url(address, Scheme::Http, ports::CLIENT).to_string();
+    let peer = url(address, Scheme::Http, ports::PEER).to_string();
     let mut base = BTreeMap::new();
     let mut set = |name: &str, value: String| base.insert(name.to_owned(), value);
     set("ETCD_NAME", name.to_owned());

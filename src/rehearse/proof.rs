@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cluster::{CLIENT_PORT, Cluster, LEGACY_PORT, PEER_PORT, SECOND_PORT, url};
+use super::cluster::{Cluster, url};
 use super::load::PREFIX;
 use crate::etcd::client::{Api, Client, Endpoint, KeyValue};
+use crate::etcd::ports;
 use crate::etcd::tls::Tls;
-use crate::etcd::{EtcdError, Fault, PeerUrl, Scheme};
+use crate::etcd::{EtcdError, Fault, MemberUrl, Scheme};
 use crate::files::{self, FileError, FileImage};
 use crate::host::{HostError, Service};
 
@@ -57,14 +58,14 @@ pub fn of_https(cluster: &Cluster, clients: &Clients, api: Api) -> Vec<String> {
     for member in &cluster.members {
         let mut check = Check { member: &member.name, address: member.address, wrong: &mut wrong };
         check.urls(Scheme::Https, Some(&clients.with_pair), api);
-        check.answers(Scheme::Https, CLIENT_PORT, Some(&clients.with_pair));
-        check.answers(Scheme::Https, PEER_PORT, Some(&clients.with_pair));
-        check.answers(Scheme::Http, LEGACY_PORT, None);
-        for port in [CLIENT_PORT, PEER_PORT] {
+        check.answers(Scheme::Https, ports::CLIENT, Some(&clients.with_pair));
+        check.answers(Scheme::Https, ports::PEER, Some(&clients.with_pair));
+        check.answers(Scheme::Http, ports::LEGACY, None);
+        for port in [ports::CLIENT, ports::PEER] {
             check.refuses("a client without a certificate", Scheme::Https, port, Some(&clients.without_pair));
             check.refuses("plain HTTP", Scheme::Http, port, None);
         }
-        check.is_closed(SECOND_PORT);
+        check.is_closed(ports::TEMPORARY_HTTPS);
     }
     wrong
 }
@@ -75,13 +76,13 @@ pub fn of_http(cluster: &Cluster, clients: &Clients, api: Api, before: &Before) 
     for (member, files) in cluster.members.iter().zip(&before.0) {
         let mut check = Check { member: &member.name, address: member.address, wrong: &mut wrong };
         check.urls(Scheme::Http, None, api);
-        check.answers(Scheme::Http, CLIENT_PORT, None);
-        check.answers(Scheme::Http, PEER_PORT, None);
-        for port in [CLIENT_PORT, PEER_PORT] {
+        check.answers(Scheme::Http, ports::CLIENT, None);
+        check.answers(Scheme::Http, ports::PEER, None);
+        for port in [ports::CLIENT, ports::PEER] {
             check.refuses("TLS", Scheme::Https, port, Some(&clients.with_pair));
         }
-        check.is_closed(LEGACY_PORT);
-        check.is_closed(SECOND_PORT);
+        check.is_closed(ports::LEGACY);
+        check.is_closed(ports::TEMPORARY_HTTPS);
         check.files(files, [member.dir.layer_dir(), member.dir.ssl()]);
         match member.host().map_err(|error| error.to_string()).and_then(|host| {
             let service = host.service();
@@ -107,7 +108,7 @@ pub fn keys(
     tls: Option<&Arc<Tls>>,
     api: Api,
 ) -> Result<Vec<Vec<KeyValue>>, EtcdError> {
-    let read = |address| client(address, scheme, CLIENT_PORT, tls).with_api(api).get_prefix(PREFIX);
+    let read = |address| client(address, scheme, ports::CLIENT, tls).with_api(api).get_prefix(PREFIX);
     cluster.members.iter().map(|member| read(member.address)).collect()
 }
 
@@ -128,14 +129,14 @@ impl Check<'_> {
 
     /// Every URL in the member list, as this member has it.
     fn urls(&mut self, scheme: Scheme, tls: Option<&Arc<Tls>>, api: Api) {
-        let list = match client(self.address, scheme, CLIENT_PORT, tls).with_api(api).members() {
+        let list = match client(self.address, scheme, ports::CLIENT, tls).with_api(api).members() {
             Ok(list) => list,
             Err(error) => return self.say(&format!("does not list the members: {error}")),
         };
         for member in list.members {
             for (kind, urls) in [("peer", &member.peer_urls), ("client", &member.client_urls)] {
                 let is_right =
-                    |text: &String| text.parse::<PeerUrl>().is_ok_and(|url| url.scheme() == scheme);
+                    |text: &String| text.parse::<MemberUrl>().is_ok_and(|url| url.scheme() == scheme);
                 if urls.is_empty() || !urls.iter().all(is_right) {
                     let urls = urls.join(",");
                     self.say(&format!("lists {}'s {kind} URLs as {urls:?}, not {scheme}", member.name));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::cluster::{self, Binary, CLIENT_PORT, Cluster};
+use super::cluster::{self, Binary, Cluster};
 use super::load::{Load, Speak};
 use super::proof::{self, Before, Clients};
 use super::scratch::Scratch;
@@ -14,6 +14,7 @@ use super::tool::{End, Tool};
 use super::{Figures, RehearseError, Timeline};
 use crate::etcd::Scheme;
 use crate::etcd::client::{Api, Client, Endpoint};
+use crate::etcd::ports;
 use crate::etcd::tls::Tls;
 use crate::files;
 
@@ -171,7 +172,7 @@ impl Rehearsal {
     pub fn keep(mut self) -> Result<Kept, RehearseError> {
         self.load = None;
         let scheme = if self.is_tls { Scheme::Https } else { Scheme::Http };
-        let url = self.cluster.members[0].url(scheme, CLIENT_PORT).to_string();
+        let url = self.cluster.members[0].url(scheme, ports::CLIENT).to_string();
         let kept = Kept { dir: self.scratch.path.clone(), pki: self.pki(), url, is_tls: self.is_tls };
         self.cluster
             .keep()
@@ -289,7 +290,7 @@ impl Random {
 }
 
 fn detect(cluster: &Cluster) -> Result<Api, RehearseError> {
-    let url = cluster.members[0].url(Scheme::Http, CLIENT_PORT);
+    let url = cluster.members[0].url(Scheme::Http, ports::CLIENT);
     Client::new(Endpoint::direct(url, None)).api().map_err(|error| RehearseError::Load(error.to_string()))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Member, Terms};
 use crate::etcd::client::{Client, Endpoint};
-use crate::etcd::{DialFrom, Fault, PeerUrl, Tls};
+use crate::etcd::{ClientUrl, DialFrom, Fault, Tls};
 
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -19,12 +19,12 @@ pub(super) fn ask(member: &mut Member, terms: &Terms) {
         _ => Tls::new(ca).ok(),
     });
     let tls = tls.map(Arc::new);
-    let mut listeners = member.config.urls("listen-client-urls").unwrap_or_default();
+    let mut listeners: Vec<ClientUrl> = member.config.urls("listen-client-urls").unwrap_or_default();
     // Plain text asks least of us.
-    listeners.sort_by_key(PeerUrl::scheme);
+    listeners.sort_by_key(ClientUrl::scheme);
     for url in listeners {
         let client = Client::new(Endpoint {
-            url: reachable(member, &url),
+            url: reachable(member, &url).to_member_url(),
             tls: tls.clone(),
             dial: Arc::new(DialFrom(Arc::clone(&member.host))),
             timeout: PATIENCE,
@@ -39,18 +39,17 @@ pub(super) fn ask(member: &mut Member, terms: &Terms) {
         let Ok(list) = client.members() else { continue };
         let name = member.config.effective("name").unwrap_or_default().into_owned();
         let Some(own) = list.members.iter().find(|one| one.name == name) else { return };
-        let urls = |texts: &[String]| texts.iter().filter_map(|text| text.parse().ok()).collect::<Vec<_>>();
-        member.peer_urls = urls(&own.peer_urls);
-        member.client_urls = urls(&own.client_urls);
+        member.peer_urls = own.peer_urls.iter().filter_map(|text| text.parse().ok()).collect();
+        member.client_urls = own.client_urls.iter().filter_map(|text| text.parse().ok()).collect();
         return;
     }
 }
 
 /// A listener as its machine reaches it: an address that stands for all becomes the loopback one.
-fn reachable(member: &Member, url: &PeerUrl) -> PeerUrl {
+fn reachable(member: &Member, url: &ClientUrl) -> ClientUrl {
     match url.at().ip() {
         Some(ip) if ip.is_unspecified() => {
-            PeerUrl::new(url.scheme(), SocketAddr::new(member.host.loopback(), url.at().port()).into())
+            ClientUrl::new(url.scheme(), SocketAddr::new(member.host.loopback(), url.at().port()).into())
         }
         _ => url.clone(),
     }

@@ -1,6 +1,6 @@
 //! The pairs that a member really uses, judged in their roles.
 
-use crate::etcd::{PeerUrl, Scheme};
+use crate::etcd::{Scheme, Url};
 use crate::host::access::Walk;
 use crate::verify::report::Judged;
 use crate::verify::{Code, Judgement, Request, Role, Severity, Verdict, judge as judge_one};
@@ -36,7 +36,7 @@ fn request<'a>(member: &Member, role: Role, hosts: &'a [String]) -> Request<'a> 
 }
 
 /// What others dial: the hosts that are advertised, and the loopback address where it is listened on by name.
-fn hosts(member: &Member, listen: &str, advertised: &[PeerUrl]) -> Vec<String> {
+fn hosts<Side>(member: &Member, listen: &str, advertised: &[Url<Side>]) -> Vec<String> {
     let any_https = advertised.iter().any(|url| url.scheme() == Scheme::Https);
     let listened = member.config.urls(listen).unwrap_or_default();
     let loopback = listened.iter().filter(|url| {

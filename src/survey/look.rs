@@ -8,7 +8,7 @@ use std::time::Duration;
 use ::time::OffsetDateTime;
 
 use super::{FILES, Member, Place, SurveyError, Terms, ask};
-use crate::etcd::{Config, PeerUrl};
+use crate::etcd::{Config, Url};
 use crate::host::access::{self, End, Reader, Sight, Walk};
 use crate::host::{Host, Launch};
 use crate::verify::GoVersion;
@@ -90,7 +90,7 @@ pub fn look(place: &Place, terms: &Terms) -> Result<Member, SurveyError> {
     Ok(member)
 }
 
-fn urls(config: &Config, flag: &str) -> Vec<PeerUrl> {
+fn urls<Side>(config: &Config, flag: &str) -> Vec<Url<Side>> {
     config.urls(flag).unwrap_or_default()
 }
 

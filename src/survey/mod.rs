@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use ::time::OffsetDateTime;
 
-use crate::etcd::{Config, PeerUrl};
+use crate::etcd::{ClientUrl, Config, PeerUrl};
 use crate::host::access::{End, Reader, Walk};
 use crate::host::{Host, HostError, Service};
 use crate::verify::report::{Judged, Part};
@@ -79,7 +79,7 @@ pub struct Member {
     /// Keys of a CA that lie beside them.
     ca_keys: Vec<String>,
     /// The client URLs that it tells others.
-    pub client_urls: Vec<PeerUrl>,
+    pub client_urls: Vec<ClientUrl>,
     /// The peer URLs that the others dial.
     pub peer_urls: Vec<PeerUrl>,
     /// Whether etcd's authentication is on; `None` where it could not be asked.

@@ -2,7 +2,7 @@
 
 use super::{Member, finding, judgement};
 use crate::etcd::flags::env_name;
-use crate::etcd::{Config, PeerUrl, Scheme};
+use crate::etcd::{Config, MemberUrl, Scheme, Url};
 use crate::host::access::End;
 use crate::verify::{Code, Finding, Judgement, Severity};
 
@@ -106,7 +106,7 @@ pub(super) fn judge(member: &Member) -> Judgement {
     judgement(found.list, found.rejected)
 }
 
-fn listed(config: &Config, setting: &str) -> Vec<PeerUrl> {
+fn listed(config: &Config, setting: &str) -> Vec<MemberUrl> {
     config.urls(setting).unwrap_or_default()
 }
 
@@ -135,7 +135,7 @@ fn transport(member: &Member, half: &Half, found: &mut Found) {
             format!("give --{prefix}cert-file and --{prefix}key-file, or say http"),
         );
     }
-    let remote = |url: &&PeerUrl| {
+    let remote = |url: &&MemberUrl| {
         let local =
             url.at().host() == "localhost" || url.at().ip().is_some_and(|ip| ip == member.host.loopback());
         url.scheme() == Scheme::Http && !local
@@ -184,7 +184,10 @@ fn crl(member: &Member, half: &Half, found: &mut Found) {
 }
 
 fn advertised(member: &Member, half: &Half, found: &mut Found) {
-    let urls = if half.what == "peer" { &member.peer_urls } else { &member.client_urls };
+    let urls: Vec<MemberUrl> = match half.what {
+        "peer" => member.peer_urls.iter().map(Url::to_member_url).collect(),
+        _ => member.client_urls.iter().map(Url::to_member_url).collect(),
+    };
     let https = listed(&member.config, half.listen).iter().any(|url| url.scheme() == Scheme::Https);
     let http = listed(&member.config, half.listen).iter().any(|url| url.scheme() == Scheme::Http);
     for url in urls {

@@ -1,5 +1,6 @@
 //! Units, drop-ins and command lines: parse and render.
 
+pub mod drop_ins;
 pub mod endpoints;
 pub mod launch;
 pub mod layers;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use etcd_pki::etcd::client::{Client, Endpoint};
+use etcd_pki::etcd::ports;
 use etcd_pki::etcd::{Scheme, Tls};
 use etcd_pki::host::Service;
 use etcd_pki::rehearse::cluster::{self, Cluster};
@@ -58,7 +59,7 @@ impl Ground {
             let before = service.running().unwrap().unwrap().identity;
             service.restart().unwrap();
             until("restarted", || service.running().unwrap().is_some_and(|now| now.identity != before));
-            let url = member.url(Scheme::Http, cluster::CLIENT_PORT);
+            let url = member.url(Scheme::Http, ports::CLIENT);
             let client = Client::new(Endpoint::direct(url, None));
             until("healthy", || client.health().is_ok_and(|health| health.healthy));
         }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use etcd_pki::etcd::Scheme;
 use etcd_pki::etcd::client::{Api, Client, Endpoint};
+use etcd_pki::etcd::ports;
 use etcd_pki::host::Service;
-use etcd_pki::rehearse::cluster::{self, CLIENT_PORT, Cluster};
+use etcd_pki::rehearse::cluster::{self, Cluster};
 use etcd_pki::rehearse::load::Load;
 use etcd_pki::rehearse::proof;
 
@@ -20,7 +21,7 @@ fn every_member_restarts_under_load(v2: bool) {
     let stop = AtomicBool::new(false);
     let cluster = Cluster::start(Path::new(EXE), dir.path(), &etcd, &addresses, v2, &stop).unwrap();
     let client = |i: usize| {
-        let url = cluster.members[i].url(Scheme::Http, CLIENT_PORT);
+        let url = cluster.members[i].url(Scheme::Http, ports::CLIENT);
         Client::new(Endpoint { timeout: Duration::from_secs(2), ..Endpoint::direct(url, None) })
     };
     let api = if v2 { Api::V2 } else { client(0).api().unwrap() };

@@ -6,10 +6,11 @@ use super::super::{Context, Exit, Outcome};
 use super::look::planned;
 use super::{ClusterArgs, inventory, options};
 use crate::etcd::Scheme;
+use crate::etcd::ports;
 use crate::migrate::around::Surroundings;
 use crate::migrate::members::{Mover, Style, commands};
 use crate::migrate::plan::Goal;
-use crate::migrate::stage::{LEGACY_PORT, Stage};
+use crate::migrate::stage::Stage;
 
 #[derive(Debug, Args)]
 pub(super) struct MembersArgs {
@@ -50,7 +51,7 @@ pub(super) fn run(context: &Context, args: &MembersArgs) -> Outcome {
             };
             let running = sight.running.clone().unwrap_or_default();
             let urls = node.client_urls(&running);
-            let legacy = urls.iter().find(|url| url.at().port() == LEGACY_PORT);
+            let legacy = urls.iter().find(|url| url.at().port() == ports::LEGACY);
             let settings = sight.recipe(node, options.wishes).settings(Stage::Tls).unwrap_or_default();
             let mover = Mover {
                 name: node.name.clone(),

@@ -12,12 +12,12 @@ use super::lines::NoLine;
 use super::reply::Reply;
 use crate::etcd::error::{EtcdError, Fault};
 use crate::etcd::transport::{Carried, Unresolved, Via};
-use crate::etcd::types::{ClientUrl, Scheme};
+use crate::etcd::types::{MemberUrl, Scheme};
 use crate::host::limits;
 
 /// The HTTP side of a client.
 pub(super) struct Http {
-    pub(super) url: ClientUrl,
+    pub(super) url: MemberUrl,
     pub(super) base: String,
     agent: Agent,
     via: Via,

@@ -21,7 +21,7 @@ use std::time::Duration;
 use super::error::{EtcdError, Fault};
 use super::tls::Tls;
 use super::transport::{Dial, Direct};
-use super::types::{ClientUrl, MemberId, PeerUrl, Scheme};
+use super::types::{MemberId, MemberUrl, PeerUrl, Scheme};
 pub use answers::{Alarm, Health, KeyValue, Member, MemberList, Status, Versions};
 pub use auth::{Login, User};
 use http::Http;
@@ -32,8 +32,8 @@ pub use watch::{Event, Watch};
 /// How a member is reached.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// Its client URL. With https, the certificate must cover this URL's host.
-    pub url: ClientUrl,
+    /// Its URL. With https, the certificate must cover this URL's host.
+    pub url: MemberUrl,
     /// The CA to trust and the pair to show; https without it fails.
     pub tls: Option<Arc<Tls>>,
     /// Who opens the connections.
@@ -44,7 +44,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// A member that is dialled from this machine, with a timeout of five seconds a call.
-    pub fn direct(url: ClientUrl, tls: Option<Arc<Tls>>) -> Self {
+    pub fn direct(url: MemberUrl, tls: Option<Arc<Tls>>) -> Self {
         Self { url, tls, dial: Arc::new(Direct), timeout: Duration::from_secs(5) }
     }
 }
@@ -106,8 +106,8 @@ impl Client {
         self
     }
 
-    /// The member's client URL.
-    pub const fn url(&self) -> &ClientUrl {
+    /// The URL that is dialled.
+    pub const fn url(&self) -> &MemberUrl {
         &self.http.url
     }
 

@@ -11,6 +11,7 @@ use crate::files::{FileKind, FileMode, FileStat, Owner, temporary_writer};
 use crate::host::access::{Access, Reader};
 use crate::host::bundle::{Bundle, Standing};
 use crate::host::{Host, HostError};
+use crate::inventory::pair_files::CA_FILE;
 
 /// What must change on `host` for `bundle` to be in place. Nothing is written.
 ///
@@ -19,7 +20,7 @@ use crate::host::{Host, HostError};
 pub fn plan(host: &dyn Host, bundle: &Bundle, target: &Target) -> Result<Plan, InstallError> {
     let mut plan = Plan::default();
     plan_directory(host, target, &mut plan)?;
-    let ca = target.dir.join("ca.pem");
+    let ca = target.dir.join(CA_FILE);
     let cert = target.dir.join(bundle.cert_file());
     let key = target.dir.join(bundle.key_file());
     if let Some(existing) = content(host, &cert)?

@@ -1,12 +1,14 @@
 //! What a stance takes on the disk of a station's machine.
 
+use crate::etcd::ports;
 use crate::files::{FileMode, Meta};
 use crate::host::{Layer, LayerFile, Service as _};
+use crate::inventory::pair_files::CA_FILE;
+use crate::systemd::drop_ins;
 use crate::systemd::endpoints::{Target, render};
 use crate::systemd::unit::Fragment;
 
 use super::super::error::MigrateError;
-use super::super::stage::LEGACY_PORT;
 use super::place::{Surroundings, trouble};
 use super::plan::Plan;
 use super::proxy;
@@ -45,7 +47,7 @@ impl Station<'_> {
             plan.certificates = vec![
                 (key, pair.key_pem.to_vec(), FileMode::SECRET),
                 (cert, pair.cert_pem.clone(), FileMode::PUBLIC),
-                (self.place.ssl_dir.join("ca.pem"), pair.ca_pem.clone(), FileMode::PUBLIC),
+                (self.place.ssl_dir.join(CA_FILE), pair.ca_pem.clone(), FileMode::PUBLIC),
             ];
         }
         if stance == Stance::AsWas {
@@ -57,7 +59,7 @@ impl Station<'_> {
                 settings.insert("proxy".to_owned(), "on".to_owned());
                 settings.insert("initial-cluster".to_owned(), ways.cluster.clone());
             }
-            plan.files = self.service.layer_files(&[Layer { name: "30-certs", settings }])?;
+            plan.files = self.service.layer_files(&[Layer { name: drop_ins::CERTIFICATES, settings }])?;
             if self.new && !self.is_enabled()? {
                 let content = "Written by etcd-pki: `systemctl enable` was its doing.\n".to_owned();
                 plan.files.push(LayerFile { path: self.mark(), content, meta: Meta::mode(FileMode::PUBLIC) });
@@ -80,7 +82,7 @@ impl Station<'_> {
 
     fn target(&self, ways: &Ways, secure: bool) -> Target {
         let [key, cert] = self.certificates_at().map(|path| path.display().to_string());
-        let ca = self.place.ssl_dir.join("ca.pem").display().to_string();
+        let ca = self.place.ssl_dir.join(CA_FILE).display().to_string();
         let urls = match self.place.member_unit {
             // A proxy reaches every member, whichever port its https is on.
             _ if self.kind.is_proxy() => [ways.https.as_slice(), &ways.meanwhile].concat().join(","),
@@ -88,7 +90,7 @@ impl Station<'_> {
                 let local = ways.local.get(&self.place.name);
                 local.into_iter().chain(&ways.https).cloned().collect::<Vec<_>>().join(",")
             }
-            Some(_) => format!("http://127.0.0.1:{LEGACY_PORT}"),
+            Some(_) => format!("http://127.0.0.1:{}", ports::LEGACY),
             // Where a proxy is and no member, the proxy is the way.
             None => "http://127.0.0.1:2379".to_owned(),
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::files::{FileMode, Meta};
 use crate::host::{Placement, Service as _};
+use crate::inventory::pair_files::CA_FILE;
 
 use super::super::error::MigrateError;
 use super::super::traces::{Purpose, Traces};
@@ -120,7 +121,7 @@ impl Station<'_> {
                 .collect();
             // The CA may be there already, and belong to the member.
             let (shared, own): (Vec<_>, Vec<_>) =
-                files.into_iter().partition(|file| file.path.ends_with("ca.pem"));
+                files.into_iter().partition(|file| file.path.ends_with(CA_FILE));
             for file in shared {
                 if self.place.host.stat(file.path)?.is_none() {
                     traces.place_all(&[file], Purpose::Around)?;

@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::etcd::{PeerUrl, Scheme};
+use crate::etcd::ports;
+use crate::etcd::{ClientUrl, Scheme};
 use crate::host::Service as _;
 use crate::systemd::layers;
 
@@ -79,22 +80,25 @@ impl Station<'_> {
     }
 
     /// The plain-text listeners of a v2 proxy.
-    fn listeners(&self) -> Vec<PeerUrl> {
+    fn listeners(&self) -> Vec<ClientUrl> {
         let urls = self.setting("listen-client-urls").unwrap_or_default();
-        let urls = PeerUrl::list(&urls).unwrap_or_default();
+        let urls = ClientUrl::list(&urls).unwrap_or_default();
         urls.into_iter().filter(|url| url.scheme() == Scheme::Http).collect()
     }
 
     /// Where a v2 proxy is asked on its own machine.
     pub(super) fn at(&self) -> SocketAddr {
-        let at = |url: &PeerUrl| {
+        let at = |url: &ClientUrl| {
             let ip = url.at().ip()?;
             Some(SocketAddr::new(
                 if ip.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { ip },
                 url.at().port(),
             ))
         };
-        self.listeners().iter().find_map(at).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 2379)))
+        self.listeners()
+            .iter()
+            .find_map(at)
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], ports::CLIENT)))
     }
 
     /// How long it may take until a v2 proxy has asked again.
@@ -161,7 +165,7 @@ impl Station<'_> {
         if self.place.member_unit.is_some() {
             return Ok(Vec::new());
         }
-        let open = |url: &PeerUrl| !url.at().ip().is_some_and(|ip| ip.is_loopback());
+        let open = |url: &ClientUrl| !url.at().ip().is_some_and(|ip| ip.is_loopback());
         let ports: Vec<u16> =
             self.listeners().iter().filter(|url| open(url)).map(|url| url.at().port()).collect();
         if ports.is_empty() {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::host::HostError;
 use crate::inventory::ProxyKind;
+use crate::inventory::pair_files::{self, CA_FILE};
 use crate::systemd::Definition;
 use crate::until::Until;
 
@@ -23,9 +24,9 @@ pub(super) fn settings(ssl_dir: &Path, pair: &str, alone: bool) -> Settings {
     let file = |name: String| ssl_dir.join(name).to_string_lossy().into_owned();
     let mut settings = Settings::new();
     for prefix in ["", "peer-"] {
-        settings.insert(format!("{prefix}cert-file"), file(format!("{pair}.pem")));
-        settings.insert(format!("{prefix}key-file"), file(format!("{pair}-key.pem")));
-        settings.insert(format!("{prefix}trusted-ca-file"), file("ca.pem".to_owned()));
+        settings.insert(format!("{prefix}cert-file"), file(pair_files::cert_file(pair)));
+        settings.insert(format!("{prefix}key-file"), file(pair_files::key_file(pair)));
+        settings.insert(format!("{prefix}trusted-ca-file"), file(CA_FILE.to_owned()));
     }
     if alone {
         let listen = "http://127.0.0.1:2379,http://127.0.0.1:4001";

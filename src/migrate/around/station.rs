@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::host::Service as _;
+use crate::inventory::pair_files;
 use crate::systemd::endpoints::Uses;
 use crate::systemd::unit::OWN_DIR;
 use crate::systemd::{Definition, SystemdService, layers};
@@ -84,6 +85,6 @@ impl Station<'_> {
 
     pub(super) fn certificates_at(&self) -> [PathBuf; 2] {
         let name = self.pair_name();
-        [format!("{name}-key.pem"), format!("{name}.pem")].map(|file| self.place.ssl_dir.join(file))
+        [pair_files::key_file(name), pair_files::cert_file(name)].map(|file| self.place.ssl_dir.join(file))
     }
 }

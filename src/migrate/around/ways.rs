@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::etcd::{PeerUrl, Scheme};
+use crate::etcd::ports;
+use crate::etcd::{ClientUrl, Scheme};
 use crate::systemd::endpoints::Known;
 
 use super::super::node::Node;
 use super::super::observe::Observed;
-use super::super::stage::{LEGACY_PORT, SECOND_PORT};
 use super::place::Place;
 
 /// The cluster as stations reach it.
@@ -41,13 +41,16 @@ impl Ways {
         };
         for (node, sight) in nodes.iter().zip(&observed.members) {
             let urls = |flag: &str| {
-                let urls = PeerUrl::list(sight.base.get(flag).map_or("", String::as_str)).unwrap_or_default();
-                urls.into_iter().filter(|url| url.at().port() != LEGACY_PORT).collect::<Vec<_>>()
+                let urls =
+                    ClientUrl::list(sight.base.get(flag).map_or("", String::as_str)).unwrap_or_default();
+                urls.into_iter().filter(|url| url.at().port() != ports::LEGACY).collect::<Vec<_>>()
             };
             for url in urls("advertise-client-urls") {
                 ways.plain.push(url.at().to_string());
                 ways.https.push(url.with_scheme(Scheme::Https).to_string());
-                ways.meanwhile.push(PeerUrl::new(Scheme::Https, url.at().with_port(SECOND_PORT)).to_string());
+                ways.meanwhile.push(
+                    ClientUrl::new(Scheme::Https, url.at().with_port(ports::TEMPORARY_HTTPS)).to_string(),
+                );
             }
             for url in urls("listen-client-urls") {
                 ways.ports.insert(url.at().port());
@@ -70,7 +73,7 @@ impl Ways {
     pub(super) fn known(&self, place: &Place) -> Known {
         let mut listeners: BTreeSet<String> = self.plain.iter().cloned().collect();
         if place.member_unit.is_some() {
-            for port in self.ports.iter().chain([&LEGACY_PORT]) {
+            for port in self.ports.iter().chain([&ports::LEGACY]) {
                 listeners.extend(["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}")));
             }
         }

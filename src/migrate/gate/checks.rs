@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::etcd::{PeerUrl, Status};
+use crate::etcd::{ClientUrl, PeerUrl, Status};
 
 use super::super::node::Node;
 use super::super::observe::{Observed, Sight};
@@ -189,7 +189,7 @@ impl Gate<'_> {
 
 /// Clients are told where the member is reached now: it says so itself some moments after its start, by way of the leader.
 pub(super) fn is_told_of(sight: &Sight) -> Looked {
-    let urls = |list: &str| PeerUrl::list(list).ok().map(|urls| urls.into_iter().collect::<BTreeSet<_>>());
+    let urls = |list: &str| ClientUrl::list(list).ok().map(|urls| urls.into_iter().collect::<BTreeSet<_>>());
     let advertised = sight.running.as_ref().and_then(|running| running.get("advertise-client-urls"));
     let (Some(advertised), told) = (advertised.and_then(|list| urls(list)), sight.client_urls.join(","))
     else {

@@ -3,16 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use super::error::ClusterError;
-use crate::etcd::{ClientUrl, HostPort, PeerUrl, Scheme};
-
-/// The port clients use.
-pub const CLIENT_PORT: u16 = 2379;
-/// The port members use among themselves.
-pub const PEER_PORT: u16 = 2380;
-/// The plain-text port that stays on the loopback address.
-pub const LEGACY_PORT: u16 = crate::migrate::stage::LEGACY_PORT;
-/// Where https is served during the migration, on versions that cannot serve it beside http.
-pub const SECOND_PORT: u16 = crate::migrate::stage::SECOND_PORT;
+use crate::etcd::ports;
+use crate::etcd::{HostPort, MemberUrl, Scheme};
 
 /// The most members that can be asked for; etcd itself advises seven at most.
 pub const MOST_MEMBERS: u8 = 9;
@@ -34,7 +26,7 @@ pub fn addresses(base: Ipv4Addr, members: u8) -> Result<Vec<Ipv4Addr>, ClusterEr
 /// [`ClusterError::PortInUse`], [`ClusterError::Listen`].
 pub fn check_ports(addresses: &[Ipv4Addr]) -> Result<(), ClusterError> {
     for &address in addresses {
-        for port in [CLIENT_PORT, PEER_PORT, LEGACY_PORT, SECOND_PORT] {
+        for port in [ports::CLIENT, ports::PEER, ports::LEGACY, ports::TEMPORARY_HTTPS] {
             let address = SocketAddr::from((address, port));
             match TcpListener::bind(address) {
                 Ok(_) => {}
@@ -49,8 +41,8 @@ pub fn check_ports(addresses: &[Ipv4Addr]) -> Result<(), ClusterError> {
 }
 
 /// A URL at an address.
-pub fn url(address: Ipv4Addr, scheme: Scheme, port: u16) -> ClientUrl {
-    PeerUrl::new(scheme, HostPort::from(SocketAddr::from((address, port))))
+pub fn url(address: Ipv4Addr, scheme: Scheme, port: u16) -> MemberUrl {
+    MemberUrl::new(scheme, HostPort::from(SocketAddr::from((address, port))))
 }
 
 #[cfg(test)]
@@ -70,7 +62,7 @@ mod tests {
     #[test]
     fn a_taken_port_is_named() {
         let address = Ipv4Addr::new(127, 63, 0, 1);
-        let taken = TcpListener::bind((address, LEGACY_PORT)).unwrap();
+        let taken = TcpListener::bind((address, ports::LEGACY)).unwrap();
         let Err(ClusterError::PortInUse { address }) = check_ports(&[address]) else {
             panic!("it is taken");
         };

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::etcd::Scheme;
 use crate::etcd::client::{Api, Client, Endpoint};
+use crate::etcd::ports;
 use crate::etcd::tls::Tls;
-use crate::rehearse::cluster::{CLIENT_PORT, SECOND_PORT, url};
+use crate::rehearse::cluster::url;
 
 /// What clients have been taught to speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +58,8 @@ impl Targets {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = self.generation.load(Ordering::Acquire);
         let (speak, tls) = &*now;
-        let (http, https) = ((Scheme::Http, CLIENT_PORT), (Scheme::Https, CLIENT_PORT));
-        let second = (Scheme::Https, SECOND_PORT);
+        let (http, https) = ((Scheme::Http, ports::CLIENT), (Scheme::Https, ports::CLIENT));
+        let second = (Scheme::Https, ports::TEMPORARY_HTTPS);
         let places: &[_] = match speak {
             Speak::Http => &[http],
             Speak::Https => &[https, second],

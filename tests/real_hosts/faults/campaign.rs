@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use etcd_pki::etcd::client::{Client, Endpoint};
-use etcd_pki::etcd::{PeerUrl, Scheme};
+use etcd_pki::etcd::{MemberUrl, Scheme};
 use etcd_pki::rehearse::Figures;
 use etcd_pki::rehearse::load::{Load, Speak};
 
@@ -343,7 +343,7 @@ impl<'a> Campaign<'a> {
         let tls = self.lab.client_tls();
         let takes = |host: u8| {
             let at = |scheme, port: u16| {
-                let url = PeerUrl::new(
+                let url = MemberUrl::new(
                     scheme,
                     std::net::SocketAddr::new(self.lab.address(host).into(), port).into(),
                 );

@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use etcd_pki::etcd::client::{Api, Client, Endpoint};
-use etcd_pki::etcd::{PeerUrl, Scheme, Tls};
+use etcd_pki::etcd::{MemberUrl, Scheme, Tls};
 use etcd_pki::rehearse::Figures;
 use etcd_pki::rehearse::load::{Load, PERIOD, PREFIX};
 
@@ -288,7 +288,7 @@ pub fn differences(before: &BTreeMap<PathBuf, Entry>, after: &BTreeMap<PathBuf, 
 
 /// Whether a listener answers; as whom it is asked is in `tls`.
 pub fn answers(at: Ipv4Addr, scheme: Scheme, port: u16, tls: Option<&Arc<Tls>>) -> Result<(), String> {
-    let url = PeerUrl::new(scheme, std::net::SocketAddr::new(at.into(), port).into());
+    let url = MemberUrl::new(scheme, std::net::SocketAddr::new(at.into(), port).into());
     let client = Client::new(Endpoint::direct(url, tls.cloned()));
     client.version().map(drop).map_err(|error| error.to_string())
 }

@@ -72,6 +72,14 @@ impl<'a> Etcdctl<'a> {
         self.call(&["member", "update", &id.to_string(), &urls]).map(drop)
     }
 
+    /// Moves leadership from this member, which must lead, to another.
+    ///
+    /// # Errors
+    /// [`EtcdError`]
+    pub fn move_leader(&self, to: MemberId) -> Result<()> {
+        self.call(&["move-leader", &to.to_string()]).map(drop)
+    }
+
     /// Where the member stands.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The loop: observe, plan, one step, gate, observe again.
 
+mod leadership;
 mod step;
 mod telling;
 

@@ -64,6 +64,15 @@ pub enum Event<'a> {
         /// `start` or `done`.
         state: &'static str,
     },
+    /// The member of the step led, and another was asked to.
+    Leadership {
+        /// The member of the step.
+        from: &'a str,
+        /// The new leader; none where the member still leads.
+        to: Option<&'a str>,
+        /// In words.
+        what: String,
+    },
     /// A gate held.
     Gate {
         /// The member whose turn it is.

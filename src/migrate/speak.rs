@@ -45,6 +45,10 @@ impl<'a> Speaker<'a> {
         self.first(|client| client.update_peer_urls(id, urls), |ctl| ctl.update_peer_urls(id, urls))
     }
 
+    pub(super) fn move_leader(&self, to: MemberId) -> Result<()> {
+        self.first(|client| client.move_leader(to), |ctl| ctl.move_leader(to))
+    }
+
     pub(super) fn status(&self) -> Result<Status> {
         self.first(Client::status, |ctl| ctl.status())
     }

@@ -39,6 +39,9 @@ fn three_members_forward_and_back() {
     let events = good(&["--rollback"]);
     assert_eq!(count(&events, "step", "state", "done"), 12, "two rolls there, two back");
     assert_eq!(count(&events, "gate", "when", "after"), 12);
+    // The leader is last in each phase, and another member leads before it changes.
+    let moved: Vec<_> = events.iter().filter(|line| line["event"] == "leadership").collect();
+    assert!(moved.len() >= 4 && moved.iter().all(|line| line["to"].is_string()), "{moved:?}");
     assert_eq!(count(&events, "clients", "speak", "plain-text"), 1, "it waited for the clients to move");
     assert_eq!(count(&events, "clients", "speak", "tls"), 1, "and on the way back");
 }

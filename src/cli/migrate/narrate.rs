@@ -132,9 +132,7 @@ impl Report for Narrator {
                 self.out.note(format_args!("      {} in {ms} ms", self.out.err("done", Style::Green)));
             }
             Event::Action { what, state: "start", .. } => self.out.note(format_args!("      {what}")),
-            Event::Gate { when: "served", checks, .. } => {
-                self.out.note(format_args!("      {}", checks.join(", ")));
-            }
+            Event::Leadership { what, .. } => self.out.note(format_args!("      {what}")),
             Event::Gate { when, ms, checks, .. } => {
                 self.out.note(format_args!("      gate {when}: {} ({ms} ms)", checks.join(", ")));
             }

@@ -197,6 +197,17 @@ impl Client {
         }
     }
 
+    /// Moves leadership from this member, which must lead, to another (3.3 and later, v3).
+    ///
+    /// # Errors
+    /// [`EtcdError`]; [`Fault::NotFound`] where it serves v2 alone.
+    pub fn move_leader(&self, to: MemberId) -> Result<()> {
+        match self.api()? {
+            Api::V2 => Err(self.http.error("move leader".to_owned(), Fault::NotFound)),
+            Api::V3 { prefix } => v3::move_leader(&self.http, prefix, to),
+        }
+    }
+
     /// Where the member stands; needs no quorum.
     ///
     /// # Errors

@@ -47,6 +47,11 @@ pub(super) fn status(http: &Http, prefix: &str) -> Result<Status> {
     Ok(wire.into())
 }
 
+pub(super) fn move_leader(http: &Http, prefix: &str, to: MemberId) -> Result<()> {
+    let body = json!({ "targetID": to.0.to_string() });
+    call(http, &format!("{prefix}/maintenance/transfer-leadership"), &body).map(drop)
+}
+
 /// Grants a lease and revokes it.
 pub(super) fn lease_probe(http: &Http, prefix: &str) -> Result<()> {
     let lease: LeaseWire =

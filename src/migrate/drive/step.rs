@@ -56,6 +56,7 @@ impl Migration<'_> {
             let held = gate.before(n == 1)?;
             self.sources_fit(observed, stage, &away)?;
             told("before", held);
+            self.leave_leadership(observed, step, &away, journal)?;
         }
         let settings = sight
             .recipe(node, self.options.wishes)

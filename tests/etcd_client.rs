@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use etcd_pki::etcd::{Api, Client, Fault, MemberId, PeerUrl, Tls, TlsError, User};
 use etcd_pki::host::command::command;
+use etcd_pki::host::local::Local;
+use etcd_pki::host::streams::close_streams;
 use etcd_support::{Etcd, Pki, address, binaries, strings, v2_flags};
 use rcgen::ExtendedKeyUsagePurpose;
 
@@ -23,6 +25,34 @@ fn each_version(test: impl Fn(&str, &std::path::Path) + Sync) {
             named.spawn_scoped(scope, move || test(&version, &binary)).unwrap();
         }
     });
+}
+
+/// etcd 3.5 waits eight seconds for a watch when it stops; a kernel that closes sockets for root ends that.
+#[test]
+fn a_member_that_stops_does_not_wait_for_streams_that_are_closed_for_it() {
+    for (version, binary) in binaries().into_iter().filter(|(version, _)| version.starts_with("3.5.")) {
+        let etcd = Etcd::start(&binary, address(), "http", &[]);
+        let client = etcd.ready(None);
+        std::thread::scope(|scope| {
+            let watch = scope.spawn(|| client.watch("key", 1).unwrap().next());
+            etcd.ready(None).put("key", "1").unwrap();
+            assert!(watch.join().unwrap().is_some(), "the watch is open");
+        });
+        let mut open = client.watch("other", 1).unwrap();
+        std::thread::scope(|scope| {
+            let stream = scope.spawn(move || open.next());
+            std::thread::sleep(Duration::from_millis(500));
+            let start = std::time::Instant::now();
+            etcd.signal("TERM");
+            let stopped = close_streams(&Local::new(), etcd.pid(), &[2379]).unwrap();
+            println!("etcd {version}: {stopped:?} in {} ms", start.elapsed().as_millis());
+            assert!(stopped.ended, "{}", etcd.log_text());
+            if stopped.closed > 0 {
+                assert!(start.elapsed() < Duration::from_secs(7), "{:?}", start.elapsed());
+            }
+            let _ = stream.join();
+        });
+    }
 }
 
 /// Both APIs of one member say the same of it, and a peer URL moves through either.

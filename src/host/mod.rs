@@ -16,6 +16,7 @@ pub mod process;
 mod root;
 mod service;
 pub mod ssh;
+pub mod streams;
 pub mod supervisor;
 pub mod trust;
 

@@ -1,6 +1,6 @@
 //! The loop: observe, plan, one step, gate, observe again.
 
-mod leadership;
+mod going_down;
 mod step;
 mod telling;
 

@@ -73,6 +73,15 @@ pub enum Event<'a> {
         /// In words.
         what: String,
     },
+    /// A member's process that was asked to stop has ended, or is waited for no longer.
+    Stopped {
+        /// The member.
+        member: &'a str,
+        /// How many connections of clients were closed for it.
+        closed: usize,
+        /// How long it took, in milliseconds.
+        ms: u64,
+    },
     /// A gate held.
     Gate {
         /// The member whose turn it is.

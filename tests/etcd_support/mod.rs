@@ -155,6 +155,11 @@ impl Etcd {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal by name, as kill(1).
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();

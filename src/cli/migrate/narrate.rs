@@ -132,6 +132,9 @@ impl Report for Narrator {
                 self.out.note(format_args!("      {} in {ms} ms", self.out.err("done", Style::Green)));
             }
             Event::Action { what, state: "start", .. } => self.out.note(format_args!("      {what}")),
+            Event::Stopped { closed, ms, .. } if *closed > 0 => self.out.note(format_args!(
+                "      etcd stopped in {ms} ms; connections of clients that were closed for it: {closed}"
+            )),
             Event::Leadership { what, .. } => self.out.note(format_args!("      {what}")),
             Event::Gate { when, ms, checks, .. } => {
                 self.out.note(format_args!("      gate {when}: {} ({ms} ms)", checks.join(", ")));

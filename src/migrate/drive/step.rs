@@ -64,7 +64,7 @@ impl Migration<'_> {
             .map_err(|source| MigrateError::Url { member: member.to_owned(), source })?;
         let restart = step.actions.iter().position(|&action| action == Action::Restart);
         let last_move = step.actions.iter().rposition(moves);
-        let mut identity = None;
+        let mut old = None;
         let since = SystemTime::now();
         let mut seen = None;
         let alone = self.proxies_of_one(observed, stage)?;
@@ -80,18 +80,23 @@ impl Migration<'_> {
             if action == Action::Restart {
                 alone.are_told()?;
                 // Asked now: a host that was rebooted since it was looked at runs another process, and not by our doing.
-                identity = node.service.running()?.map(|process| process.identity);
+                old = node.service.running()?;
             }
             let what = self.describe(sight, stage, action);
             journal.write(Some(member), "intent", &what)?;
             *changed = true;
             self.report.event(&Event::Action { member, action, what: what.clone(), state: "start" });
             self.act(node, observed, sight, stage, action)?;
+            if action == Action::Restart
+                && let Some(process) = &old
+            {
+                self.close_streams(node, sight, process)?;
+            }
             seen = None;
             journal.write(Some(member), "done", &what)?;
             self.report.event(&Event::Action { member, action, what, state: "done" });
             if restart == Some(i) || last_move == Some(i) {
-                let identity = identity.as_deref();
+                let identity = old.as_ref().map(|process| process.identity.as_str());
                 let held = gate.after(&After { identity, settings: &settings, since })?;
                 alone.ask_anew()?;
                 journal.write(Some(member), "gate", &held.checks.join(", "))?;

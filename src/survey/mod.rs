@@ -139,6 +139,11 @@ impl Member {
         self.release().and_then(grpc_only::ignores_lists)
     }
 
+    /// Whether its etcd is known to read revocation lists in PEM.
+    fn reads_pem_lists(&self) -> bool {
+        self.release().is_some_and(|release| !release.reads_der_lists_only())
+    }
+
     /// Its etcd's release, where it could be asked for.
     fn release(&self) -> Option<EtcdVersion> {
         self.version.as_deref()?.parse().ok()

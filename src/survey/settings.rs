@@ -4,7 +4,7 @@ use super::{Member, finding, judgement};
 use crate::etcd::flags::env_name;
 use crate::etcd::{Config, PeerUrl, Scheme};
 use crate::host::access::End;
-use crate::verify::{Code, Finding, Judgement, Severity, grpc_only};
+use crate::verify::{Code, Finding, Judgement, Severity, grpc_only, is_pem_list, to_der};
 
 /// What was found so far.
 #[derive(Default)]
@@ -195,6 +195,14 @@ fn crl(member: &Member, half: &Half, found: &mut Found) {
     }
     if let Some(walk) = member.files.get(half.crl).filter(|walk| !matches!(walk.end, End::Absent(_))) {
         unreadable(member, half.crl, walk, found);
+        // Where its release is not known, or reads no PEM, that is said with the pairs.
+        if walk.bytes().is_some_and(is_pem_list) && member.reads_pem_lists() {
+            found.warn(
+                Code::BrokenCrl,
+                format!("--{} is PEM: etcd refuses every connection with it from 3.6 on", half.crl),
+                to_der(&walk.path),
+            );
+        }
     }
 }
 

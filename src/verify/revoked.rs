@@ -96,24 +96,19 @@ fn parsed(
         broken(findings, format!("{path} is not there: etcd refuses every connection"), says);
         return None;
     };
-    let is_pem = bytes.starts_with(b"-----BEGIN X509 CRL");
+    let is_pem = is_pem_list(bytes);
     let der_only = etcd.is_some_and(EtcdVersion::reads_der_lists_only);
     if is_pem && der_only {
         let what = format!("{path} is PEM, and etcd reads only DER from 3.6 on: it refuses every connection");
         broken(findings, what, "x509: malformed crl".into());
         return None;
     }
-    if is_pem {
-        // An etcd that is known to read it does so until it is upgraded.
-        let severity = if etcd.is_none() { Severity::Warning } else { Severity::Info };
+    if is_pem && etcd.is_none() {
         findings.lint(
             Code::BrokenCrl,
-            severity,
+            Severity::Warning,
             format!("{path} is PEM: etcd reads it up to 3.5, and refuses every connection from 3.6 on"),
-            format!(
-                "openssl crl -in {path} -outform der -out {}",
-                PathBuf::from(path.to_string()).with_extension("der").display()
-            ),
+            to_der(&path.to_string()),
         );
     }
     let go = etcd.map_or(GoVersion::NEWEST, EtcdVersion::go);
@@ -169,9 +164,19 @@ fn older_words(der: &[u8]) -> &'static str {
     }
 }
 
+/// Whether etcd up to 3.5 takes bytes for a list in PEM.
+pub fn is_pem_list(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"-----BEGIN X509 CRL")
+}
+
+/// The command that writes a list in PEM as DER beside it.
+pub fn to_der(path: &str) -> String {
+    format!("openssl crl -in {path} -outform der -out {}", Path::new(path).with_extension("der").display())
+}
+
 /// Whether bytes are a revocation list, in PEM or DER.
 pub fn is_crl(bytes: &[u8]) -> bool {
-    let is_pem = bytes.starts_with(b"-----BEGIN X509 CRL");
+    let is_pem = is_pem_list(bytes);
     let blocks = if is_pem { pem::blocks(bytes, GoVersion::NEWEST) } else { Vec::new() };
     let der = blocks.first().map_or(bytes, |block| &block.der);
     List::parse(der, false, GoVersion::NEWEST).is_ok()

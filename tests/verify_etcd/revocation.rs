@@ -126,7 +126,7 @@ pub fn a_grpc_only_port_checks_no_list() {
     let files = [at("m1.pem"), at("m1-key.pem"), at("ca.pem")];
     let settings = [
         ("ETCD_CLIENT_CERT_AUTH", "true".to_owned()),
-        ("ETCD_CLIENT_CRL_FILE", at("crl.der").display().to_string()),
+        ("ETCD_CLIENT_CRL_FILE", at("crl.pem").display().to_string()),
         ("ETCD_LISTEN_CLIENT_HTTP_URLS", format!("https://127.0.0.1:{http}")),
     ];
     let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
@@ -154,6 +154,10 @@ pub fn a_grpc_only_port_checks_no_list() {
     let finding = finding.unwrap_or_else(|| panic!("{document}"));
     let message = finding["message"].as_str().unwrap();
     assert!(message.contains("GHSA-3wh4-j44w-pg92") && message.contains(&release()), "{finding}");
+    // The list works here, and not after an upgrade.
+    let pem = findings.iter().find(|one| one["code"] == Code::BrokenCrl.to_string());
+    let pem = pem.unwrap_or_else(|| panic!("{document}"));
+    assert_eq!((&pem["severity"], &configuration["verdict"]), (&"warning".into(), &"accept".into()), "{pem}");
     // `verify --connect` sees it as a client does.
     let ca = at("ca.pem").display().to_string();
     let document = connect(&member.client, &ca, &at("bad.pem"), &["--crl", &path("listed", "crl.pem")]);

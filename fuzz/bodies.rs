@@ -7,8 +7,13 @@ use etcd_pki::verify::{CrlFile, GoVersion, Request, Role, judge};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 4] =
-    [("judge", judge_pair), ("crl", revocation_list), ("explain", explain), ("settings", settings)];
+pub const TARGETS: [Target; 5] = [
+    ("judge", judge_pair),
+    ("crl", revocation_list),
+    ("explain", explain),
+    ("inspect", inspect),
+    ("settings", settings),
+];
 
 /// Any bytes as certificate, key and CA file, under an old and the newest Go.
 pub fn judge_pair(data: &[u8]) {
@@ -38,6 +43,12 @@ fn judged(data: &[u8], crl: Option<&CrlFile>) {
         };
         judge(&request);
     }
+}
+
+/// Any bytes as a file that is shown, and as its JSON document.
+pub fn inspect(data: &[u8]) {
+    let items = etcd_pki::ca::inspect::items(std::path::Path::new("file"), data);
+    serde_json::to_value(&items).expect("what is shown has a JSON document");
 }
 
 /// Any text as a log.

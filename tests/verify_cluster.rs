@@ -7,7 +7,11 @@ mod rehearsal_support;
 
 use std::collections::BTreeSet;
 
+use etcd_pki::etcd::Scheme;
+use etcd_pki::etcd::client::{Client, Endpoint};
+use etcd_pki::host::Service;
 use etcd_pki::host::command::command;
+use etcd_pki::rehearse::cluster::CLIENT_PORT;
 use migration_support::Ground;
 use rehearsal_support::{EXE, until};
 use serde_json::Value;
@@ -60,6 +64,7 @@ fn members_are_judged_where_they_run_and_who_can_dial_whom() {
     }
     another_authoritys_pair(&ground);
     what_only_bites_later(&ground);
+    a_revoked_peer_stays_in_the_cluster(&ground);
     a_certificates_name_is_a_user(&ground);
     whoever_is_down(&ground);
 }
@@ -131,6 +136,46 @@ fn what_only_bites_later(ground: &Ground) {
     assert_eq!((exit, &result["verdict"]), (1, &"reject".into()));
     assert!(codes(&result["findings"]).contains("EP049"), "{result}");
     std::fs::rename(key.with_extension("gone"), &key).unwrap();
+}
+
+/// A revocation list keeps no member out: the others refuse its pair, and dial it all the same.
+fn a_revoked_peer_stays_in_the_cluster(ground: &Ground) {
+    let list = ground.dir.path().join("peers.crl");
+    let place = || {
+        assert!(ground.tool(&["crl"]).status.success());
+        std::fs::copy(ground.dir.path().join("pki/crl.der"), &list).unwrap();
+    };
+    let restart = |at: usize| {
+        let member = &ground.cluster.members[at];
+        let service = member.host().unwrap().service();
+        let before = service.running().unwrap().unwrap().identity;
+        service.restart().unwrap();
+        until("restarted", || service.running().unwrap().is_some_and(|now| now.identity != before));
+        let url = member.url(Scheme::Https, CLIENT_PORT);
+        let client = Client::new(Endpoint::direct(url, Some(ground.tls())));
+        until("healthy", || client.health().is_ok_and(|health| health.healthy));
+    };
+    place();
+    let empty = std::fs::read(&list).unwrap();
+    for (at, member) in ["server1", "server3"].into_iter().enumerate() {
+        let file = ground.file(member, "etcd.env");
+        let settings = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{settings}ETCD_PEER_CRL_FILE={}\n", list.display())).unwrap();
+        restart(2 * at);
+    }
+    assert!(ground.tool(&["revoke", "server2"]).status.success());
+    place();
+    // Nothing is left of its old connections, and it is back.
+    restart(1);
+    let (exit, document) = judged(ground, &[]);
+    assert_eq!(exit, 1, "{document}");
+    assert_eq!(refused(&document), BTreeSet::from([("server2", "server1"), ("server2", "server3")]));
+    let dials = document["dials"].as_array().unwrap();
+    let dial = dials.iter().find(|dial| dial["from"] == "server2" && dial["to"] == "server1").unwrap();
+    assert_eq!(codes(&dial["findings"]), BTreeSet::from(["EP054"]), "{dial}");
+    assert!(dial["findings"][0]["message"].as_str().unwrap().contains("etcdctl member remove"), "{dial}");
+    std::fs::write(&list, empty).unwrap();
+    assert_eq!(refused(&judged(ground, &[]).1).len(), 0);
 }
 
 /// With authentication on, whoever shows a certificate is the user that it names.

@@ -7,7 +7,7 @@ mod verify_support;
 
 use etcd_pki::host::command::command;
 use serde_json::Value;
-use verify_support::{Etcd, etcd_go, fixture, free_port};
+use verify_support::{Etcd, etcd_go, fixture, free_port, with_etcd};
 
 fn connect(port: u16, ca: &str, more: &[&str]) -> (i32, Value) {
     let mut tool = command(env!("CARGO_BIN_EXE_etcd-pki"));
@@ -102,6 +102,48 @@ fn a_pair_is_shown_and_what_is_said_to_it_is_told() {
     let (exit, said) = show(etcd.peer_port, "wrong-ip", &["--role", "peer"]);
     assert_eq!((exit, said["code"].as_str()), (1, Some("EP034")), "{said}");
     assert!(etcd.log_says("certificate is valid for"), "{}", etcd.log());
+}
+
+/// etcd serves no HTTP/1 on its client ports where HTTP has ports of its own.
+#[test]
+fn a_port_that_serves_grpc_only_accepts_and_refuses_as_others_do() {
+    for version in ["3.5.16", "3.5.30"] {
+        if !with_etcd(version, a_grpc_only_port) {
+            support::skipped(&format!("etcd {version} is not at hand: tests/etcd-versions.sh fetches it"));
+        }
+    }
+}
+
+fn a_grpc_only_port() {
+    let at = |name: &str, file: &str| fixture(name, file).display().to_string();
+    let options = [
+        format!("--cert-file={}", at("good", "cert.pem")),
+        format!("--key-file={}", at("good", "key.pem")),
+        format!("--trusted-ca-file={}", at("good", "ca.pem")),
+        "--client-cert-auth".to_owned(),
+        format!("--listen-client-http-urls=https://127.0.0.1:{}", free_port()),
+    ];
+    let etcd = Etcd::start(&options).unwrap_or_else(|log| panic!("{log}"));
+    let show = |name: &str| {
+        let (cert, key) = (at(name, "cert.pem"), at(name, "key.pem"));
+        connect(etcd.client_port, "good", &["--cert", &cert, "--key", &key])
+    };
+    let (exit, document) = show("client-only");
+    assert_eq!((exit, document["verdict"].as_str()), (0, Some("accept")), "{document}");
+    for (name, code) in [("server-only", "EP001"), ("expired", "EP012")] {
+        let (exit, document) = show(name);
+        assert_eq!((exit, codes(&document)[0]), (1, code), "{name}: {document}");
+    }
+    // Without TLS it is told from one with.
+    let (plain, http) = (free_port(), free_port());
+    let options = [
+        format!("--listen-client-urls=http://127.0.0.1:{plain}"),
+        format!("--advertise-client-urls=http://127.0.0.1:{plain}"),
+        format!("--listen-client-http-urls=http://127.0.0.1:{http}"),
+    ];
+    let _etcd = Etcd::start(&options).unwrap_or_else(|log| panic!("{log}"));
+    let (exit, document) = connect(plain, "good", &[]);
+    assert_eq!((exit, codes(&document)), (1, vec!["EP041"]), "{document}");
 }
 
 #[test]

@@ -88,6 +88,9 @@ impl San {
     pub fn ip(text: &str) -> Result<Self, CaError> {
         let wrong = |what: &str, hint: &str| Err(CaError::value("IP address", text, what, hint));
         let Ok(address) = text.parse::<IpAddr>() else {
+            if names::check_dns(text).is_ok() {
+                return wrong("this is a name", &format!("use --dns {text}, or `dns` in cluster.toml"));
+            }
             return wrong("not an IP address", "give an address without port or mask, such as 172.16.0.101");
         };
         Self::from_ip(address)

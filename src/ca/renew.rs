@@ -69,6 +69,12 @@ pub fn plan(
     })
 }
 
+/// Whether a certificate that ends within a time is to be renewed. `within` counts for half of the certificate's own
+/// lifetime at most: a longer one would renew it on every run.
+pub fn is_due(from: OffsetDateTime, end: OffsetDateTime, within: Duration, now: OffsetDateTime) -> bool {
+    end - now <= within.min((end - from) / 2)
+}
+
 /// As many days as before; the profile's where the CA's end had cut it short.
 fn lifetime(old: &Certificate, profile: &Profile, authority: &Authority) -> u32 {
     if authority.chain().any(|ca| ca.not_after() == old.not_after) {
@@ -76,4 +82,23 @@ fn lifetime(old: &Certificate, profile: &Profile, authority: &Authority) -> u32 
     }
     let days = (old.not_after - old.not_before - BACKDATE + Duration::hours(12)).whole_days();
     u32::try_from(days).ok().filter(|days| (1..=36_500).contains(days)).unwrap_or(profile.days)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_certificate_is_not_renewed_on_every_run() {
+        let from = OffsetDateTime::UNIX_EPOCH;
+        let due = |days: i64, passed: i64, within: i64| {
+            let [days, passed, within] = [days, passed, within].map(Duration::days);
+            is_due(from, from + days, within, from + passed)
+        };
+        // 365 days: as asked for.
+        assert!(!due(365, 334, 30) && due(365, 335, 30) && due(365, 400, 30));
+        // 20 days: after ten, not at once.
+        assert!(!due(20, 0, 30) && !due(20, 9, 30) && due(20, 10, 30) && due(20, 21, 30));
+        assert!(due(60, 30, 30) && !due(20, 14, 5) && due(20, 15, 5));
+    }
 }

@@ -56,7 +56,7 @@ pub fn run_csr(context: &Context, args: &CsrArgs) -> Outcome {
     let (request, key) = (store.path(&request_file(&name)), store.path(&name.key_file()));
     if context.global.json {
         out.json(&json!({"csr": path_text(&request), "key": path_text(&key), "sans": sans, "made": made != Made::Nothing}));
-        acknowledge(context, writer, std::iter::empty())?;
+        acknowledge(context, writer, std::iter::once(name.as_str()))?;
         return Ok(Exit::Done);
     }
     out.line(format_args!("{}  key {}", out.paint(request.display(), Style::Bold), key.display()));
@@ -69,7 +69,7 @@ pub fn run_csr(context: &Context, args: &CsrArgs) -> Outcome {
         Made::Nothing => out.note("it was there already; nothing was changed"),
     }
     out.note(format_args!("sign it where the CA is: etcd-pki sign {}.csr", name));
-    acknowledge(context, writer, std::iter::empty())?;
+    acknowledge(context, writer, std::iter::once(name.as_str()))?;
     Ok(Exit::Done)
 }
 

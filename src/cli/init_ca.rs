@@ -31,7 +31,7 @@ pub struct InitCaArgs {
     #[arg(long, value_name = "DAYS")]
     days: Option<u32>,
     /// Its end, instead of --days.
-    #[arg(long, value_name = "RFC3339", value_parser = parse_time, conflicts_with = "days")]
+    #[arg(long, value_name = "DATE|TIME", value_parser = parse_time, conflicts_with = "days")]
     not_after: Option<OffsetDateTime>,
     /// The kind of key; p256 when absent.
     #[arg(long, value_parser = key_type_parser(), value_name = "TYPE")]

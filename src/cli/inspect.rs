@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::output::Style;
 use super::pki::{date, expiry};
-use super::{Context, Exit, Failure, Outcome};
+use super::{Context, Exit, Failure, Outcome, address, named};
 use crate::ca::inspect::{Certificate, Crl, Item, Key, Request, items};
 use crate::files::{self, FileError, FileKind};
 use crate::limits;
@@ -20,8 +20,9 @@ use crate::verify::probe::{Served, probe};
 /// Show what is in a file, or what a port serves: certificates, keys (never their secret), requests, revocation lists.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// Files (PEM or DER), directories whose files are shown, or HOST:PORT for what is served there.
-    #[arg(required = true, value_name = "FILE|HOST:PORT")]
+    /// Files (PEM or DER), directories whose files are shown, names in the PKI directory, or HOST:PORT or a URL for what
+    /// is served there.
+    #[arg(required = true, value_name = "FILE|NAME|HOST:PORT")]
     paths: Vec<PathBuf>,
 }
 
@@ -30,7 +31,7 @@ pub fn run(context: &Context, args: &InspectArgs) -> Outcome {
     let mut documents = Vec::new();
     let mut found_any = false;
     for path in &args.paths {
-        for (file, items) in read(path)? {
+        for (file, items) in read(context, path)? {
             found_any |= !items.is_empty();
             if context.global.json {
                 documents.push(json!({"file": path_text(&file), "items": items}));
@@ -53,35 +54,43 @@ pub fn run(context: &Context, args: &InspectArgs) -> Outcome {
 /// How long a port may take to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The address, where a path that is no file can be read as HOST:PORT.
-fn live(path: &Path) -> Result<Option<&str>, FileError> {
-    let is_address = |text: &&str| {
-        let Some((host, port)) = text.rsplit_once(':') else { return false };
-        !host.is_empty() && !text.contains('/') && port.parse::<u16>().is_ok()
-    };
-    let text = path.to_str().filter(is_address);
-    Ok(if text.is_some() && files::kind_at(path)?.is_none() { text } else { None })
+/// The address, where a path that is no file can be read as HOST:PORT or as a URL.
+fn live(path: &Path) -> Result<Option<String>, Failure> {
+    let Some(text) = path.to_str() else { return Ok(None) };
+    if text.starts_with("https://") || text.starts_with("http://") {
+        return match address::endpoint(text) {
+            Ok(address) => Ok(Some(address)),
+            Err(_) => Err(Failure::usage("bad-address", format!("{text} names no host and port"))
+                .hint("give HOST:PORT or a URL with a port, such as https://etcd-1:2379")),
+        };
+    }
+    let address = if text.contains('/') { None } else { address::endpoint(text).ok() };
+    Ok(if address.is_some() && files::kind_at(path)?.is_none() { address } else { None })
 }
 
-/// The files of a path with what is in them. In a directory, files that hold nothing of ours are passed over.
-fn read(path: &Path) -> Result<Vec<(PathBuf, Vec<Item>)>, Failure> {
+/// The files of a path with what is in them. In a directory, files that hold nothing of ours are passed over, and hidden
+/// ones, which are not in place yet.
+fn read(context: &Context, path: &Path) -> Result<Vec<(PathBuf, Vec<Item>)>, Failure> {
     let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
         Failure::usage("unreadable", format!("cannot read {}: {error}", path.display()))
             .hint("give a file or a directory that you may read")
     };
     if let Some(address) = live(path)? {
-        return match probe(address, None, PROBE_TIMEOUT)? {
+        return match probe(&address, None, PROBE_TIMEOUT)? {
             Served::Tls { chain, .. } => Ok(vec![(path.to_owned(), items(path, &chain))]),
             Served::Plain => Err(Failure::no("plain-http", format!("{address} speaks plain HTTP, not TLS"))
                 .hint("it has no certificate to show")),
         };
     }
+    let path = &named::certificate(&context.global.pki_dir, path)?;
     if files::kind_at(path)? != Some(FileKind::Directory) {
         let bytes = Zeroizing::new(files::read_input(path, limits::PKI)?.bytes);
         return Ok(vec![(path.to_owned(), items(path, &bytes))]);
     }
     let mut found = Vec::new();
-    for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
+    let is_hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
+    let walk = walkdir::WalkDir::new(path).sort_by_file_name().into_iter();
+    for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.file_name())) {
         let entry = entry.map_err(|error| unreadable(path, &error))?;
         if !entry.file_type().is_file() {
             continue;

@@ -1,5 +1,6 @@
 //! The command line: one file a command, each with its arguments and what it prints.
 
+mod address;
 pub mod completions;
 pub mod crl;
 pub mod csr;
@@ -13,6 +14,7 @@ pub mod issue;
 pub mod list;
 pub mod man;
 pub mod migrate;
+mod named;
 mod names;
 pub mod outcome;
 pub mod output;

@@ -104,9 +104,9 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
         let message = lines.next().unwrap_or_default().trim_start_matches("error: ");
         let (details, tips): (Vec<_>, Vec<_>) = lines
             .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
-            .partition(|line| !line.starts_with("tip:"));
+            .partition(|line| !line.starts_with("tip:") && !line.starts_with("hint:"));
         let message = [&[message], details.as_slice()].concat().join(" ");
-        let hint = tips.first().map_or("try --help", |tip| tip.trim_start_matches("tip: "));
+        let hint = tips.first().and_then(|tip| tip.split_once(": ")).map_or("try --help", |(_, hint)| hint);
         out.json(&serde_json::json!({"error": {"code": "usage", "message": message, "hint": hint}}));
     } else if text::escaped_lines(&text) == text {
         // In clap's colours where it finds a terminal.

@@ -2,6 +2,7 @@
 
 use ::time::{Duration, OffsetDateTime};
 
+use super::address::refusal;
 use super::passphrase::PassphraseArgs;
 use super::{Context, Exit, Failure};
 use crate::ca::{Authority, CaError, KeyType, Store, Writer};
@@ -221,10 +222,41 @@ pub(super) fn rfc3339(time: OffsetDateTime) -> String {
     time.format(&::time::format_description::well_known::Rfc3339).unwrap_or_default()
 }
 
-/// A time for an option: RFC 3339, or a date for its beginning.
+/// A time for an option: RFC 3339 with `T` or a space, or a date for its beginning in UTC.
 pub(super) fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
-    let whole = if text.contains(['T', 't']) { text.to_owned() } else { format!("{text}T00:00:00Z") };
-    OffsetDateTime::parse(&whole, &::time::format_description::well_known::Rfc3339)
-        .map(|time| time.to_offset(::time::UtcOffset::UTC))
-        .map_err(|_| "give a time such as 2036-01-01T00:00:00Z, or a date".into())
+    let mut whole = text.trim().to_owned();
+    match whole.as_bytes().get(10) {
+        None => whole.push_str("T00:00:00Z"),
+        Some(b' ') => whole.replace_range(10..11, "T"),
+        Some(_) => {}
+    }
+    let time = OffsetDateTime::parse(&whole, &::time::format_description::well_known::Rfc3339);
+    // A last second that an offset moves beyond the year 9999 has no UTC time.
+    time.ok().and_then(|time| time.checked_to_offset(::time::UtcOffset::UTC)).ok_or_else(|| {
+        refusal("that is no time", "give a date such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_options() {
+        for (text, expected) in [
+            ("2027-01-31", "2027-01-31T00:00:00Z"),
+            ("2027-01-31T12:30:00Z", "2027-01-31T12:30:00Z"),
+            ("2027-01-31t12:30:00z", "2027-01-31T12:30:00Z"),
+            ("2027-01-31T12:30:00.5+02:00", "2027-01-31T10:30:00.5Z"),
+            // As `date --rfc-3339=seconds` prints it.
+            ("2027-01-31 12:30:00+00:00", "2027-01-31T12:30:00Z"),
+        ] {
+            assert_eq!(parse_time(text).map(rfc3339).as_deref(), Ok(expected), "{text}");
+        }
+        for bad in
+            ["", "2027", "2027-02-30", "31.01.2027", "2027-01-31T12:30", "9999-12-31T23:59:59-23:59", "now"]
+        {
+            assert!(parse_time(bad).is_err(), "{bad}");
+        }
+    }
 }

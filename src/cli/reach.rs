@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::address::refusal;
 use super::{Context, Failure};
 use crate::host::process::ProcessHost;
 use crate::host::ssh::{Ssh, SshOptions};
@@ -94,7 +95,7 @@ pub(super) fn with_unit(host: Arc<dyn Host>, unit: Option<&str>) -> Result<Reach
     Ok((host, Box::new(service)))
 }
 
-/// A destination as typed: what ssh would take for an option is none.
+/// A destination as typed: what ssh would take for an option is none, and neither is an address of etcd.
 pub(super) fn destination(text: &str) -> Result<String, String> {
     let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
     let plain = |part: &str| {
@@ -102,7 +103,12 @@ pub(super) fn destination(text: &str) -> Result<String, String> {
             && !part.starts_with('-')
             && !part.chars().any(|c| c.is_whitespace() || c.is_control())
     };
-    if plain(text) && plain(host) { Ok(text.to_owned()) } else { Err("give [USER@]HOST".to_owned()) }
+    let has_port = host.matches(':').count() == 1 || host.starts_with('[');
+    let is_url = text.contains("://") && !text.starts_with("ssh://");
+    if plain(text) && plain(host) && !is_url && (!has_port || text.starts_with("ssh://")) {
+        return Ok(text.to_owned());
+    }
+    Err(refusal("that is no host for ssh", "give [USER@]HOST without scheme and port, such as root@10.0.0.1"))
 }
 
 /// A destination with the user that holds for all, where it names none.

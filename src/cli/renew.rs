@@ -9,12 +9,12 @@ use serde_json::json;
 use super::issue::{describe, planned_json, print};
 use super::output::Style;
 use super::passphrase::PassphraseArgs;
-use super::pki::{Signing, acknowledge, key_type_parser, parse_span, signing, store, writer};
+use super::pki::{Signing, acknowledge, expiry, key_type_parser, parse_span, signing, store, writer};
 use super::{Context, Exit, Failure, Outcome};
 use crate::ca::catalogue::{Listed, Standing, catalogue};
 use crate::ca::issue::issue;
 use crate::ca::planned::Planned;
-use crate::ca::renew::{RenewOptions, plan};
+use crate::ca::renew::{RenewOptions, is_due, plan};
 use crate::ca::{Authority, CertName, KeyType, Store, Writer};
 
 /// Renew certificates: the same names and profile, a new serial, time and key.
@@ -28,7 +28,8 @@ pub struct RenewArgs {
     /// All certificates that are in use.
     #[arg(long, conflicts_with = "names")]
     all: bool,
-    /// Of these only those that end within this time, such as 30d.
+    /// Of these only those that end within this time, such as 30d; for a certificate that lasts less than twice as long,
+    /// those whose second half has begun, so that it is not renewed on every run.
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     within: Option<Duration>,
     /// Certify the same keys again.
@@ -149,15 +150,25 @@ fn names(
         return Ok(given.into_iter().filter(|name| seen.insert(name.to_string())).collect());
     }
     let in_use = catalogue(store, now)?.into_iter().filter(|one| one.standing.is_in_use());
-    let is_due = |one: &Listed| {
-        recovered.contains(&one.name) || args.within.is_none_or(|within| one.not_after - now <= within)
+    let due = |one: &Listed| {
+        let ends = |within| is_due(one.not_before, one.not_after, within, now);
+        recovered.contains(&one.name) || args.within.is_none_or(ends)
     };
-    let due = in_use.filter(is_due);
+    let (due, others): (Vec<Listed>, Vec<Listed>) = in_use.partition(due);
+    let is_leaf = |one: &Listed| one.profile.as_deref() != Some("ca") && one.standing != Standing::Missing;
+    let is_asked_for = |one: &&Listed| args.all || given.iter().any(|name| name.as_str() == one.name);
+    let ends_soon = |one: &&Listed| args.within.is_some_and(|within| one.not_after - now <= within);
+    let early = others.iter().filter(|one| is_leaf(one)).filter(is_asked_for).filter(ends_soon);
+    for one in early {
+        context.out.note(format_args!(
+            "{} is not renewed yet: it ends on {}, and less than half of its lifetime has passed",
+            one.name,
+            expiry(one.not_after, now)
+        ));
+    }
     if args.all {
-        let is_leaf =
-            |one: &Listed| one.profile.as_deref() != Some("ca") && one.standing != Standing::Missing;
         let mut names = Vec::new();
-        for one in due.filter(is_leaf) {
+        for one in due.into_iter().filter(is_leaf) {
             match one.name.parse() {
                 Ok(name) => names.push(name),
                 Err(error) => context.out.warning(format_args!("{} is not renewed: {error}", one.name)),
@@ -165,7 +176,7 @@ fn names(
         }
         return Ok(names);
     }
-    let due: HashSet<String> = due.map(|one| one.name).collect();
+    let due: HashSet<String> = due.into_iter().map(|one| one.name).collect();
     let mut seen = HashSet::new();
     let is_wanted = |name: &CertName| due.contains(name.as_str()) && seen.insert(name.to_string());
     Ok(given.into_iter().filter(is_wanted).collect())

@@ -6,14 +6,16 @@ use ::time::OffsetDateTime;
 use clap::Args;
 use serde_json::json;
 
+use super::crl::note_limits;
 use super::pki::{acknowledge, writer};
 use super::{Context, Exit, Outcome};
-use crate::ca::revoke::{REASONS, Target, find, revoke};
+use crate::ca::revoke::{CRL_DER_FILE, REASONS, Target, find, revoke};
 
 /// Revoke certificates by name, serial or file.
 ///
-/// The ledger takes note; etcd learns of it from a revocation list: make it with `crl`, and give it to the members
-/// with --client-crl-file and --peer-crl-file.
+/// The ledger takes note; etcd learns of it from a revocation list: make it with `crl`, and give the members crl.der
+/// with --client-crl-file and --peer-crl-file. `crl --help` says what a list does not do. A member is not kept out by it:
+/// use `etcdctl member remove`.
 #[derive(Debug, Args)]
 pub struct RevokeArgs {
     /// Names, serials in hexadecimal, or certificate files.
@@ -45,7 +47,22 @@ pub fn run(context: &Context, args: &RevokeArgs) -> Outcome {
         out.json(&json!({"revoked": documents, "reason": args.reason}));
     }
     if !new.is_empty() {
-        out.note("etcd does not know yet: make the list with `etcd-pki crl` and place it where --client-crl-file and --peer-crl-file say");
+        out.note(format_args!(
+            "etcd does not know yet: make the list with `etcd-pki crl` and place {CRL_DER_FILE} where --client-crl-file and \
+             --peer-crl-file say"
+        ));
+        let ledger = writer.ledger();
+        let is_member = |target: &&Target| {
+            let profile = ledger.certificate(&target.serial).and_then(|entry| entry.profile.as_deref());
+            matches!(profile, Some("server" | "peer"))
+        };
+        for member in new.iter().filter(is_member).filter_map(|target| target.name.as_deref()) {
+            out.note(format_args!(
+                "a list does not keep {member} out of the cluster, since the other members dial it and check no list then: \
+                 etcdctl member remove"
+            ));
+        }
+        note_limits(context);
     }
     acknowledge(context, writer, std::iter::empty())?;
     Ok(Exit::Done)

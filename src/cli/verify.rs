@@ -11,12 +11,13 @@ mod settings;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ::time::format_description::well_known::Rfc3339;
 use ::time::{Duration, OffsetDateTime};
 use clap::Args;
 use rayon::prelude::*;
 
-use super::pki::{any_store, parse_span};
+use super::address;
+use super::named;
+use super::pki::{any_store, parse_span, parse_time};
 use super::reach::{ReachArgs, destination};
 use super::{Context, Exit, Failure, Outcome};
 use crate::host::access::Reader;
@@ -54,14 +55,15 @@ pub struct VerifyArgs {
     /// What the certificates are for; without it, each role their extended key usage is made for.
     #[arg(long, value_enum)]
     role: Option<RoleArg>,
-    /// A name or address that is dialled; may be repeated, each must be covered.
-    #[arg(long = "host", value_name = "NAME_OR_IP")]
+    /// A name or address that is dialled, or a URL for the host in it; may be repeated, each must be covered.
+    #[arg(long = "host", value_name = "HOST|URL", value_parser = address::host)]
     hosts: Vec<String>,
     /// The address a peer dials from, as the other members see it.
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", value_parser = address::ip)]
     source_ip: Option<IpAddr>,
-    /// Judge as of another time, such as 2027-01-01T00:00:00Z.
-    #[arg(long, value_name = "RFC3339", value_parser = parse_time)]
+    /// Judge as of another time: a date such as 2027-01-31 (its beginning in UTC), or RFC 3339 such as
+    /// 2027-01-31T12:00:00Z.
+    #[arg(long, value_name = "DATE|TIME", value_parser = parse_time)]
     at: Option<OffsetDateTime>,
     /// Judge by the Go that this etcd release was built with, such as 3.5.16.
     #[arg(long, value_name = "X.Y", conflicts_with = "go_version")]
@@ -79,13 +81,14 @@ pub struct VerifyArgs {
     /// Fail for certificates that end within this time, such as 30d.
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     expires_within: Option<Duration>,
-    /// Judge what is really served at a client or peer port; may be repeated.
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Judge what is really served at a client or peer port, HOST:PORT or a URL; may be repeated.
+    #[arg(long, value_name = "HOST:PORT", value_parser = address::endpoint)]
     connect: Vec<String>,
     /// The pair of this name in the PKI directory is shown to a --connect port that asks for one.
     #[arg(long = "as", value_name = "NAME", requires = "connect")]
     show_as: Option<String>,
-    /// The certificate that is shown to a --connect port that asks for one; its key is --key, or lies beside it.
+    /// The certificate that is shown to a --connect port that asks for one, or a name in the PKI directory; its key is
+    /// --key, or lies beside it.
     #[arg(long, value_name = "FILE", requires = "connect", conflicts_with = "show_as")]
     cert: Option<PathBuf>,
     /// Judge the files that a member really uses, where and as whom it uses them: [user@]host by ssh, or local; may be
@@ -129,7 +132,10 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Outcome {
     if args.ca.is_none() {
         refuse_foreign_ca(context)?;
     }
-    let optional = |path: &Option<PathBuf>| path.as_deref().map(target::read).transpose();
+    let optional = |path: &Option<PathBuf>| -> Result<Option<target::Contents>, Failure> {
+        let Some(path) = path else { return Ok(None) };
+        Ok(Some(target::read(&named::certificate(&context.global.pki_dir, path)?)?))
+    };
     let settings = Settings {
         args,
         pki_dir: &context.global.pki_dir,
@@ -169,10 +175,6 @@ fn refuse_foreign_ca(context: &Context) -> Result<(), Failure> {
         Err(failure) if matches!(failure.code.as_str(), "untrusted" | "other-ca") => Err(failure),
         _ => Ok(()),
     }
-}
-
-fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
-    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "give a time such as 2027-01-01T00:00:00Z".to_owned())
 }
 
 fn reader(user: &str) -> Result<Reader, Failure> {

@@ -19,7 +19,9 @@ pub(super) fn ask(member: &mut Member, terms: &Terms) {
         _ => Tls::new(ca).ok(),
     });
     let tls = tls.map(Arc::new);
-    let mut listeners: Vec<ClientUrl> = member.config.urls("listen-client-urls").unwrap_or_default();
+    // Where HTTP has ports of its own, the others serve gRPC only.
+    let http = if member.splits_http() { "listen-client-http-urls" } else { "listen-client-urls" };
+    let mut listeners: Vec<ClientUrl> = member.config.urls(http).unwrap_or_default();
     // Plain text asks least of us.
     listeners.sort_by_key(ClientUrl::scheme);
     for url in listeners {

@@ -183,6 +183,12 @@ fn is_accepted(from: &Member, to: &Member, source: Option<IpAddr>, findings: &mu
         let lookups = lookups(to, source, chain);
         found = errors(&to.name, &from.name, &Request { lookups: Some(&lookups), ..request });
     }
+    for finding in found.iter_mut().filter(|finding| finding.code == Code::Revoked) {
+        finding.message += &format!(
+            ". {} stays in the cluster all the same, since {} dials it and checks no list then: etcdctl member remove",
+            from.name, to.name
+        );
+    }
     findings.extend(found);
     allowed_name(from, to, chain, findings);
 }

@@ -20,7 +20,7 @@ use crate::etcd::{ClientUrl, Config, PeerUrl};
 use crate::host::access::{End, Reader, Walk};
 use crate::host::{Host, HostError, Service};
 use crate::verify::report::{Judged, Part};
-use crate::verify::{CrlFile, Finding, GoVersion, Judgement, Severity, Verdict};
+use crate::verify::{CrlFile, EtcdVersion, Finding, GoVersion, Judgement, Severity, Verdict, grpc_only};
 
 pub use dials::{Dial, dials};
 pub use look::look;
@@ -126,14 +126,36 @@ impl Member {
         self.config.is_on("client-cert-auth") || self.is_set("trusted-ca-file")
     }
 
+    /// Whether HTTP has client ports of its own, and the others serve gRPC only.
+    fn splits_http(&self) -> bool {
+        self.is_set("listen-client-http-urls")
+    }
+
+    /// Whether its gRPC-only ports let revoked clients in; `None` where its release is not known.
+    fn ignores_lists(&self) -> Option<bool> {
+        if !self.splits_http() || !self.is_set("client-crl-file") {
+            return Some(false);
+        }
+        self.release().and_then(grpc_only::ignores_lists)
+    }
+
+    /// Whether its etcd is known to read revocation lists in PEM.
+    fn reads_pem_lists(&self) -> bool {
+        self.release().is_some_and(|release| !release.reads_der_lists_only())
+    }
+
+    /// Its etcd's release, where it could be asked for.
+    fn release(&self) -> Option<EtcdVersion> {
+        self.version.as_deref()?.parse().ok()
+    }
+
     /// The revocation list that a setting names; none where it could not be read by us.
     fn list(&self, setting: &str) -> Option<CrlFile> {
         let walk = self.files.get(setting)?;
         if matches!(walk.end, End::Wrong(_)) {
             return None;
         }
-        let etcd = self.version.as_deref().and_then(|version| version.parse().ok());
-        Some(CrlFile::found(&walk.path, walk.bytes(), etcd))
+        Some(CrlFile::found(&walk.path, walk.bytes(), self.release()))
     }
 
     fn is_set(&self, setting: &str) -> bool {

@@ -4,7 +4,7 @@ use super::{Member, finding, judgement};
 use crate::etcd::flags::env_name;
 use crate::etcd::{Config, MemberUrl, Scheme, Url};
 use crate::host::access::End;
-use crate::verify::{Code, Finding, Judgement, Severity};
+use crate::verify::{Code, Finding, Judgement, Severity, grpc_only, is_pem_list, to_der};
 
 /// What was found so far.
 #[derive(Default)]
@@ -176,10 +176,33 @@ fn unreadable(member: &Member, setting: &str, walk: &crate::host::access::Walk, 
     }
 }
 
-/// Whether its user can read the list; what is in it is judged with the pairs.
+/// Whether its user can read the list, and whether every port checks it; what is in it is judged with the pairs.
 fn crl(member: &Member, half: &Half, found: &mut Found) {
+    if half.what == "client" && member.ignores_lists() != Some(false) {
+        let release = match (&member.version, member.ignores_lists()) {
+            (Some(version), Some(true)) => format!("etcd {version} has this fault"),
+            _ => format!("{} have this fault, and the release here is not known", grpc_only::RELEASES),
+        };
+        found.warn(
+            Code::CrlNotChecked,
+            format!(
+                "--listen-client-http-urls is set: the ports of --listen-client-urls serve gRPC only, do not check \
+                 --client-crl-file and let revoked clients in ({}; {release})",
+                grpc_only::ADVISORY
+            ),
+            grpc_only::CURE,
+        );
+    }
     if let Some(walk) = member.files.get(half.crl).filter(|walk| !matches!(walk.end, End::Absent(_))) {
         unreadable(member, half.crl, walk, found);
+        // Where its release is not known, or reads no PEM, that is said with the pairs.
+        if walk.bytes().is_some_and(is_pem_list) && member.reads_pem_lists() {
+            found.warn(
+                Code::BrokenCrl,
+                format!("--{} is PEM: etcd refuses every connection with it from 3.6 on", half.crl),
+                to_der(&walk.path),
+            );
+        }
     }
 }
 

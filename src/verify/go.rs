@@ -132,6 +132,7 @@ impl Since {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EtcdVersion {
     release: (u16, u16),
+    patch: Option<u16>,
     go: GoVersion,
 }
 
@@ -139,6 +140,11 @@ impl EtcdVersion {
     /// Whose rules it follows.
     pub const fn go(self) -> GoVersion {
         self.go
+    }
+
+    /// Major and minor release, and the patch release where it is known.
+    pub(crate) const fn numbers(self) -> ((u16, u16), Option<u16>) {
+        (self.release, self.patch)
     }
 
     /// From 3.6 on a revocation list in PEM is not read.
@@ -152,8 +158,8 @@ impl FromStr for EtcdVersion {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let go = GoVersion::of_etcd(text)?;
-        let (major, minor, _) = numbers(text).ok_or_else(|| UnknownVersion(text.to_owned()))?;
-        Ok(Self { release: (major, minor), go })
+        let (major, minor, patch) = numbers(text).ok_or_else(|| UnknownVersion(text.to_owned()))?;
+        Ok(Self { release: (major, minor), patch, go })
     }
 }
 

@@ -8,6 +8,7 @@ use super::parse_error::ParseError;
 use super::pem::{self, Block};
 use super::pitfalls::Code;
 use super::pool::Pool;
+use super::revoked::is_crl;
 
 /// The certificates that are sent: blocks of the chain file and of the extra chain.
 pub(super) struct Sent {
@@ -53,21 +54,25 @@ impl Sent {
     }
 }
 
+const A_LIST: &str = "the file holds a revocation list, not a certificate";
+const LIST_AS_SUCH: &str = "etcd-pki verify CERT --crl FILE";
+
 fn no_certificate(bytes: &[u8], blocks: &[Block], findings: &mut Findings) {
     let labels: Vec<_> = blocks.iter().map(|block| block.label.as_str()).collect();
     if labels.is_empty() {
         let der = bytes.first() == Some(&0x30) && Certificate::parse(bytes, GoVersion::new(19, 0)).is_ok();
-        let message = match () {
-            () if der => "the file is DER, etcd wants PEM",
-            () if bytes.is_empty() => "the file is empty",
-            () => "there is no PEM block in the file",
+        let convert = "openssl x509 -inform der -in FILE -out FILE.pem";
+        let (code, message, fix) = match () {
+            () if der => (Code::NotPem, "the file is DER, etcd wants PEM", convert),
+            () if bytes.is_empty() => (Code::NotPem, "the file is empty", convert),
+            () if is_crl(bytes) => (Code::NotACertificate, A_LIST, LIST_AS_SUCH),
+            () if is_pkcs12(bytes) => {
+                let convert = "openssl pkcs12 -in FILE -nodes -out FILE.pem && chmod 0600 FILE.pem";
+                (Code::NotPem, "the file is PKCS#12, etcd wants PEM", convert)
+            }
+            () => (Code::NotPem, "there is no PEM block in the file", convert),
         };
-        findings.reject(
-            Code::NotPem,
-            message,
-            "tls: failed to find any PEM data in certificate input",
-            "openssl x509 -inform der -in FILE -out FILE.pem",
-        );
+        findings.reject(code, message, "tls: failed to find any PEM data in certificate input", fix);
     } else if labels.len() == 1 && labels[0].ends_with("PRIVATE KEY") {
         findings.reject(
             Code::NotACertificate,
@@ -76,16 +81,32 @@ fn no_certificate(bytes: &[u8], blocks: &[Block], findings: &mut Findings) {
             "name the certificate in --cert-file and the key in --key-file",
         );
     } else {
+        let (message, fix) = if labels.iter().all(|label| *label == "X509 CRL") {
+            (A_LIST.to_owned(), LIST_AS_SUCH)
+        } else {
+            let fix = if labels.iter().any(|label| label.ends_with("CERTIFICATE REQUEST")) {
+                "have the request signed and use the certificate: etcd-pki sign FILE.csr"
+            } else {
+                "name the certificate in --cert-file"
+            };
+            (format!("the file holds no CERTIFICATE block, but {}", labels.join(", ")), fix)
+        };
         findings.reject(
             Code::NotACertificate,
-            format!("the file holds no CERTIFICATE block, but {}", labels.join(", ")),
+            message,
             format!(
                 "tls: failed to find \"CERTIFICATE\" PEM block in certificate input after skipping PEM blocks of the following types: [{}]",
                 labels.join(" ")
             ),
-            "have the request signed and use the certificate: etcd-pki sign FILE.csr",
+            fix,
         );
     }
+}
+
+/// PFX ::= SEQUENCE { version INTEGER (3), authSafe, … } (RFC 7292, 4).
+fn is_pkcs12(bytes: &[u8]) -> bool {
+    use super::der::{Der, SEQUENCE};
+    Der(bytes).read(SEQUENCE).is_some_and(|mut inner| inner.int64() == Some(3) && inner.peek(SEQUENCE))
 }
 
 /// Which pitfall a parse error is.

@@ -51,7 +51,7 @@ pub use judge::{judge, judge_each, leaf_of};
 pub use parse_error::ParseError;
 pub use pitfalls::{Code, Pitfall, catalogue};
 pub use public_key::{Curve, PublicKey};
-pub use revoked::CrlFile;
+pub use revoked::{CrlFile, grpc_only, is_crl, is_pem_list, to_der};
 pub use served::covers;
 
 /// What a certificate is for.

@@ -30,7 +30,8 @@ pub(super) fn check_source(request: &Request<'_>, leaf: &Certificate<'_>, findin
     // etcd asks DNS as well; whoever judges bytes alone can only say what it will ask.
     let unless = match request.lookups {
         None if !dns.is_empty() => {
-            let forward: Vec<_> = dns.iter().copied().filter(|name| !name.starts_with('*')).collect();
+            let is_looked_up = |name: &&str| !name.starts_with("*.") && name.parse::<IpAddr>().is_err();
+            let forward: Vec<_> = dns.iter().copied().filter(is_looked_up).collect();
             let also = if forward.is_empty() {
                 String::new()
             } else {
@@ -56,21 +57,41 @@ fn quoted(names: &[&str]) -> String {
 
 /// Whether a DNS SAN stands for the address: by its reverse names (a wildcard by its suffix), or by its own addresses.
 fn is_at(name: &str, source: IpAddr, lookups: Option<&Lookups>) -> bool {
+    // Go's resolver takes an address for its own, as it is written, and etcd compares the texts.
+    if name == source.to_string() {
+        return true;
+    }
     let Some(lookups) = lookups else {
         // Every hosts file knows this one.
         return name == "localhost" && source == IpAddr::from([127, 0, 0, 1]);
     };
+    let wildcard = name.strip_prefix('*').filter(|suffix| suffix.starts_with('.'));
     let by_reverse = lookups.reverse.iter().any(|reverse| {
-        let reverse = reverse.trim_end_matches('.');
-        match name.strip_prefix('*') {
+        let reverse = reverse.strip_suffix('.').unwrap_or(reverse);
+        match wildcard {
             Some(suffix) => reverse.ends_with(suffix),
             None => reverse == name,
         }
     });
-    let by_forward = !name.starts_with('*')
+    let by_forward = wildcard.is_none()
         && lookups
             .forward
             .iter()
             .any(|(forward, ips)| forward == name && ips.iter().any(|ip| ip.to_canonical() == source));
     by_reverse || by_forward
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_as_a_dns_san_stands_for_itself_as_it_is_written() {
+        let at = |name: &str, source: &str| is_at(name, source.parse().unwrap(), None);
+        assert!(at("127.0.0.1", "127.0.0.1") && at("fd00::1", "fd00::1"));
+        for other in ["127.0.0.9", "127.0.0.01", "*.0.0.1", "::ffff:127.0.0.1"] {
+            assert!(!at(other, "127.0.0.1"), "{other}");
+        }
+        assert!(!at("FD00::1", "fd00::1") && !at("fd00:0::1", "fd00::1"));
+    }
 }

@@ -1,6 +1,8 @@
 //! What a port really serves: a TLS handshake that accepts anything, keeps the certificates that were shown, notices
 //! whether a client certificate was asked for and whose, shows one where there is one, and asks whether it was
-//! accepted. A port that speaks plain HTTP is recognised.
+//! accepted. A port without TLS is recognised.
+
+mod request;
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -13,13 +15,17 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+use rustls::{DigitallySignedStruct, SignatureScheme};
 
+use self::request::{Protocol, converse, is_plain};
 use super::certificate::name_text;
 use crate::until::Until;
 
-/// What [`Asked::answered`] says of one that kept silent, in Go's words.
+/// What [`Asked::answered`] says of a port that kept silent, in Go's words.
 pub const TIMEOUT: &str = "i/o timeout";
+
+/// What [`Asked::answered`] says of a port that closed the connection without an alert, in Go's words.
+pub const CLOSED: &str = "EOF";
 
 /// What was found at a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +39,7 @@ pub enum Served {
         /// Such as `TLSv1_3`.
         version: String,
     },
-    /// Plain HTTP.
+    /// HTTP without TLS, of version 1 or 2.
     Plain,
 }
 
@@ -146,14 +152,16 @@ pub fn probe_over<S: Read + Write>(
         Err(source) => Err(ProbeError::Unreachable { address: address.to_owned(), source }),
     };
     let seen = Arc::new(Seen { pair: pair.map(|pair| Arc::clone(&pair.0)), ..Seen::default() });
-    let mut stream = connect()?;
-    let done = shake(&mut stream, host_of(address), &seen);
-    drop(stream);
+    let host = host_of(address);
+    let done = converse(&mut connect()?, host, &seen, Protocol::Http1);
     let chain = seen.chain();
     if !chain.is_empty() {
         let authorities = locked(&seen.asked).clone();
-        let answered = done.answered;
-        let asked = authorities.map(|authorities| Asked { authorities, shown: pair.is_some(), answered });
+        let asked = authorities.map(|authorities| {
+            let over_http2 = || Ok(converse(&mut connect()?, host, &seen, Protocol::Http2).answered);
+            let answered = with_http2(done.answered, over_http2);
+            Asked { authorities, shown: pair.is_some(), answered }
+        });
         return Ok(Served::Tls { chain: pem(&chain), asked, version: done.version });
     }
     if is_plain(&mut connect()?) {
@@ -161,6 +169,18 @@ pub fn probe_over<S: Read + Write>(
     }
     let message = done.answered.err().unwrap_or_else(|| "no certificate was shown".to_owned());
     Err(ProbeError::Handshake { address: address.to_owned(), message })
+}
+
+/// The answer of a port that may serve gRPC only: such a port closes a connection that does not offer HTTP/2, as it does
+/// one whose client it refuses. An alert is a refusal, whatever was asked for.
+fn with_http2(
+    over_http1: Result<(), String>,
+    over_http2: impl FnOnce() -> Result<Result<(), String>, ProbeError>,
+) -> Result<(), String> {
+    match over_http1 {
+        Err(words) if words == CLOSED => over_http2().unwrap_or(Err(words)),
+        answered => answered,
+    }
 }
 
 fn pem(chain: &[Vec<u8>]) -> Vec<u8> {
@@ -181,108 +201,6 @@ fn pem(chain: &[Vec<u8>]) -> Vec<u8> {
 pub fn host_of(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
-}
-
-/// How a handshake went.
-struct Done {
-    version: String,
-    answered: Result<(), String>,
-}
-
-fn shake(stream: &mut (impl Read + Write), host: &str, seen: &Arc<Seen>) -> Done {
-    let mut version = "unknown".to_owned();
-    let answered = converse(stream, host, seen, &mut version);
-    Done { version, answered }
-}
-
-/// A handshake and a request: in TLS 1.3 a server refuses a client's certificate only after the handshake.
-fn converse(
-    stream: &mut (impl Read + Write),
-    host: &str,
-    seen: &Arc<Seen>,
-    version: &mut String,
-) -> Result<(), String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(seen) as Arc<dyn ServerCertVerifier>)
-        .with_client_cert_resolver(Arc::clone(seen) as Arc<dyn ResolvesClientCert>);
-    let name = ServerName::try_from(host.to_owned())
-        .or_else(|_| ServerName::try_from("localhost"))
-        .map_err(|error| error.to_string())?;
-    let mut session = ClientConnection::new(Arc::new(config), name).map_err(|error| error.to_string())?;
-    while session.is_handshaking() {
-        if let Err(error) = session.complete_io(stream) {
-            return Err(last_words(&mut session, stream, &error));
-        }
-    }
-    if let Some(spoken) = session.protocol_version() {
-        *version = format!("{spoken:?}");
-    }
-    let mut link = rustls::Stream::new(&mut session, stream);
-    let asked =
-        link.write_all(b"GET /version HTTP/1.0\r\nHost: localhost\r\n\r\n").and_then(|()| link.flush());
-    let mut answer = [0; 5];
-    match asked.and_then(|()| link.read_exact(&mut answer)) {
-        Ok(()) => Ok(()),
-        Err(error) => Err(last_words(&mut session, stream, &error)),
-    }
-}
-
-/// Why the other side went away: its alert may still lie in what was not read when a write failed.
-fn last_words(session: &mut ClientConnection, stream: &mut impl Read, error: &io::Error) -> String {
-    let alert = |error: &rustls::Error| match error {
-        rustls::Error::AlertReceived(alert) => Some(format!("remote error: tls: {}", in_go(*alert))),
-        _ => None,
-    };
-    if let Some(said) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return alert(said).unwrap_or_else(|| said.to_string());
-    }
-    // Bounded: what a server that goes away still has to say is one record.
-    for _ in 0..8 {
-        if !matches!(session.read_tls(stream), Ok(count) if count > 0) {
-            break;
-        }
-        if let Err(said) = session.process_new_packets() {
-            return alert(&said).unwrap_or_else(|| said.to_string());
-        }
-    }
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-            "EOF".to_owned()
-        }
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => TIMEOUT.to_owned(),
-        _ => error.to_string(),
-    }
-}
-
-/// An alert as Go's crypto/tls names it.
-fn in_go(alert: AlertDescription) -> String {
-    let words = match alert {
-        AlertDescription::AccessDenied => "access denied",
-        AlertDescription::BadCertificate => "bad certificate",
-        AlertDescription::CertificateExpired => "expired certificate",
-        AlertDescription::CertificateRequired => "certificate required",
-        AlertDescription::CertificateRevoked => "revoked certificate",
-        AlertDescription::CertificateUnknown => "unknown certificate",
-        AlertDescription::DecryptError => "error decrypting message",
-        AlertDescription::HandshakeFailure => "handshake failure",
-        AlertDescription::InternalError => "internal error",
-        AlertDescription::ProtocolVersion => "protocol version not supported",
-        AlertDescription::UnknownCA => "unknown certificate authority",
-        AlertDescription::UnsupportedCertificate => "unsupported certificate",
-        other => return format!("{other:?}"),
-    };
-    words.to_owned()
-}
-
-/// etcd's plain port only closes when TLS is spoken to it; asked in plain text it answers.
-fn is_plain(stream: &mut (impl Read + Write)) -> bool {
-    let asked = stream.write_all(b"GET /version HTTP/1.0\r\nHost: localhost\r\n\r\n");
-    let mut answer = [0u8; 5];
-    asked.is_ok() && stream.read_exact(&mut answer).is_ok() && &answer == b"HTTP/"
 }
 
 /// Takes any certificate and remembers it; shows a pair where it has one, and remembers that it was asked.

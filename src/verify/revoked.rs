@@ -1,7 +1,10 @@
 //! Revocation lists as etcd reads them: at each handshake anew, and for their serial numbers only.
 //!
 //! Neither the list's signature nor its issuer nor its dates are looked at, and a list that cannot be read refuses
-//! everyone. Up to 3.5 it may be PEM or DER (Go's `ParseCRL`), from 3.6 on only DER (`ParseRevocationList`).
+//! everyone. Up to 3.5 it may be PEM or DER (Go's `ParseCRL`), from 3.6 on only DER (`ParseRevocationList`). Of several
+//! lists in a file the first counts.
+
+pub mod grpc_only;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -30,6 +33,8 @@ pub struct CrlFile {
     list: Option<List>,
     /// What is said of it, whoever is looked up in it.
     findings: Findings,
+    /// Whose etcd reads it, where that is known.
+    etcd: Option<EtcdVersion>,
     /// The issuing CA of the directory that the list is from, in PEM: it signs for those before it, too.
     signer: Vec<u8>,
 }
@@ -74,7 +79,7 @@ impl CrlFile {
     fn new(path: PathBuf, bytes: Option<&[u8]>, etcd: Option<EtcdVersion>) -> Self {
         let mut findings = Findings::default();
         let list = parsed(&path, bytes, etcd, &mut findings);
-        Self { path, list, findings, signer: Vec::new() }
+        Self { path, list, findings, etcd, signer: Vec::new() }
     }
 }
 
@@ -91,7 +96,7 @@ fn parsed(
         broken(findings, format!("{path} is not there: etcd refuses every connection"), says);
         return None;
     };
-    let is_pem = bytes.starts_with(b"-----BEGIN X509 CRL");
+    let is_pem = is_pem_list(bytes);
     let der_only = etcd.is_some_and(EtcdVersion::reads_der_lists_only);
     if is_pem && der_only {
         let what = format!("{path} is PEM, and etcd reads only DER from 3.6 on: it refuses every connection");
@@ -103,12 +108,29 @@ fn parsed(
             Code::BrokenCrl,
             Severity::Warning,
             format!("{path} is PEM: etcd reads it up to 3.5, and refuses every connection from 3.6 on"),
-            "openssl crl -in CRL -outform der -out CRL.der",
+            to_der(&path.to_string()),
         );
     }
     let go = etcd.map_or(GoVersion::NEWEST, EtcdVersion::go);
-    let block = if is_pem { pem::blocks(bytes, go).into_iter().next() } else { None };
-    let der = block.as_ref().map_or(bytes, |block| &block.der);
+    let blocks = if is_pem { pem::blocks(bytes, go) } else { Vec::new() };
+    let is_list = |block: &&pem::Block| block.label == "X509 CRL";
+    let der = blocks.first().filter(is_list).map_or(bytes, |block| &block.der);
+    let more = behind_first(der);
+    if !more.is_empty() && !der_only && etcd.is_some() {
+        let what = format!(
+            "{path} goes on behind its list, which etcd reads from 3.6 on: it refuses every connection"
+        );
+        broken(findings, what, "x509: trailing data after CRL".into());
+        return None;
+    }
+    if more.first() == Some(&der::SEQUENCE) || blocks.iter().skip(1).any(|block| is_list(&block)) {
+        findings.lint(
+            Code::BrokenCrl,
+            Severity::Warning,
+            format!("{path} has more than one list: etcd checks the first only"),
+            "make one list of all serials; etcd does not check who issued it",
+        );
+    }
     match List::parse(der, der_only, go) {
         Ok(list) => Some(list),
         Err(error) => {
@@ -123,6 +145,12 @@ fn parsed(
     }
 }
 
+/// What follows the first element.
+fn behind_first(bytes: &[u8]) -> &[u8] {
+    let mut all = Der(bytes);
+    if all.element(der::SEQUENCE).is_some() { all.0 } else { &[] }
+}
+
 fn broken(findings: &mut Findings, message: String, says: String) {
     findings.reject(Code::BrokenCrl, message, says, "etcd-pki crl, and give etcd the crl.der that it writes");
 }
@@ -134,6 +162,24 @@ fn older_words(der: &[u8]) -> &'static str {
         Some(0x30) if Der(der).read(der::SEQUENCE).is_none() => "asn1: syntax error: data truncated",
         Some(_) => "asn1: structure error",
     }
+}
+
+/// Whether etcd up to 3.5 takes bytes for a list in PEM.
+pub fn is_pem_list(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"-----BEGIN X509 CRL")
+}
+
+/// The command that writes a list in PEM as DER beside it.
+pub fn to_der(path: &str) -> String {
+    format!("openssl crl -in {path} -outform der -out {}", Path::new(path).with_extension("der").display())
+}
+
+/// Whether bytes are a revocation list, in PEM or DER.
+pub fn is_crl(bytes: &[u8]) -> bool {
+    let is_pem = is_pem_list(bytes);
+    let blocks = if is_pem { pem::blocks(bytes, GoVersion::NEWEST) } else { Vec::new() };
+    let der = blocks.first().map_or(bytes, |block| &block.der);
+    List::parse(der, false, GoVersion::NEWEST).is_ok()
 }
 
 /// What is kept of a list.
@@ -249,6 +295,9 @@ pub(super) fn check(
         } else {
             findings.reject(Code::Revoked, message, says, fix);
         }
+        if matches!(request.role, Role::Client | Role::Proxy) {
+            over_grpc(file.etcd, findings);
+        }
     }
     if let Some(due) = list.next_update.filter(|&due| due < request.at) {
         findings.lint(
@@ -271,6 +320,20 @@ pub(super) fn check(
             "give etcd the list of the CA that issued its clients' certificates: etcd-pki crl",
         );
     }
+}
+
+/// A client port that serves gRPC only may let a revoked client in; whether there is one is for the member's settings.
+fn over_grpc(etcd: Option<EtcdVersion>, findings: &mut Findings) {
+    let which = match etcd.map(grpc_only::ignores_lists) {
+        Some(Some(false)) => return,
+        Some(Some(true)) => "this etcd".to_owned(),
+        _ => format!("etcd {}", grpc_only::RELEASES),
+    };
+    let message = format!(
+        "where --listen-client-http-urls is set, the gRPC ports of {which} do not check the list and let it in ({})",
+        grpc_only::ADVISORY
+    );
+    findings.lint(Code::CrlNotChecked, Severity::Warning, message, grpc_only::CURE);
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub fn read(path: &Path) -> Result<Contents, FileError> {
 ///
 /// In a directory a file counts by its ending, `.pem`, `.crt`, `.cer` or `.cert`; keys are found beside their
 /// certificates as `X-key.pem` or `X.key`. Symlinks are followed, loops are not. Hidden files and directories are passed over:
-/// what is written there is not in place yet.
+/// what is written there is not in place yet. So is what `export` makes of the pairs of a PKI directory.
 ///
 /// # Errors
 /// [`FileError`] for the path itself or a directory below it.
@@ -101,19 +101,30 @@ pub fn find(path: &Path) -> Result<Vec<Target>, FileError> {
     for target in &mut found {
         target.key = keys_of(&target.certificate).into_iter().flatten().find(|key| names.contains(key));
     }
+    found.retain(|target| target.key.is_some() || !is_export(&target.certificate, &names));
     Ok(found)
 }
 
-/// Whether a text is nothing but revocation lists and requests, such as the PKI directory's own `crl.pem`.
-pub fn is_list_or_request(text: &[u8]) -> bool {
-    const OTHERS: [&[u8]; 3] = [
-        b"-----BEGIN X509 CRL-----",
-        b"-----BEGIN CERTIFICATE REQUEST-----",
-        b"-----BEGIN NEW CERTIFICATE REQUEST-----",
+/// Whether a file of a PKI directory is `NAME-bundle.pem`, which `export` makes of a pair: that is verified itself.
+fn is_export(path: &Path, names: &HashSet<PathBuf>) -> bool {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.strip_suffix("-bundle"));
+    stem.is_some_and(|name| {
+        names.contains(&path.with_file_name("ledger.jsonl"))
+            && names.contains(&path.with_file_name(format!("{name}.pem")))
+    })
+}
+
+/// Whether a text has PEM blocks and no certificate among them: a revocation list, a request, a key, DH parameters.
+pub fn is_something_else(text: &[u8]) -> bool {
+    const CERTIFICATES: [&[u8]; 3] = [
+        b"-----BEGIN CERTIFICATE-----",
+        b"-----BEGIN TRUSTED CERTIFICATE-----",
+        b"-----BEGIN X509 CERTIFICATE-----",
     ];
     let mut begins =
         text.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"-----BEGIN ")).peekable();
-    begins.peek().is_some() && begins.all(|line| OTHERS.iter().any(|other| line.starts_with(other)))
+    begins.peek().is_some()
+        && begins.all(|line| !CERTIFICATES.iter().any(|certificate| line.starts_with(certificate)))
 }
 
 fn is_dangling(error: &walkdir::Error) -> bool {

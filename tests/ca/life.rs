@@ -1,6 +1,7 @@
 //! The rest of a certificate's life: request, signature, renewal, revocation, export, a lost ledger.
 
 use std::collections::HashSet;
+use std::process::Command;
 
 use crate::common::skipped;
 use crate::support::{Bench, belong_together, mode, openssl, text, tool};
@@ -13,7 +14,8 @@ fn serial(bench: &Bench, file: &str) -> String {
 #[test]
 fn a_key_that_never_leaves_its_node_is_certified() {
     let (node, bench) = (Bench::empty(), Bench::new());
-    node.run(&["csr", "node1", "--ip", "10.0.0.2"]).ok();
+    let ran = node.run(&["csr", "node1", "--ip", "10.0.0.2"]).ok();
+    assert!(!ran.err.contains("interrupted"), "it was not: {ran:?}");
     assert_eq!(mode(&node.file("node1-key.pem")), 0o600);
     let csr = node.file("node1.csr");
     openssl(&["req", "-in", text(&csr), "-verify", "-noout"]);
@@ -117,10 +119,36 @@ fn a_renewal_keeps_names_profile_and_life_and_the_old_pair_stays() {
     bench.run(&["renew", "nobody"]).refused(1, "holds no certificate named nobody");
 }
 
+/// Signs a pair of the bench's CA with openssl, as one that began `age` days ago and ends in `left` days.
+fn aged(bench: &Bench, name: &str, age: i64, left: i64) {
+    let (key, request) = (bench.file(&format!("{name}-key.pem")), bench.root().join("aged.csr"));
+    let config = bench.root().join("aged.cnf");
+    let settings = "[ca]\ndefault_ca=d\n[d]\ndatabase=aged.txt\nnew_certs_dir=.\nrand_serial=yes\n\
+                    default_md=sha256\npolicy=p\nx509_extensions=x\n[p]\ncommonName=supplied\n[x]\n\
+                    extendedKeyUsage=serverAuth,clientAuth\nsubjectAltName=DNS:aged\n";
+    std::fs::write(&config, settings).unwrap();
+    std::fs::write(bench.root().join("aged.txt"), "").unwrap();
+    let subject = format!("/CN={name}");
+    openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", text(&key)]);
+    openssl(&["req", "-new", "-key", text(&key), "-subj", &subject, "-out", text(&request)]);
+    let time = |days: i64| {
+        let time = time::OffsetDateTime::now_utc() + time::Duration::days(days);
+        format!("{}{:02}{:02}000000Z", time.year(), u8::from(time.month()), time.day())
+    };
+    let (from, end, out) = (time(-age), time(left), bench.file(&format!("{name}.pem")));
+    let (ca, ca_key) = (bench.file("ca.pem"), bench.file("ca-key.pem"));
+    let words =
+        ["ca", "-batch", "-notext", "-config", text(&config), "-cert", text(&ca), "-keyfile", text(&ca_key)];
+    let more = ["-in", text(&request), "-out", text(&out), "-startdate", &from, "-enddate", &end];
+    let made = Command::new("openssl").args(words).args(more).current_dir(bench.root()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
 #[test]
 fn renew_all_within_takes_what_is_due_and_nothing_else() {
     let bench = Bench::new();
-    bench.run(&["issue", "short1", "short2", "--days", "20"]).ok();
+    aged(&bench, "short1", 12, 8);
+    aged(&bench, "short2", 340, 25);
     bench.run(&["issue", "long"]).ok();
     let before = serial(&bench, "long.pem");
     let plan = bench.run(&["renew", "--all", "--within", "30d", "--dry-run", "--json"]).ok().json();
@@ -130,6 +158,24 @@ fn renew_all_within_takes_what_is_due_and_nothing_else() {
     assert_eq!(serial(&bench, "long.pem"), before);
     let ran = bench.run(&["renew", "--all", "--within", "30d"]).ok();
     assert!(ran.out.contains("nothing is due"), "{ran:?}");
+}
+
+#[test]
+fn a_certificate_shorter_than_the_time_is_not_renewed_on_every_run() {
+    let bench = Bench::new();
+    bench.run(&["issue", "short", "--days", "20"]).ok();
+    let before = serial(&bench, "short.pem");
+    for words in [&["renew", "--all", "--within", "30d"][..], &["renew", "short", "--within", "30d"]] {
+        let ran = bench.run(words).ok();
+        assert!(ran.out.contains("nothing is due"), "{ran:?}");
+        assert!(
+            ran.err.contains("short is not renewed yet") && ran.err.contains("half of its lifetime"),
+            "{ran:?}"
+        );
+    }
+    // Without a time it is.
+    bench.run(&["renew", "short"]).ok();
+    assert_ne!(serial(&bench, "short.pem"), before);
 }
 
 #[test]

@@ -145,3 +145,32 @@ fn verify_takes_the_list_of_the_pki_directory_and_says_what_is_odd_about_one() {
     let ran = bench.run(&["verify", "good", "--crl", text(&other.file("crl.der"))]).ok();
     assert!(ran.out.contains("warning EP116 foreign-crl"), "{ran:?}");
 }
+
+#[test]
+fn crl_and_revoke_say_what_a_list_does_not_do() {
+    let bench = Bench::new();
+    bench.run(&["issue", "server1"]).ok();
+    bench.run(&["issue", "client1", "--profile", "client"]).ok();
+    let advisory =
+        "with --listen-client-http-urls, etcd before 3.5.32 and 3.6.13 does not check it over gRPC";
+    let ran = bench.run(&["revoke", "client1"]).ok();
+    assert!(ran.err.contains("place crl.der where --client-crl-file"), "{ran:?}");
+    assert!(ran.err.contains(advisory) && ran.err.contains("GHSA-3wh4-j44w-pg92"), "{ran:?}");
+    assert!(ran.err.contains("or replace the CA: etcd-pki explain EP071"), "{ran:?}");
+    assert!(!ran.err.contains("member remove"), "{ran:?}");
+    // A list keeps no member out of the cluster.
+    let ran = bench.run(&["revoke", "server1"]).ok();
+    assert!(
+        ran.err.contains("a list does not keep server1 out") && ran.err.contains("etcdctl member remove"),
+        "{ran:?}"
+    );
+    let ran = bench.run(&["crl"]).ok();
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(lines[0].contains("crl.der  number 1, 2 revoked") && lines[1].contains("crl.pem"), "{ran:?}");
+    assert!(ran.err.contains("it does not read crl.pem and refuses every client with it"), "{ran:?}");
+    assert!(ran.err.contains(advisory), "{ran:?}");
+    assert_eq!(bench.run(&["revoke", "client1", "-q"]).ok().err, "");
+    for page in ["EP054", "EP071"] {
+        assert!(bench.run(&["explain", page]).ok().out.contains("GHSA-3wh4-j44w-pg92"), "{page}");
+    }
+}

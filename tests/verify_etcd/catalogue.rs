@@ -73,6 +73,10 @@ plays! {
         a_common_name_is_a_user,
         a_member_whose_files_and_process_disagree,
     }
+    revocation {
+        a_grpc_only_port_checks_no_list,
+        a_close_without_an_alert,
+    }
     settings {
         a_setting_in_the_environment_has_the_last_word,
         members_are_judged_by_the_settings_that_they_run_with,
@@ -84,6 +88,7 @@ const NEEDS_NEWER_GO: &[(Code, &str)] = &[
     (Code::RsaTooLarge, "refused from Go 1.21 on"),
     (Code::NegativeSerial, "refused from Go 1.23 on"),
     (Code::CertificatePolicies, "judged from Go 1.24 on"),
+    (Code::CrlNotChecked, "--listen-client-http-urls came with 3.4.25 and 3.5.8"),
 ];
 
 #[test]

@@ -10,6 +10,7 @@ mod verify_support;
 
 mod catalogue;
 mod matrix;
+mod revocation;
 mod scenes;
 mod settings;
 

@@ -324,6 +324,9 @@ pub fn a_peer_from_an_address_that_its_certificate_lacks() {
         ("far-peer", "127.0.0.9", Some(Code::PeerSourceAddress)),
         ("wildcard", "127.0.0.10", Some(Code::PeerSourceAddress)),
         ("server-only", "127.0.0.11", Some(Code::MissingClientAuth)),
+        // An address among the DNS SANs stands for itself.
+        ("ip-as-dns", "127.0.0.1", None),
+        ("ip-as-dns", "127.0.0.12", Some(Code::PeerSourceAddress)),
     ];
     for &(name, from, code) in cases {
         let how = How { go, source_ip: Some(from), ..How::new(Role::Peer) };

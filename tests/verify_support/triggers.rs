@@ -50,6 +50,8 @@ pub const TRIGGERS: &[(&str, &[&str], Code, &str)] = &[
     ("many-cas", &[], Code::SignatureLimit, "reject"),
     ("policy", &[], Code::CertificatePolicies, "reject"),
     ("revoked", &["--role", "client"], Code::Revoked, "reject"),
+    ("revoked", &["--role", "client"], Code::CrlNotChecked, "reject"),
+    ("revoked", &["--role", "client", "--etcd-version", "3.5.30"], Code::CrlNotChecked, "reject"),
     ("revoked", &["--role", "server"], Code::Revoked, "accept"),
     ("revoked", &["--role", "server", "--client-cert-auth"], Code::Revoked, "reject"),
     ("broken-crl", &["--role", "client"], Code::BrokenCrl, "reject"),

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::Failure;
+use super::super::{Failure, named};
 use super::places::no_ca;
 use super::settings::{Settings, Wanted};
-use crate::verify::probe::{Asked, Pair, ProbeError, Served, host_of, probe};
+use crate::verify::probe::{self, Asked, Pair, ProbeError, Served, host_of, probe};
 use crate::verify::report::Judged;
 use crate::verify::{
     Code, Finding, Judgement, Request, Role, Severity, Sides, Verdict, judge, leaf_of, served, target,
@@ -78,8 +78,12 @@ impl Settings<'_> {
     }
 
     fn ours(&self) -> Result<Option<Ours>, Failure> {
-        let named = self.args.show_as.as_ref().map(|name| self.pki_dir.join(format!("{name}.pem")));
-        let Some(path) = named.as_ref().or(self.args.cert.as_ref()) else { return Ok(None) };
+        let path = match (&self.args.show_as, &self.args.cert) {
+            (Some(name), _) => self.pki_dir.join(format!("{name}.pem")),
+            (None, Some(cert)) => named::certificate(self.pki_dir, cert)?,
+            (None, None) => return Ok(None),
+        };
+        let path = &path;
         let chain = target::read(path)?.to_vec();
         let key = match &self.args.key {
             Some(key) => Some(key.clone()),
@@ -126,21 +130,21 @@ impl Settings<'_> {
             source_ip: self.args.source_ip,
             at: self.at,
             go: self.go,
+            crl: self.crl.as_ref(),
             ..Request::new(&ours.chain, ca, role)
         };
         let likely = judge(&request).findings.into_iter().find(|finding| finding.severity == Severity::Error);
         let (code, why, fix) = match likely {
             Some(likely) => (likely.code, format!(": {}", likely.message), likely.fix),
-            None if role == Role::Peer && words == "EOF" => (
+            None if role == Role::Peer && words == probe::CLOSED && self.args.source_ip.is_none() => (
                 Code::PeerSourceAddress,
                 ": its SANs do not hold the address that we come from, most likely".to_owned(),
                 Some("etcd-pki verify CERT --role peer --source-ip ADDRESS".to_owned()),
             ),
-            None => (
-                Code::UnknownAuthority,
-                ": it trusts another CA, most likely".to_owned(),
-                Some("journalctl -u etcd | etcd-pki explain -".to_owned()),
-            ),
+            None => {
+                let (code, why) = unexplained(words);
+                (code, why, Some("journalctl -u etcd | etcd-pki explain -".to_owned()))
+            }
         };
         Finding {
             code,
@@ -161,6 +165,31 @@ impl Settings<'_> {
         // Any of them that is served is enough.
         if findings.iter().any(Option::is_none) { None } else { findings.into_iter().flatten().next() }
     }
+}
+
+/// Why a port may refuse a pair that nothing is wrong with here, by what it answered.
+fn unexplained(words: &str) -> (Code, String) {
+    let (code, why) = match words {
+        probe::CLOSED => (
+            Code::ClosedWithoutAlert,
+            "it closes the connection after the handshake and does not say why: the pair is on its revocation list, or that \
+             list cannot be read, or a proxy before it has closed the connection",
+        ),
+        probe::TIMEOUT => {
+            let limit = PROBE_TIMEOUT.as_secs();
+            return (Code::Unreachable, format!(": it does not answer within {limit} s after the handshake"));
+        }
+        "remote error: tls: expired certificate" => (Code::Expired, "by its clock it has expired"),
+        "remote error: tls: unknown certificate authority" => {
+            (Code::UnknownAuthority, "it trusts another CA")
+        }
+        // Older releases of Go send this alert for every refusal, newer ones not for an unknown authority.
+        _ => (
+            Code::UnknownAuthority,
+            "it trusts another CA, most likely; or it lets in other names only, or has the pair on its revocation list",
+        ),
+    };
+    (code, format!(": {why}"))
 }
 
 /// What is said of a port that speaks plain HTTP.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::Failure;
+use super::super::{Failure, named};
 use super::VerifyArgs;
 use super::places::{Place, no_ca};
 use super::settings::{Settings, Wanted};
@@ -12,7 +12,9 @@ use crate::host::local::Local;
 use crate::survey::files;
 use crate::verify::report::Judged;
 use crate::verify::target::{self, Target};
-use crate::verify::{Code, CrlFile, Finding, Leaf, Request, Role, Severity, Verdict, judge_each, on_disk};
+use crate::verify::{
+    Code, CrlFile, Finding, Leaf, Request, Role, Severity, Verdict, is_crl, judge_each, on_disk,
+};
 
 /// The list that was given; else, where the PKI directory's CA is what is judged against, the list that was made there.
 pub(super) fn crl(pki_dir: &Path, args: &VerifyArgs) -> Result<Option<CrlFile>, FileError> {
@@ -35,7 +37,7 @@ pub(super) fn targets(settings: &Settings<'_>) -> Result<Vec<Wanted>, Failure> {
     };
     let mut all = Vec::new();
     for path in paths {
-        let path = settings.resolve(path)?;
+        let path = named::certificate(settings.pki_dir, path)?;
         let found = local::kind_at(&path)? == Some(FileKind::Directory);
         all.extend(target::find(&path)?.into_iter().map(|target| Wanted { target, found }));
     }
@@ -56,7 +58,7 @@ impl Settings<'_> {
         let Target { certificate: path, key } = &wanted.target;
         let chain = target::read(path)?;
         // Next to a key it is in a certificate's place, and a finding.
-        if wanted.found && key.is_none() && target::is_list_or_request(&chain) {
+        if wanted.found && key.is_none() && (target::is_something_else(&chain) || is_crl(&chain)) {
             return Ok(Vec::new());
         }
         let key = match key {

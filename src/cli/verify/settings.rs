@@ -1,12 +1,11 @@
 //! What a run of `verify` judges by, and one certificate that it judges.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ::time::OffsetDateTime;
 
 use super::super::pki::expiry;
 use super::VerifyArgs;
-use crate::files::{self, FileError};
 use crate::host::access::Reader;
 use crate::verify::target::{Contents, Target};
 use crate::verify::{Code, CrlFile, Finding, GoVersion, Leaf, Role, Severity};
@@ -30,14 +29,6 @@ pub(super) struct Wanted {
 }
 
 impl Settings<'_> {
-    /// A path, or the certificate of that name in the PKI directory.
-    pub(super) fn resolve(&self, path: &Path) -> Result<PathBuf, FileError> {
-        let bare = path.components().count() == 1 && path.extension().is_none();
-        let named = self.pki_dir.join(path).with_extension("pem");
-        let is_name = bare && files::kind_at(path)?.is_none() && files::is_file(&named)?;
-        Ok(if is_name { named } else { path.to_owned() })
-    }
-
     pub(super) fn extra_chain(&self) -> &[u8] {
         self.chain.as_deref().unwrap_or_default()
     }

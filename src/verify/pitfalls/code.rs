@@ -148,6 +148,10 @@ codes! {
     ConflictingFlags = 59 "conflicting-flags",
     /// A member that cannot be reached.
     Unreachable = 61 "unreachable",
+    /// A connection that the server closes after the handshake, without a reason that a client sees.
+    ClosedWithoutAlert = 70 "closed-without-alert",
+    /// A gRPC port that does not check the revocation list.
+    CrlNotChecked = 71 "crl-not-checked",
 
     /// The certificate ends soon.
     ExpiresSoon = 101 "expires-soon",

@@ -13,7 +13,8 @@ pub(super) const FAMILY: &[Pitfall] = &[
             "failed to find remote peer in cluster",
         ],
         cause: "etcd's peer port, and only that one, compares the source address of the connection with the SANs of \
-            the client certificate: IP SANs first, then DNS SANs by reverse and forward lookup. A certificate without \
+            the client certificate: IP SANs first, then DNS SANs by reverse and forward lookup. (A DNS SAN that is an \
+            address needs no DNS: it stands for itself.) A certificate without \
             any IP or DNS SAN passes. NAT and a second interface bite here; the one who dials just sees a close.",
         cure: "Issue the member's certificate with the address that the others see it come from, or start with \
             --experimental-peer-skip-client-san-verification.",

@@ -120,7 +120,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
             "asn1: structure error: tags don't match … CertificateList",
         ],
         cause: "--client-crl-file is read again at each handshake; if it is missing or damaged, every connection is \
-            refused. Up to 3.5 PEM or DER will do, from 3.6 on DER only.",
+            refused. Up to 3.5 PEM or DER will do, from 3.6 on DER only. Of several lists in a file the first counts.",
         cure: "Write the list in DER, replace it atomically, and never delete it.",
         proof: "etcd-pki verify CERT --ca CA --crl CRL",
     },
@@ -133,8 +133,12 @@ pub(super) const FAMILY: &[Pitfall] = &[
             "certificate revoked",
         ],
         cause: "etcd compares serial numbers only, of every certificate that is presented: not the issuer, not the \
-            list's signature, not its dates. A serial of 1 from another CA is revoked with yours.",
-        cure: "Issue a new certificate; use random serial numbers.",
+            list's signature, not its dates. A serial of 1 from another CA is revoked with yours. Open connections go on. \
+            A member with a revoked peer pair stays in the cluster, since the other members dial it and check no list. \
+            Where --listen-client-http-urls is set, a gRPC port may not check the list at all \
+            (GHSA-3wh4-j44w-pg92, EP071).",
+        cure: "Issue a new certificate; use random serial numbers. To keep a member out, remove it with \
+            `etcdctl member remove`, or replace the CA.",
         proof: "etcd-pki verify CERT --ca CA --crl CRL",
     },
 ];

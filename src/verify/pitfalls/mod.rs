@@ -8,6 +8,7 @@ mod connection;
 mod files;
 mod lints;
 mod page;
+mod revocation;
 mod trust;
 
 pub use code::Code;
@@ -40,6 +41,7 @@ pub fn catalogue() -> impl Iterator<Item = &'static Pitfall> {
         connection::FAMILY,
         configuration::FAMILY,
         lints::FAMILY,
+        revocation::FAMILY,
     ]
     .into_iter()
     .flatten()

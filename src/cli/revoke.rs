@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::pki::{acknowledge, writer};
 use super::{Context, Exit, Outcome};
+use crate::advice::Advice;
 use crate::ca::revoke::{REASONS, Target, find, revoke};
 
 /// Revoke certificates by name, serial or file.
@@ -45,7 +46,10 @@ pub fn run(context: &Context, args: &RevokeArgs) -> Outcome {
         out.json(&json!({"revoked": documents, "reason": args.reason}));
     }
     if !new.is_empty() {
-        out.note("etcd does not know yet: make the list with `etcd-pki crl` and place it where --client-crl-file and --peer-crl-file say");
+        let advice = Advice::from(
+            "etcd does not know yet: make the list with `etcd-pki crl` and place it where --client-crl-file and --peer-crl-file say",
+        );
+        out.note(advice.at(&context.invocation));
     }
     acknowledge(context, writer, std::iter::empty())?;
     Ok(Exit::Done)

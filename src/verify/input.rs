@@ -1,6 +1,8 @@
 //! The PEM files of a request, read as etcd reads them.
 
+use super::Request;
 use super::certificate::Certificate;
+use super::cure::Cures;
 use super::findings::Findings;
 use super::go::GoVersion;
 use super::lints;
@@ -8,6 +10,7 @@ use super::parse_error::ParseError;
 use super::pem::{self, Block};
 use super::pitfalls::Code;
 use super::pool::Pool;
+use crate::advice::{Advice, CommandLine};
 
 /// The certificates that are sent: blocks of the chain file and of the extra chain.
 pub(super) struct Sent {
@@ -16,22 +19,27 @@ pub(super) struct Sent {
 
 impl Sent {
     /// Finds the certificates; says what is there instead when there is none.
-    pub(super) fn read(chain: &[u8], extra: &[u8], go: GoVersion, findings: &mut Findings) -> Option<Self> {
+    pub(super) fn read(request: &Request<'_>, findings: &mut Findings) -> Option<Self> {
+        let Request { chain, extra_chain, go, .. } = *request;
         let found = pem::blocks(chain, go);
         if !found.iter().any(Block::is_certificate) {
-            no_certificate(chain, &found, findings);
+            no_certificate(request, &found, findings);
             return None;
         }
         let mut blocks: Vec<Block> = found.into_iter().filter(Block::is_certificate).collect();
-        blocks.extend(pem::blocks(extra, go).into_iter().filter(Block::is_certificate));
+        blocks.extend(pem::blocks(extra_chain, go).into_iter().filter(Block::is_certificate));
         Some(Self { blocks })
     }
 
     /// Parses them, and says whether all could be: Go refuses a handshake in which one of them cannot be read.
-    pub(super) fn parse(&self, go: GoVersion, findings: &mut Findings) -> (Vec<Certificate<'_>>, bool) {
+    pub(super) fn parse(
+        &self,
+        request: &Request<'_>,
+        findings: &mut Findings,
+    ) -> (Vec<Certificate<'_>>, bool) {
         let mut out = Vec::with_capacity(self.blocks.len());
         for (at, block) in self.blocks.iter().enumerate() {
-            match Certificate::parse(&block.der, go) {
+            match Certificate::parse(&block.der, request.go) {
                 Ok(certificate) => out.push(certificate),
                 Err(error) => {
                     let which = if at == 0 {
@@ -43,7 +51,11 @@ impl Sent {
                         code_of(&error, &block.der),
                         format!("{which} cannot be read by Go: {}", error.0),
                         error.to_string(),
-                        "issue it again with a tool that writes what Go reads: etcd-pki issue NAME",
+                        if at == 0 {
+                            Cures::of(request, None).reissue()
+                        } else {
+                            "take it out of the file, or have that CA make it again".into()
+                        },
                     );
                     return (out, false);
                 }
@@ -53,7 +65,8 @@ impl Sent {
     }
 }
 
-fn no_certificate(bytes: &[u8], blocks: &[Block], findings: &mut Findings) {
+fn no_certificate(request: &Request<'_>, blocks: &[Block], findings: &mut Findings) {
+    let bytes = request.chain;
     let labels: Vec<_> = blocks.iter().map(|block| block.label.as_str()).collect();
     if labels.is_empty() {
         let der = bytes.first() == Some(&0x30) && Certificate::parse(bytes, GoVersion::new(19, 0)).is_ok();
@@ -66,7 +79,11 @@ fn no_certificate(bytes: &[u8], blocks: &[Block], findings: &mut Findings) {
             Code::NotPem,
             message,
             "tls: failed to find any PEM data in certificate input",
-            "openssl x509 -inform der -in FILE -out FILE.pem",
+            if der {
+                CommandLine::parse("openssl x509 -inform der -in CERT -out NEWCERT").into()
+            } else {
+                Cures::of(request, None).reissue()
+            },
         );
     } else if labels.len() == 1 && labels[0].ends_with("PRIVATE KEY") {
         findings.reject(
@@ -83,7 +100,8 @@ fn no_certificate(bytes: &[u8], blocks: &[Block], findings: &mut Findings) {
                 "tls: failed to find \"CERTIFICATE\" PEM block in certificate input after skipping PEM blocks of the following types: [{}]",
                 labels.join(" ")
             ),
-            "have the request signed and use the certificate: etcd-pki sign FILE.csr",
+            Advice::from("have the request signed and use the certificate: ")
+                .and(CommandLine::parse("etcd-pki sign CERT --name NAME --trust-csr-names --force").within(Cures::of(request, None).directory())),
         );
     }
 }

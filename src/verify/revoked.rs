@@ -10,6 +10,7 @@ use ::time::OffsetDateTime;
 use ring::digest::{SHA256, digest};
 
 use super::certificate::Certificate;
+use super::cure::Cures;
 use super::der::{self, Der};
 use super::findings::Findings;
 use super::go::EtcdVersion;
@@ -20,6 +21,7 @@ use super::signature::{self, SignatureAlgorithm};
 use super::target;
 use super::when::{self, rfc3339};
 use super::{GoVersion, Request, Role, Severity, pem};
+use crate::advice::Advice;
 use crate::files::{self, FileError};
 
 /// A file as in `--client-crl-file` and `--peer-crl-file`, and whose etcd reads it.
@@ -103,7 +105,7 @@ fn parsed(
             Code::BrokenCrl,
             Severity::Warning,
             format!("{path} is PEM: etcd reads it up to 3.5, and refuses every connection from 3.6 on"),
-            "openssl crl -in CRL -outform der -out CRL.der",
+            "give etcd the crl.der of the PKI directory, which every etcd reads: `etcd-pki crl`",
         );
     }
     let go = etcd.map_or(GoVersion::NEWEST, EtcdVersion::go);
@@ -124,7 +126,12 @@ fn parsed(
 }
 
 fn broken(findings: &mut Findings, message: String, says: String) {
-    findings.reject(Code::BrokenCrl, message, says, "etcd-pki crl, and give etcd the crl.der that it writes");
+    findings.reject(
+        Code::BrokenCrl,
+        message,
+        says,
+        "make it anew and give etcd the crl.der of the PKI directory: `etcd-pki crl`",
+    );
 }
 
 /// What `encoding/asn1`, which reads the list up to etcd 3.5, says of bytes that are none.
@@ -224,7 +231,11 @@ pub(super) fn check(
     findings: &mut Findings,
 ) {
     let Some(file) = request.crl else { return };
-    findings.append(&file.findings);
+    let directory = || Cures::of(request, sent.first()).directory();
+    let crl = |text: &str| Advice::from(text).within(directory());
+    if !file.findings.is_empty() {
+        findings.append(&file.findings.cured_within(directory()));
+    }
     let Some(list) = &file.list else { return };
     let path = file.path.display();
     for (at, certificate) in sent.iter().enumerate() {
@@ -238,9 +249,9 @@ pub(super) fn check(
             message += ", which is another CA's: etcd compares serial numbers and nothing else";
         }
         let fix = if at == 0 {
-            format!("etcd-pki renew {}", certificate.name_for_commands())
+            Cures::of(request, Some(certificate)).renew()
         } else {
-            "issue it again from a CA that is not revoked".to_owned()
+            "make that CA again and issue below it: whatever it signed is refused with it".into()
         };
         let says = format!("transport: certificate serial {hex} revoked");
         if request.role == Role::Server && !request.client_cert_auth {
@@ -255,7 +266,7 @@ pub(super) fn check(
             Code::StaleCrl,
             Severity::Warning,
             format!("{path} was to be replaced by {}: what was revoked since is not on it", rfc3339(due)),
-            "etcd-pki crl",
+            crl("make it anew and give etcd the crl.der of the PKI directory: `etcd-pki crl`"),
         );
     }
     let by_signer = || {
@@ -268,7 +279,7 @@ pub(super) fn check(
             Code::ForeignCrl,
             Severity::Warning,
             format!("{path} was not signed by a CA of this chain; etcd does not look, and takes its serials"),
-            "give etcd the list of the CA that issued its clients' certificates: etcd-pki crl",
+            crl("give etcd the list of the CA that issued its clients' certificates, crl.der of its PKI directory: `etcd-pki crl`"),
         );
     }
 }

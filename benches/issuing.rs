@@ -140,7 +140,7 @@ fn physical(text: &mut String, dir: &Path) {
     let files = files(dir, MANY);
     writeln!(text, "| {MANY} pairs | CPU | wall |\n|---|---:|---:|").unwrap();
     for (name, cost) in [
-        ("`etcd-pki issue --from`", made),
+        ("`etcd-pki issue --from cluster.toml`", made),
         ("keys and signatures by ring, all cores", crypto),
         ("the same files written and synced, sixteen at a time", files),
     ] {

@@ -2,9 +2,10 @@
 //!
 //! The rooms, from the top down; arrows point down only:
 //! [`cli`] → [`migrate`], [`rehearse`], [`ca`], [`verify`] → [`host`], [`systemd`], [`etcd`] → [`inventory`], [`files`].
-//! [`limits`] has what is accepted from outside at most. [`ca`] and [`verify`] know nothing of hosts. `ARCHITECTURE.md` has the whole picture.
+//! [`limits`] has what is accepted from outside at most, [`advice`] the fixes and hints that are printed. [`ca`] and [`verify`] know nothing of hosts. `ARCHITECTURE.md` has the whole picture.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test's own files"))]
 
+pub mod advice;
 pub mod ca;
 pub mod cli;
 pub mod etcd;
@@ -14,6 +15,7 @@ pub mod inventory;
 pub mod limits;
 pub mod migrate;
 pub mod rehearse;
+mod shell;
 pub mod survey;
 pub mod systemd;
 pub mod text;

@@ -91,7 +91,8 @@ fn what_is_in_the_way_is_said_and_nothing_is_changed() {
     std::fs::rename(&pair, pair.with_extension("away")).unwrap();
     let (exit, code, message, hint) = apply();
     assert_eq!((exit, code.as_str()), (1, "no-pair"), "{message}");
-    assert!(hint.contains("etcd-pki issue"), "{hint}");
+    // With the PKI directory of the call, so that it can be pasted.
+    assert!(hint.contains("`etcd-pki --pki-dir ") && hint.contains("/pki issue --from "), "{hint}");
     std::fs::rename(pair.with_extension("away"), &pair).unwrap();
 
     // Nobody to ask.

@@ -3,7 +3,10 @@
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout)]
 
+mod verify_cures;
 mod verify_support;
+
+use std::sync::{Mutex, PoisonError};
 
 use etcd_pki::host::command::command;
 use etcd_pki::verify::Code;
@@ -24,19 +27,29 @@ fn verify(name: &str, options: &[&str]) -> (i32, Value) {
     if dir.join("crl.pem").exists() {
         tool.arg("--crl").arg(dir.join("crl.pem"));
     }
-    // The key lies beside it under another name than the tool looks for; the made-up RSA key has none.
-    if name != "rsa8208" {
-        std::fs::copy(dir.join("key.pem"), dir.join("cert-key.pem")).unwrap();
-        let mode = std::fs::metadata(dir.join("key.pem")).unwrap();
-        if rustix::process::getuid().is_root() {
-            use std::os::unix::fs::MetadataExt;
-            std::os::unix::fs::chown(dir.join("cert-key.pem"), Some(mode.uid()), Some(mode.gid())).unwrap();
-        }
-    }
+    place_key(name);
     let output = tool.arg("--json").output().unwrap();
     let document = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{name}: {}", String::from_utf8_lossy(&output.stderr)));
     (output.status.code().unwrap(), document)
+}
+
+/// Places a fixture's key next to its certificate, under the name that the tool looks for; the made-up RSA key has none. Tests
+/// share the fixtures: it is written once.
+fn place_key(name: &str) {
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let dir = fixtures().join(name);
+    let (from, to) = (dir.join("key.pem"), dir.join("cert-key.pem"));
+    if name == "rsa8208" || to.exists() {
+        return;
+    }
+    std::fs::copy(&from, &to).unwrap();
+    if rustix::process::getuid().is_root() {
+        use std::os::unix::fs::MetadataExt;
+        let mode = std::fs::metadata(&from).unwrap();
+        std::os::unix::fs::chown(&to, Some(mode.uid()), Some(mode.gid())).unwrap();
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use time::OffsetDateTime;
 
 use crate::files::{FileError, LockError};
+use crate::shell;
 
 /// What can go wrong while certificates are made.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +70,7 @@ pub enum CaError {
         subject: String,
     },
     /// The CA's own extended key usages do not allow what is asked for.
-    #[error("the CA in {path} may not issue for {usage:?}: its extended key usages do not list it")]
+    #[error("the CA in {path} may not issue for {usage}: its extended key usages do not list it")]
     UsageNotAllowed {
         /// The CA's file.
         path: PathBuf,
@@ -260,7 +261,8 @@ impl CaError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::CaMayNotSign { why, .. } if why.contains("path length") => {
-                "make a CA that allows one below it: init-ca --intermediate, or --path-len 1".into()
+                "make a CA that allows one below it, in another directory: `etcd-pki --pki-dir NEWDIR init-ca --intermediate`"
+                    .into()
             }
             Self::CaMayNotSign { why, .. } if why.contains("cRLSign") => {
                 "make the next CA with cRLSign, as init-ca does; etcd alone would not mind".into()
@@ -270,20 +272,21 @@ impl CaError {
                     .into()
             }
             Self::CaExpired { path, .. } if path.ends_with(super::store::ISSUING_CA_FILE) => {
-                "make the next one below the same root: init-ca --intermediate --renew".into()
+                "make the next one below the same root: `etcd-pki init-ca --intermediate --renew`".into()
             }
             Self::NoRootKey { .. } => "bring it, and name it with --root-key FILE".into(),
             Self::CaExpired { .. } => {
-                "make a new CA in another directory (--pki-dir DIR init-ca), and replace the old \
-                 one with rotate-ca"
+                "make a new CA in another directory (`etcd-pki --pki-dir NEWDIR init-ca`), give both to every member and client, \
+                 restart the members, and issue from the new one"
                     .into()
             }
             Self::CaNotYetValid { .. } => "set this machine's clock".into(),
             Self::KeyMismatch { .. } => "put back the pair that belongs together".into(),
-            Self::KeyReadable { path, .. } => format!("chmod 600 {}", path.display()),
+            Self::KeyReadable { path, .. } => format!("chmod 600 {}", shell::path(path)),
             Self::BadValue { hint, .. } => hint.clone(),
             Self::OutsideConstraints { .. } => {
-                "leave it out, or make a CA that permits it (init-ca --permit-ip, --permit-dns)".into()
+                "leave it out, or make a CA that permits it: `etcd-pki --pki-dir NEWDIR init-ca --permit-ip CIDR --permit-dns DOMAIN`"
+                    .into()
             }
             Self::BrokenChain { .. } => "give the certificates from the issuing CA up to the root".into(),
             Self::NoRoot { .. } => "give the root's certificate too, with --root FILE".into(),
@@ -304,16 +307,18 @@ impl CaError {
                 "give each with --ip or --dns, or take them all with --trust-csr-names".into()
             }
             Self::UsageNotAllowed { .. } => {
-                "choose a profile with other usages, or a CA without extended key usages".into()
+                "choose a profile with other usages, or make that CA again without extended key usages: no certificate of the \
+                 chain may leave a usage out"
+                    .into()
             }
             Self::NoCa { dir, .. } => format!(
                 "make one with `etcd-pki --pki-dir {0} init-ca`, or name the directory that has one with --pki-dir",
-                dir.display()
+                shell::path(dir)
             ),
             Self::Exists { .. } => "it was left as it is; --force replaces it and keeps the old one".into(),
             Self::OtherCa { .. } => {
                 "put back the certificate and key of this directory's own CA; another CA belongs into a directory of its \
-                 own: etcd-pki --pki-dir DIR import-ca"
+                 own: `etcd-pki --pki-dir NEWDIR import-ca --cert FILE --key FILE`"
                     .into()
             }
             Self::PassphraseNeeded { .. } => {
@@ -327,7 +332,7 @@ impl CaError {
             Self::CostlyKey { path, .. } => format!(
                 "encrypt it anew with moderate parameters, such as those of `openssl pkey -in {} -aes256 -out NEW.pem` \
                  (openssl opens scrypt up to N = 16384 only: above that, the tool that encrypted it has to)",
-                path.display()
+                shell::path(path)
             ),
             Self::TooManyNames { .. } => {
                 "leave out names that nobody dials, use one such as *.example.com for many, or make several certificates"
@@ -347,7 +352,7 @@ impl CaError {
             Self::Lock(LockError::Held { .. }) => "wait for it to end and run the command again".into(),
             Self::Lock(LockError::File(error)) => return file_hint(error),
             Self::Unreadable { path, .. } => {
-                format!("`etcd-pki inspect {}` shows what is in it", path.display())
+                format!("`etcd-pki inspect {}` shows what is in it", shell::path(path))
             }
             Self::Crypto { .. } => return None,
         })

@@ -10,6 +10,7 @@ use super::certificate::CaCertificate;
 use super::init::begin;
 use super::ledger::Event;
 use super::made::{MadeCa, finish, recovered};
+use super::profile::Usage;
 use super::store::{CA_FILE, CA_KEY_FILE, ISSUING_CA_FILE, ISSUING_CA_KEY_FILE};
 use super::stored::{certificates, is_encrypted, read_key};
 use super::transaction::NewFile;
@@ -85,6 +86,23 @@ pub fn import(
     new_files.push(NewFile::certificates(CA_FILE, &[root.der()]));
     finish(&mut writer, new_files, &made, Event::Import, key_type, now)?;
     Ok((made, writer))
+}
+
+/// Which usages each of these CA certificates leaves out by its extended key usages: nothing that is issued below it can be
+/// used for them.
+///
+/// # Errors
+/// [`CaError::Unreadable`]
+pub fn usages_left_out(path: &Path, pem: &[u8]) -> Result<Vec<(String, Usage)>, CaError> {
+    let mut left_out = Vec::new();
+    for ca in certificates(path, pem)? {
+        let Some(usages) = &ca.usages else { continue };
+        let wanted = [Usage::ServerAuth, Usage::ClientAuth].into_iter();
+        left_out.extend(
+            wanted.filter(|usage| !usages.contains(usage)).map(|usage| (ca.subject().to_owned(), usage)),
+        );
+    }
+    Ok(left_out)
 }
 
 /// The CAs above one, up to the root.

@@ -1,6 +1,6 @@
 //! `csr` on the node and `sign` where the CA is: the key never leaves the node.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ::time::OffsetDateTime;
 use clap::Args;
@@ -12,13 +12,15 @@ use super::output::Style;
 use super::passphrase::PassphraseArgs;
 use super::pki::{Signing, acknowledge, key_type_parser, signing, store, trust, writer};
 use super::{Context, Exit, Failure, Outcome};
+use crate::advice::{Advice, CommandLine, Directory};
 use crate::ca::issue::{check_free, issue};
 use crate::ca::name::without_repeats;
 use crate::ca::planned::{Planned, Request};
 use crate::ca::request::{Made, Parsed, make, plan_signing, request_file};
-use crate::ca::{Authority, CertName, KeyType, Store, Writer};
+use crate::ca::{Authority, CertName, KeyType, Profile, San, Store, Writer};
 use crate::files;
 use crate::limits;
+use crate::shell;
 use crate::text::path_text;
 
 /// Make a key and a certificate request on the node; sign the request where the CA is.
@@ -68,9 +70,46 @@ pub fn run_csr(context: &Context, args: &CsrArgs) -> Outcome {
         Made::Request => out.note(format_args!("{} was there and is used", key.display())),
         Made::Nothing => out.note("it was there already; nothing was changed"),
     }
-    out.note(format_args!("sign it where the CA is: etcd-pki sign {}.csr", name));
+    let sign = sign_command(&name, &profile, &sans, args, &request);
+    let has_ca = writer.store().listing()?.has("ca.pem");
+    if has_ca {
+        out.note(format_args!("sign it: {}", Advice::from(sign).at(&context.invocation)));
+    } else {
+        let request = shell::path(&request);
+        let sign = Advice::from(sign.within(Directory::Unknown));
+        out.note(format_args!(
+            "take {request} to where the CA is, in its PKI directory DIR, and sign it there: {sign}"
+        ));
+    }
     acknowledge(context, writer, std::iter::once(name.as_str()))?;
     Ok(Exit::Done)
+}
+
+/// The command that signs the request as it was made: names have to be confirmed one by one.
+fn sign_command(
+    name: &CertName,
+    profile: &Profile,
+    sans: &[San],
+    args: &CsrArgs,
+    request: &Path,
+) -> CommandLine {
+    let mut line = CommandLine::new("sign").arg(request.display());
+    line = args.profile.repeated(line);
+    // Else it is the request's common name.
+    if profile.subject.common_name.is_none() {
+        line = line.option("--name", name);
+    }
+    if args.only_given_names {
+        line = line.arg("--only-given-names");
+    }
+    let defaults =
+        if args.only_given_names { Vec::new() } else { profile.default_names(name).unwrap_or_default() };
+    sans.iter().filter(|san| !defaults.contains(san)).fold(line, |line, san| match san {
+        San::Dns(dns) => line.option("--dns", dns),
+        San::Ip(ip) => line.option("--ip", ip),
+        San::Uri(uri) => line.option("--uri", uri),
+        San::Email(email) => line.option("--email", email),
+    })
 }
 
 /// Sign a certificate request that was made on a node.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::output::Style;
 use super::{Context, Exit, Failure, Outcome};
+use crate::advice::Advice;
 use crate::limits::{LOG, LOG_LINE, size};
 use crate::verify::explain::{Cause, Explainer, explain};
 use crate::verify::{Code, Pitfall};
@@ -100,12 +101,12 @@ fn page(context: &Context, pitfall: &Pitfall) {
             "name": pitfall.code.name(),
             "title": pitfall.title,
             "cause": pitfall.cause,
-            "fix": pitfall.cure,
+            "fix": Advice::from(pitfall.cure).at(&context.invocation),
             "proof": pitfall.proof,
             "says": pitfall.says,
         }] }));
     } else {
-        context.out.lines(pitfall.page().trim_end().lines());
+        context.out.lines(pitfall.page(&context.invocation).trim_end().lines());
     }
 }
 
@@ -140,7 +141,10 @@ fn show(context: &Context, at: usize, group: &[&Cause]) {
         out.line(format_args!("   {refusal}, {times}"));
     }
     out.line(format_args!("   why:   {}", pitfall.cause));
-    out.line(format_args!("   fix:   {}", out.paint(pitfall.cure, Style::Cyan)));
+    out.line(format_args!(
+        "   fix:   {}",
+        out.paint(Advice::from(pitfall.cure).at(&context.invocation), Style::Cyan)
+    ));
     out.line(format_args!("   proof: {}", cause.proof()));
     if let [_, others @ ..] = group
         && !others.is_empty()

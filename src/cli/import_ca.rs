@@ -11,7 +11,7 @@ use super::passphrase::PassphraseArgs;
 use super::pki::{acknowledge, trust};
 use super::{Context, Exit, Outcome};
 use crate::ca::Passphrase;
-use crate::ca::import::{Adopted, import};
+use crate::ca::import::{Adopted, import, usages_left_out};
 use crate::ca::stored::{check_cost, has_empty_passphrase, is_encrypted};
 use crate::files::{self, FileError};
 use crate::limits;
@@ -56,9 +56,19 @@ pub fn run(context: &Context, args: &ImportCaArgs) -> Outcome {
         root: args.root.as_deref().zip(root_pem.as_ref().map(|bytes| bytes.as_slice())),
         passphrase: passphrase.as_ref(),
     };
+    let mut left_out = usages_left_out(&args.cert, &cert_pem)?;
+    if let Some((path, pem)) = adopted.root {
+        left_out.extend(usages_left_out(path, pem)?);
+    }
     let (made, writer) = import(&context.global.pki_dir, &trust(context), adopted, now)?;
     drop((key_pem, passphrase));
     print(context, writer.store(), &made, now)?;
+    for (subject, usage) in left_out {
+        context.out.warning(format_args!(
+            "the extended key usages of {subject} leave out {usage}: no certificate below it can be used for that, and members \
+             need both serverAuth and clientAuth; make that CA again without extended key usages"
+        ));
+    }
     acknowledge(context, writer, ["ca"].into_iter())?;
     Ok(Exit::Done)
 }

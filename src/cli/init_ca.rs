@@ -10,6 +10,7 @@ use super::output::Style;
 use super::passphrase::{PassphraseArgs, ask_new};
 use super::pki::{acknowledge, expiry, key_type_parser, parse_time, rfc3339, trust, writer};
 use super::{Context, Exit, Failure, Outcome};
+use crate::advice::Advice;
 use crate::ca::constraints::Cidr;
 use crate::ca::init::init;
 use crate::ca::issuing::{IssuingOptions, finished_earlier, renew_issuing};
@@ -128,7 +129,8 @@ fn renew(context: &Context, args: &InitCaArgs, now: OffsetDateTime) -> Outcome {
     }
     print(context, writer.store(), &[made], now)?;
     if writer.store().listing()?.has("issuing-ca.pem.1") {
-        context.out.note("what the old one issued stays valid; etcd-pki list says until when");
+        let advice = Advice::from("what the old one issued stays valid; `etcd-pki list` says until when");
+        context.out.note(advice.at(&context.invocation));
     }
     acknowledge(context, writer, ["issuing-ca"].into_iter())?;
     Ok(Exit::Done)

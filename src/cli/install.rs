@@ -81,7 +81,7 @@ pub fn run(context: &Context, args: &InstallArgs) -> Outcome {
     }
     let [name] = args.names.as_slice() else {
         return Err(Failure::usage("many-names", "one pair is installed at a time")
-            .hint("for a whole cluster: etcd-pki install --from cluster.toml"));
+            .hint("for a whole cluster: `etcd-pki install --from cluster.toml`"));
     };
     let job = Job {
         name: name.clone(),
@@ -106,6 +106,13 @@ pub fn run(context: &Context, args: &InstallArgs) -> Outcome {
         context.out.check()?;
     }
     Ok(Exit::Done)
+}
+
+impl InstallArgs {
+    /// The inventory that it works through.
+    pub(super) fn inventory(&self) -> Option<&Path> {
+        self.from.as_deref()
+    }
 }
 
 /// Places a pair on a machine that other operators reach too: one of them at a time.

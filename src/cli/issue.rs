@@ -1,7 +1,7 @@
 //! `issue`: keys and certificates for members, clients and proxies.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ::time::OffsetDateTime;
 use clap::Args;
@@ -56,6 +56,13 @@ pub struct IssueArgs {
     dry_run: bool,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+}
+
+impl IssueArgs {
+    /// The inventory that it works through.
+    pub(super) fn inventory(&self) -> Option<&Path> {
+        self.from.as_deref()
+    }
 }
 
 /// Runs it.

@@ -37,7 +37,7 @@ pub fn run(context: &Context, args: &ManArgs) -> Outcome {
                 "no-such-page",
                 format!("there is no command {:?}", args.command.join(" ")),
             )
-            .hint("etcd-pki help lists the commands"));
+            .hint("`etcd-pki help` lists the commands"));
         };
         context.out.document(&page);
         return Ok(Exit::Done);

@@ -10,7 +10,7 @@ mod pairs;
 mod report;
 mod user;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -89,6 +89,22 @@ struct ClusterArgs {
 enum Switch {
     On,
     Off,
+}
+
+impl MigrateArgs {
+    /// The inventory that it works through.
+    pub(super) fn inventory(&self) -> Option<&Path> {
+        match &self.command {
+            MigrateCommand::Plan(look::PlanArgs { cluster, .. })
+            | MigrateCommand::Apply(apply::ApplyArgs { cluster, .. })
+            | MigrateCommand::Rollback(apply::ApplyArgs { cluster, .. })
+            | MigrateCommand::Clients(apply::ApplyArgs { cluster, .. })
+            | MigrateCommand::Seal(apply::ApplyArgs { cluster, .. })
+            | MigrateCommand::Members(members::MembersArgs { cluster, .. })
+            | MigrateCommand::Status(cluster) => cluster.inventory.as_deref(),
+            MigrateCommand::Report(_) => None,
+        }
+    }
 }
 
 /// Runs `etcd-pki migrate`.

@@ -29,7 +29,7 @@ pub mod supervise;
 pub mod verify;
 mod writes;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +37,8 @@ use clap::{Parser, Subcommand};
 pub use outcome::{Exit, Failure, Outcome};
 pub use output::{Color, Output};
 pub use writes::{Writes, commands};
+
+use crate::advice::Invocation;
 
 /// A certificate authority and PKI toolkit for etcd clusters.
 #[derive(Debug, Parser)]
@@ -48,6 +50,9 @@ pub struct Cli {
     command: Command,
 }
 
+/// The PKI directory where none is named.
+const DEFAULT_PKI_DIR: &str = "./pki";
+
 /// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Options of every command")]
@@ -58,7 +63,7 @@ pub struct Global {
         global = true,
         env = "ETCDPKI_DIR",
         hide_env_values = true,
-        default_value = "./pki",
+        default_value = DEFAULT_PKI_DIR,
         value_name = "DIR"
     )]
     pub pki_dir: PathBuf,
@@ -110,6 +115,8 @@ pub struct Context {
     pub global: Global,
     /// Where data and talk go.
     pub out: Output,
+    /// What a command line that is printed has to repeat of this call.
+    pub invocation: Invocation,
 }
 
 /// Parses the arguments, runs the command and returns its exit code.
@@ -121,8 +128,28 @@ pub fn main() -> ExitCode {
         Err(error) => return outcome::usage(&error),
     };
     let out = Output::new(&cli.global);
-    let context = Context { global: cli.global, out };
+    let invocation = invocation(&cli.global, &cli.command);
+    let context = Context { global: cli.global, out, invocation };
     outcome::finish(&context, run(&context, cli.command))
+}
+
+fn invocation(global: &Global, command: &Command) -> Invocation {
+    let dir = &global.pki_dir;
+    let is_default = dir == Path::new(DEFAULT_PKI_DIR)
+        && std::env::var_os("ETCDPKI_DIR").is_none_or(|set| set == dir.as_os_str());
+    let inventory = match command {
+        Command::Issue(args) => args.inventory(),
+        Command::Install(args) => args.inventory(),
+        Command::Migrate(args) => args.inventory(),
+        Command::Verify(args) => args.inventory(),
+        _ => None,
+    };
+    Invocation {
+        pki_dir: (!is_default).then(|| dir.clone()),
+        is_shared: global.allow_shared_dir,
+        inventory: inventory.map(Path::to_owned),
+        ..Invocation::default()
+    }
 }
 
 fn run(context: &Context, command: Command) -> Outcome {

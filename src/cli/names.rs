@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
+use crate::advice::CommandLine;
 use crate::ca::{Profile, Profiles, San, Store};
 
 /// The profile when none is given.
@@ -55,6 +56,15 @@ pub(super) struct ProfileArgs {
 }
 
 impl ProfileArgs {
+    /// A command line with the same options.
+    pub(super) fn repeated(&self, line: CommandLine) -> CommandLine {
+        match (&self.template, &self.profile) {
+            (Some(path), _) => line.option("--template", path.display()),
+            (None, Some(profile)) => line.option("--profile", profile),
+            (None, None) => line,
+        }
+    }
+
     /// The profile, or `default`.
     pub(super) fn load(&self, store: &Store, default: &str) -> Result<Profile, Failure> {
         if let Some(path) = &self.template {

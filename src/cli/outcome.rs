@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::output::no_color;
 use super::{Context, Output};
+use crate::advice::{Advice, Invocation};
 use crate::text;
 
 /// The exit codes of every command.
@@ -30,7 +31,7 @@ pub struct Failure {
     /// One clear line that names the file, line or field.
     pub message: String,
     /// What to do.
-    pub hint: Option<String>,
+    pub hint: Option<Advice>,
 }
 
 /// A command's end: an exit code, or a failure to print.
@@ -59,8 +60,15 @@ impl Failure {
 
     /// Adds what to do.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<Advice>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with what is known of the call filled into the hint.
+    #[must_use]
+    pub(super) fn at(mut self, invocation: &Invocation) -> Self {
+        self.hint = self.hint.map(|hint| hint.at(invocation));
         self
     }
 }
@@ -71,13 +79,14 @@ pub(super) fn finish(context: &Context, outcome: Outcome) -> ExitCode {
     let exit = match outcome.and_then(|exit| out.check_unchanged().map(|()| exit)) {
         Ok(exit) => exit,
         Err(failure) => {
+            let failure = failure.at(&context.invocation);
             if context.global.json {
                 out.json(&serde_json::json!({"error": {
                     "code": failure.code, "message": failure.message, "hint": failure.hint,
                 }}));
             }
             if !context.global.json || out.check_unchanged().is_err() {
-                out.error(&failure.message, failure.hint.as_deref());
+                out.error(&failure.message, failure.hint.as_ref());
             }
             failure.exit
         }
@@ -95,7 +104,7 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
         let is_coloured = std::io::stdout().is_terminal() && !no_color();
         out.document(if is_coloured { text.ansi().to_string() } else { text.to_string() }.as_bytes());
         let Err(failure) = out.check_unchanged() else { return ExitCode::from(Exit::Done as u8) };
-        out.error(&failure.message, failure.hint.as_deref());
+        out.error(&failure.message, failure.hint.as_ref());
         return ExitCode::from(failure.exit as u8);
     }
     let text = text.to_string();

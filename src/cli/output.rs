@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 
 use super::{Failure, Global};
+use crate::advice::Advice;
 use crate::text;
 
 /// When to colour.
@@ -156,7 +157,7 @@ impl Output {
     }
 
     /// What went wrong, and what to do.
-    pub fn error(&self, message: &str, hint: Option<&str>) {
+    pub fn error(&self, message: &str, hint: Option<&Advice>) {
         let mut text = rendered(&format!("{} {message}", self.err("error:", Style::Red))) + "\n";
         if let Some(hint) = hint {
             text += &(rendered(&format!("{} {hint}", self.err("hint:", Style::Cyan))) + "\n");

@@ -2,12 +2,15 @@
 
 use ::time::{Duration, OffsetDateTime};
 
+use std::path::Path;
+
 use super::address::refusal;
 use super::passphrase::PassphraseArgs;
 use super::{Context, Exit, Failure};
 use crate::ca::{Authority, CaError, KeyType, Store, Writer};
 use crate::files::{FileError, Trust};
 use crate::inventory::InventoryError;
+use crate::verify::target;
 
 impl From<CaError> for Failure {
     fn from(error: CaError) -> Self {
@@ -113,6 +116,14 @@ pub(super) fn store(context: &Context) -> Result<Store, Failure> {
 /// The PKI directory of the global option, with or without a CA in it, to be read.
 pub(super) fn any_store(context: &Context) -> Result<Store, Failure> {
     Ok(Store::load(&context.global.pki_dir, &trust(context))?)
+}
+
+/// The CA of a PKI directory, up to its root; `None` where there is none that can be read.
+pub(super) fn issuer(pki_dir: &Path) -> Option<Vec<u8>> {
+    let read = |name: &str| target::read(&pki_dir.join(name)).ok().map(|bytes| bytes.to_vec());
+    let mut chain = read("issuing-ca.pem").unwrap_or_default();
+    chain.extend(read("ca.pem")?);
+    Some(chain)
 }
 
 /// The same with a CA in it, to be changed by `what`.

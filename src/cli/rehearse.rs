@@ -1,7 +1,7 @@
 //! `rehearse`: the whole migration on a throw-away cluster.
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -11,6 +11,7 @@ use super::output::Style;
 use super::{Context, Exit, Failure, Outcome};
 use crate::rehearse::cluster::{self, ClusterError};
 use crate::rehearse::{self, Figures, Kept, Moment, Rehearsal, RehearseError, Settings, Timeline};
+use crate::shell;
 use crate::text::path_text;
 
 /// Rehearse the migration on a throw-away cluster of real etcd processes, under load.
@@ -263,8 +264,9 @@ fn show_result(
     out.line(out.paint(line, if failure.is_none() { Style::Green } else { Style::Red }));
     if let Some(failure) = failure {
         let logs = "run it with `--dir DIR` to keep every member's log and files";
-        let hint = failure.hint.as_deref().or((args.dir.is_none() && kept.is_none()).then_some(logs));
-        out.error(&failure.message, hint);
+        let logs = (args.dir.is_none() && kept.is_none()).then(|| logs.into());
+        let hint = failure.hint.clone().or(logs).map(|hint| hint.at(&context.invocation));
+        out.error(&failure.message, hint.as_ref());
     }
     if let Some(kept) = kept {
         show_kept(context, kept);
@@ -273,7 +275,7 @@ fn show_result(
 
 fn show_kept(context: &Context, kept: &Kept) {
     let out = &context.out;
-    let (dir, pki, url) = (quoted(&kept.dir), quoted(&kept.pki), &kept.url);
+    let (dir, pki, url) = (shell::path(&kept.dir), shell::path(&kept.pki), &kept.url);
     let (mut etcdctl, mut curl) = (String::new(), String::new());
     if kept.is_tls {
         let pair = format!("--cert {pki}/client.pem --key {pki}/client-key.pem --cacert {pki}/ca.pem");
@@ -281,7 +283,7 @@ fn show_kept(context: &Context, kept: &Kept) {
         curl = format!(" {pair}");
     }
     let name = std::env::args().next().unwrap_or_else(|| "etcd-pki".to_owned());
-    let name = quoted(Path::new(&name));
+    let name = shell::quote(&name);
     out.line("");
     out.line(format_args!("It is left running in {dir}. To look around:"));
     out.line(format_args!("  ETCDCTL_API=3 etcdctl --endpoints {url}{etcdctl} member list -w table"));
@@ -292,14 +294,7 @@ fn show_kept(context: &Context, kept: &Kept) {
     out.line(format_args!("  {name} rehearse --stop {dir}"));
 }
 
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
-fn stop(context: &Context, dir: &Path) -> Outcome {
+fn stop(context: &Context, dir: &std::path::Path) -> Outcome {
     let stopped = rehearse::stop(dir).map_err(failure)?;
     if context.out.json {
         context.out.json(&json!({"event": "stopped", "members": stopped, "dir": path_text(dir)}));
@@ -344,16 +339,5 @@ fn cluster_failure(error: &ClusterError, message: String) -> Failure {
         ClusterError::Listen { .. } => Failure::no("cannot-listen", message)
             .hint("choose another `--base`: on Linux all of 127.0.0.0/8 is the loopback interface's"),
         _ => Failure::no("cluster", message),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_quoted_where_a_shell_would_part_it() {
-        assert_eq!(quoted(Path::new("/tmp/etcd-pki_1.2")), "/tmp/etcd-pki_1.2");
-        assert_eq!(quoted(Path::new("/tmp/it's here")), r"'/tmp/it'\''s here'");
     }
 }

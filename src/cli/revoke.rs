@@ -9,6 +9,7 @@ use serde_json::json;
 use super::crl::note_limits;
 use super::pki::{acknowledge, writer};
 use super::{Context, Exit, Outcome};
+use crate::advice::Advice;
 use crate::ca::revoke::{CRL_DER_FILE, REASONS, Target, find, revoke};
 
 /// Revoke certificates by name, serial or file.
@@ -47,10 +48,11 @@ pub fn run(context: &Context, args: &RevokeArgs) -> Outcome {
         out.json(&json!({"revoked": documents, "reason": args.reason}));
     }
     if !new.is_empty() {
-        out.note(format_args!(
+        let advice = Advice::from(format!(
             "etcd does not know yet: make the list with `etcd-pki crl` and place {CRL_DER_FILE} where --client-crl-file and \
              --peer-crl-file say"
         ));
+        out.note(advice.at(&context.invocation));
         let ledger = writer.ledger();
         let is_member = |target: &&Target| {
             let profile = ledger.certificate(&target.serial).and_then(|entry| entry.profile.as_deref());

@@ -2,6 +2,7 @@
 
 mod args;
 mod connect;
+mod cures;
 mod inputs;
 mod members;
 mod output;
@@ -9,7 +10,7 @@ mod places;
 mod settings;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ::time::{Duration, OffsetDateTime};
 use clap::Args;
@@ -17,7 +18,7 @@ use rayon::prelude::*;
 
 use super::address;
 use super::named;
-use super::pki::{any_store, parse_span, parse_time};
+use super::pki::{any_store, issuer, parse_span, parse_time};
 use super::reach::{ReachArgs, destination};
 use super::{Context, Exit, Failure, Outcome};
 use crate::host::access::Reader;
@@ -120,6 +121,11 @@ impl VerifyArgs {
         self.etcd_version.map(EtcdVersion::go).or(self.go_version)
     }
 
+    /// The inventory whose members are verified.
+    pub(super) fn inventory(&self) -> Option<&Path> {
+        self.cluster.as_deref()
+    }
+
     /// Whether something else than files is to be judged.
     fn looks_elsewhere(&self) -> bool {
         !self.connect.is_empty() || !self.node.is_empty() || self.cluster.is_some()
@@ -145,6 +151,7 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Outcome {
         reader: args.owner.as_deref().map(reader).transpose()?,
         at: args.at.unwrap_or_else(OffsetDateTime::now_utc),
         go: args.go().unwrap_or(GoVersion::NEWEST).with_godebug(&args.godebug),
+        issuer: issuer(&context.global.pki_dir),
     };
     let targets = targets(&settings)?;
     let places = Places::of(&settings, &targets)?;
@@ -156,11 +163,12 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Outcome {
     let members = members::look(context, &settings)?;
     results.extend(members.judge(&settings));
     members.name_users(&mut results);
-    let dials = if args.cluster.is_some() { Some(members.dials()) } else { None };
+    let mut dials = if args.cluster.is_some() { Some(members.dials()) } else { None };
     if results.is_empty() {
         return Err(Failure::usage("nothing-to-verify", "there is no certificate to judge here")
             .hint("give a PEM file, or a directory with .pem or .crt files other than a CA's"));
     }
+    cures::fill_in(context, args, &mut results, dials.as_deref_mut().unwrap_or_default());
     let fail_on = Severity::from(args.fail_on);
     let report = Report { results: &results, dials: dials.as_deref() };
     output::print(context, format, &report, fail_on, settings.at);

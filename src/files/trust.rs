@@ -7,6 +7,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode};
 use rustix::io::Errno;
 
 use super::{FileError, FileImage};
+use crate::shell;
 
 /// The most symlinks that are followed on the way to a directory, as Linux itself has it (path_resolution(7)).
 const MOST_LINKS: usize = 40;
@@ -124,7 +125,7 @@ fn check_mode(path: &Path, mode: u32) -> Result<(), FileError> {
         return Ok(());
     }
     let why = format!("may be written to by other users (mode {mode:04o})");
-    let cure = Some(format!("chmod go-w {}", path.display()));
+    let cure = Some(format!("chmod go-w {}", shell::path(path)));
     Err(FileError::Untrusted { path: path.to_owned(), why, cure })
 }
 

@@ -9,7 +9,6 @@ mod connection;
 mod error;
 mod lock;
 mod mux;
-mod quote;
 mod runtime;
 mod scripts;
 mod shell;

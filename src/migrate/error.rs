@@ -1,5 +1,6 @@
 //! What can stop a migration, and what to do then.
 
+use crate::advice::Advice;
 use crate::etcd::{EtcdError, Fault, UrlError};
 use crate::files::{FileError, LockError};
 use crate::host::HostError;
@@ -35,6 +36,8 @@ pub enum MigrateError {
         member: String,
         /// What verify found.
         why: String,
+        /// What to do about it, where there is a cure.
+        fix: Option<Advice>,
     },
     /// What a host keeps of what was there before cannot be read.
     #[error("{member}: {path} is no record of a migration: {why}")]
@@ -253,7 +256,14 @@ impl MigrateError {
     }
 
     /// What to do.
-    pub fn hint(&self) -> String {
+    pub fn hint(&self) -> Advice {
+        match self {
+            Self::Certificate { fix: Some(fix), .. } => fix.clone(),
+            other => other.hint_text().into(),
+        }
+    }
+
+    fn hint_text(&self) -> String {
         match self {
             Self::Around { unit, .. } => format!(
                 "see `journalctl -u {unit}` there; mend it, then run this again: it carries on from what it finds"
@@ -262,7 +272,8 @@ impl MigrateError {
                 "give a user with the role root: --user-file FILE, whose first line is USER:PASSWORD (0600)".into()
             }
             Self::Certificate { member, .. } => format!(
-                "see `etcd-pki verify`, then reissue with `etcd-pki issue {member} --ip … --force`, or where it was made"
+                "see `etcd-pki verify`, then issue it again with `etcd-pki issue {member} --ip ADDRESS --force`, or where it was \
+                 made"
             ),
             Self::BadRecord { path, .. } => format!(
                 "put {path} back from a backup of that host; without it nothing can be put back as it was: once the cluster is as \
@@ -270,7 +281,7 @@ impl MigrateError {
             ),
             Self::Changed { path, .. } => {
                 format!(
-                    "look at {path}: put back what was there, or place the pair that is to be there with `etcd-pki install`, then run \
+                    "look at {path}: put back what was there, or place the pair that is to be there with `etcd-pki install NAME`, then run \
                      this again"
                 )
             }
@@ -309,7 +320,7 @@ impl MigrateError {
             }
             Self::Gate { member, .. } => format!(
                 "the cluster goes on without a further step. Retry: run this again. Go back: `etcd-pki migrate rollback`. \
-                 By hand: `etcd-pki migrate members` prints the commands; see the log of {member}, and `etcd-pki explain` on what it \
+                 By hand: `etcd-pki migrate members` prints the commands; see the log of {member}, and `etcd-pki explain TEXT` on what it \
                  says"
             ),
             Self::InTheWay { path, .. } => {
@@ -337,7 +348,7 @@ impl MigrateError {
             }
             Self::OwnTls { .. } => {
                 "migrate takes members from plain HTTP and back to it: there is nothing for it to do here. Judge what is in force \
-                 with `etcd-pki verify --node`"
+                 with `etcd-pki verify --node HOST`"
                     .into()
             }
             Self::Overridden { .. } => "look for a later file that sets it, remove it there, then run this again".into(),

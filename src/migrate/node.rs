@@ -27,6 +27,8 @@ pub struct Pair {
     pub key_pem: Zeroizing<Vec<u8>>,
     /// The CA file.
     pub ca_pem: Vec<u8>,
+    /// The PKI directory's CA, up to its root; none where the pair was made elsewhere.
+    pub issuer: Option<Vec<u8>>,
 }
 
 /// A member as it is reached.

@@ -109,6 +109,7 @@ fn dials(
 fn request<'a>(pair: &'a Pair, sight: &Sight, wishes: Wishes, role: Role) -> Request<'a> {
     Request {
         key: Some(&pair.key_pem),
+        issuer: pair.issuer.as_deref(),
         client_cert_auth: wishes.client_auth,
         go: GoVersion::of_etcd(&sight.version).unwrap_or(GoVersion::NEWEST),
         ..Request::new(&pair.cert_pem, &pair.ca_pem, role)
@@ -138,7 +139,12 @@ fn refused(node: &Node, judgement: &Judgement) -> Result<(), MigrateError> {
         judgement.findings.iter().filter(|finding| finding.severity == crate::verify::Severity::Error);
     let why =
         errors.map(|finding| format!("{}: {}", finding.code, finding.message)).collect::<Vec<_>>().join("; ");
-    Err(MigrateError::Certificate { member: node.name.clone(), why })
+    let fix = judgement.findings.iter().find_map(|finding| finding.fix.clone());
+    Err(MigrateError::Certificate {
+        member: node.name.clone(),
+        why,
+        fix: fix.map(|fix| fix.named(&node.name)),
+    })
 }
 
 /// Nothing that is not ours stands where certificates and settings will be placed.

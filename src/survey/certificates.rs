@@ -14,8 +14,10 @@ pub(super) fn judge(member: &Member, terms: &Terms) -> Vec<Judged> {
         let ca =
             terms.ca.as_deref().or(member.file("trusted-ca-file")).or(member.file("peer-trusted-ca-file"));
         let hosts = hosts(member, "listen-client-urls", &member.client_urls);
-        let request =
-            Request { client_cert_auth: member.demands_clients(), ..request(member, Role::Server, &hosts) };
+        let request = Request {
+            client_cert_auth: member.demands_clients(),
+            ..request(member, terms, Role::Server, &hosts)
+        };
         // etcd's gateway dials the gRPC port, which may check no list.
         let is_checked = member.ignores_lists() != Some(true);
         let list = member.list("client-crl-file").filter(|_| is_checked);
@@ -27,14 +29,15 @@ pub(super) fn judge(member: &Member, terms: &Terms) -> Vec<Judged> {
         let ca = member.file("peer-trusted-ca-file").or(terms.ca.as_deref()).or(terms.spare_ca.as_deref());
         let hosts = hosts(member, "listen-peer-urls", &member.peer_urls);
         let list = member.list("peer-crl-file");
-        let request = Request { crl: list.as_ref(), ..request(member, Role::Peer, &hosts) };
+        let request = Request { crl: list.as_ref(), ..request(member, terms, Role::Peer, &hosts) };
         judged.push(pair(member, certificate, "peer-key-file", ca, request));
     }
     judged
 }
 
-fn request<'a>(member: &Member, role: Role, hosts: &'a [String]) -> Request<'a> {
-    Request { at: member.at, go: member.go, hosts, ..Request::new(&[], &[], role) }
+fn request<'a>(member: &Member, terms: &'a Terms, role: Role, hosts: &'a [String]) -> Request<'a> {
+    let issuer = terms.issuer.as_deref();
+    Request { at: member.at, go: member.go, hosts, issuer, ..Request::new(&[], &[], role) }
 }
 
 /// What others dial: the hosts that are advertised, and the loopback address where it is listened on by name.

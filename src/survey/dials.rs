@@ -98,7 +98,12 @@ fn dial(
     Dial { from: from.name.clone(), to: to.name.clone(), url: url.to_string(), source, verdict, findings }
 }
 
-fn refusal(code: Code, message: String, says: impl Into<String>, fix: impl Into<String>) -> Finding {
+fn refusal(
+    code: Code,
+    message: String,
+    says: impl Into<String>,
+    fix: impl Into<crate::advice::Advice>,
+) -> Finding {
     Finding { etcd_says: Some(says.into()), ..finding(code, Severity::Error, message, fix) }
 }
 
@@ -322,6 +327,6 @@ fn unanswered(from: &Member, to: &Member, words: String) -> Finding {
         code,
         format!("{} refuses {} although its files as they are now would not", to.name, from.name),
         words,
-        format!("look at what {} logs: journalctl -u {} | etcd-pki explain -", to.name, to.unit),
+        format!("{} logs why: `journalctl -u {} | etcd-pki explain -`", to.name, to.unit),
     )
 }

@@ -1,20 +1,21 @@
 //! What is said of the files themselves: whether etcd's user can read them, and who else can.
 
 use super::finding;
+use crate::advice::{Advice, CommandLine};
 use crate::host::access::{End, Reader, Walk};
 use crate::verify::{Code, Finding, Severity};
 
 /// What keeps a user from a file; `what` is what names it, such as `--key-file`. Always something that makes etcd
 /// refuse, but for a file that only we could not read.
 pub fn unreadable(reader: Option<&Reader>, what: &str, walk: &Walk) -> Option<Finding> {
-    let error = |message: String, says: String, fix: String| {
+    let error = |message: String, says: String, fix: Advice| {
         Some(Finding { etcd_says: Some(says), ..finding(Code::KeyUnreadable, Severity::Error, message, fix) })
     };
     if let End::Absent(path) = &walk.end {
         return error(
             format!("{what} names {}, but {path} is not there", walk.path),
             format!("open {}: no such file or directory", walk.path),
-            "install the files: etcd-pki install NAME".to_owned(),
+            "install the files: `etcd-pki install NAME --host HOST`".into(),
         );
     }
     if let Some((reader, step)) = reader.and_then(|reader| Some((reader, reader.obstacle(walk)?))) {
@@ -25,7 +26,7 @@ pub fn unreadable(reader: Option<&Reader>, what: &str, walk: &Walk) -> Option<Fi
                 reader.name, walk.path, step.path, step.stat.mode
             ),
             format!("open {}: permission denied", walk.path),
-            format!("chown {} {}", reader.name, step.path),
+            CommandLine::program("chown").arg(&reader.name).arg(&step.path).into(),
         );
     }
     match &walk.end {

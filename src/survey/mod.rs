@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use ::time::OffsetDateTime;
 
+use crate::advice::Advice;
 use crate::etcd::{ClientUrl, Config, PeerUrl};
 use crate::host::access::{End, Reader, Walk};
 use crate::host::{Host, HostError, Service};
@@ -48,6 +49,8 @@ pub struct Terms {
     pub ca: Option<Vec<u8>>,
     /// The CA for members that name none themselves.
     pub spare_ca: Option<Vec<u8>>,
+    /// The CA from which a cure would issue, up to its root.
+    pub issuer: Option<Vec<u8>>,
 }
 
 /// A member as it was seen.
@@ -116,6 +119,11 @@ impl Member {
         self.files.get(setting)?.bytes()
     }
 
+    /// The CA file by which it verifies others.
+    pub fn trusted_ca(&self) -> Option<&[u8]> {
+        self.file("trusted-ca-file").or(self.file("peer-trusted-ca-file"))
+    }
+
     /// Whether its peer port demands certificates: naming a CA is enough.
     fn demands_peers(&self) -> bool {
         self.config.is_on("peer-client-cert-auth") || self.is_set("peer-trusted-ca-file")
@@ -174,7 +182,7 @@ fn finding(
     code: crate::verify::Code,
     severity: Severity,
     message: impl Into<String>,
-    fix: impl Into<String>,
+    fix: impl Into<Advice>,
 ) -> Finding {
     Finding { code, severity, message: message.into(), etcd_says: None, fix: Some(fix.into()) }
 }
@@ -208,7 +216,7 @@ impl SurveyError {
     /// What to do.
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::Configuration { .. } => "look at its unit: systemctl cat etcd",
+            Self::Configuration { .. } => "read its unit: `systemctl cat etcd`",
             Self::Host(_) => "can you reach it as root? --become uses sudo there",
         }
     }

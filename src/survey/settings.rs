@@ -1,6 +1,7 @@
 //! What a member's settings give away: what keeps it from starting, and what bites although it starts.
 
 use super::{Member, finding, judgement};
+use crate::advice::Advice;
 use crate::etcd::flags::env_name;
 use crate::etcd::{Config, MemberUrl, Scheme, Url};
 use crate::host::access::End;
@@ -19,14 +20,14 @@ impl Found {
         code: Code,
         message: impl Into<String>,
         says: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Advice>,
     ) {
         self.rejected = true;
         let etcd_says = Some(says.into());
         self.list.push(Finding { etcd_says, ..finding(code, Severity::Error, message, fix) });
     }
 
-    fn warn(&mut self, code: Code, message: impl Into<String>, fix: impl Into<String>) {
+    fn warn(&mut self, code: Code, message: impl Into<String>, fix: impl Into<Advice>) {
         self.list.push(finding(code, Severity::Warning, message, fix));
     }
 }

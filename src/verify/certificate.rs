@@ -129,13 +129,6 @@ impl<'a> Certificate<'a> {
         attribute(self.subject, &[0x55, 4, 3]).last().unwrap_or_default().into_owned()
     }
 
-    /// The common name where it can be typed as it is, else `NAME`.
-    pub(super) fn name_for_commands(&self) -> String {
-        let name = self.common_name();
-        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        if plain && !name.is_empty() { name } else { "NAME".to_owned() }
-    }
-
     /// The subject's first organisation, if any.
     pub(crate) fn organization(&self) -> Option<String> {
         attribute(self.subject, &[0x55, 4, 10]).next().map(Cow::into_owned)

@@ -38,8 +38,8 @@ pub(super) enum ChainError {
     ConstraintsWithoutSans,
     /// More constraint comparisons than Go makes.
     TooManyConstraints,
-    /// The usage that is wanted was struck out on the way down.
-    IncompatibleUsage { subject: String },
+    /// The usage that is wanted was struck out on the way down, by the certificate at `depth`; the leaf's is 0.
+    IncompatibleUsage { subject: String, depth: usize, is_root: bool },
     /// More than 100 signatures were checked.
     SignatureLimit,
     /// The chain demands a policy and has none.
@@ -152,7 +152,11 @@ impl Paths<'_> {
             if !path.has_policy() {
                 no_policy += 1;
             } else if let Some(blocker) = usage_blocker(&path.certificates, usage) {
-                no_usage.get_or_insert_with(|| blocker.subject_text());
+                no_usage.get_or_insert_with(|| ChainError::IncompatibleUsage {
+                    subject: path.certificates[blocker].subject_text(),
+                    depth: blocker,
+                    is_root: blocker + 1 == path.certificates.len(),
+                });
                 usage_count += 1;
             } else if let Some(error) = path.violation() {
                 constraint.get_or_insert_with(|| error.clone());
@@ -163,8 +167,8 @@ impl Paths<'_> {
         if let Some(constraint) = constraint {
             return Err(constraint);
         }
-        if let (Some(subject), 0) = (no_usage, no_policy) {
-            return Err(ChainError::IncompatibleUsage { subject });
+        if let (Some(error), 0) = (no_usage, no_policy) {
+            return Err(error);
         }
         let late = paths.first().is_some_and(|path| path.go >= GoVersion::CHAIN_CONSTRAINTS);
         let chains = if late { "candidate chains" } else { "chains" };
@@ -379,9 +383,9 @@ fn authority_name(certificate: &Certificate<'_>) -> String {
     certificate.organization().unwrap_or_else(|| format!("serial:{}", certificate.serial_decimal()))
 }
 
-/// The certificate, from the root down, that strikes the usage out; `None` when the chain allows it.
-fn usage_blocker<'c>(chain: &[&'c Certificate<'c>], usage: Usage) -> Option<&'c Certificate<'c>> {
-    chain.iter().rev().copied().find(|certificate| {
+/// Which certificate, from the root down, strikes the usage out; `None` when the chain allows it.
+fn usage_blocker(chain: &[&Certificate<'_>], usage: Usage) -> Option<usize> {
+    chain.iter().rposition(|certificate| {
         let usages = &certificate.extensions.usages;
         !usages.is_empty() && !usages.iter().any(|&one| one == Usage::Any || one == usage)
     })

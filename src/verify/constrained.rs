@@ -3,6 +3,7 @@
 //! range; `example.com` covers itself and what is below, `.example.com` only what is below.
 
 mod building;
+pub(super) mod permits;
 mod whole;
 
 use std::net::IpAddr;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::pitfalls::Code;
 use super::{Finding, Judgement, Leaf, Severity, Verdict};
+use crate::advice::{Advice, Directory};
 
 /// What was found so far, and whether any of it makes etcd refuse.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,20 @@ impl Findings {
     pub(super) fn append(&mut self, more: &Self) {
         self.rejected |= more.rejected;
         self.list.extend(more.list.iter().cloned());
+    }
+
+    /// Whether nothing was found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The same, with commands of ours in another PKI directory.
+    pub(super) fn cured_within(&self, directory: Directory) -> Self {
+        let mut findings = self.clone();
+        for finding in &mut findings.list {
+            finding.fix = finding.fix.take().map(|fix| fix.within(directory));
+        }
+        findings
     }
 
     /// The verdict that they make, what decided it first.
@@ -36,7 +51,7 @@ impl Findings {
         code: Code,
         message: impl Into<String>,
         etcd_says: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Advice>,
     ) {
         self.rejected = true;
         self.push(code, Severity::Error, message.into(), Some(etcd_says.into()), Some(fix.into()));
@@ -48,7 +63,7 @@ impl Findings {
         code: Code,
         severity: Severity,
         message: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Advice>,
     ) {
         self.push(code, severity, message.into(), None, Some(fix.into()));
     }
@@ -59,7 +74,7 @@ impl Findings {
         severity: Severity,
         message: String,
         etcd_says: Option<String>,
-        fix: Option<String>,
+        fix: Option<Advice>,
     ) {
         self.list.push(Finding { code, severity, message, etcd_says, fix });
     }
@@ -70,7 +85,7 @@ impl Findings {
         code: Code,
         message: impl Into<String>,
         says: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Advice>,
     ) {
         self.push(code, Severity::Warning, message.into(), Some(says.into()), Some(fix.into()));
     }

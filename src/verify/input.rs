@@ -1,6 +1,8 @@
 //! The PEM files of a request, read as etcd reads them.
 
+use super::Request;
 use super::certificate::Certificate;
+use super::cure::Cures;
 use super::findings::Findings;
 use super::go::GoVersion;
 use super::lints;
@@ -9,6 +11,7 @@ use super::pem::{self, Block};
 use super::pitfalls::Code;
 use super::pool::Pool;
 use super::revoked::is_crl;
+use crate::advice::{Advice, CommandLine};
 
 /// The certificates that are sent: blocks of the chain file and of the extra chain.
 pub(super) struct Sent {
@@ -17,22 +20,27 @@ pub(super) struct Sent {
 
 impl Sent {
     /// Finds the certificates; says what is there instead when there is none.
-    pub(super) fn read(chain: &[u8], extra: &[u8], go: GoVersion, findings: &mut Findings) -> Option<Self> {
+    pub(super) fn read(request: &Request<'_>, findings: &mut Findings) -> Option<Self> {
+        let Request { chain, extra_chain, go, .. } = *request;
         let found = pem::blocks(chain, go);
         if !found.iter().any(Block::is_certificate) {
-            no_certificate(chain, &found, findings);
+            no_certificate(request, &found, findings);
             return None;
         }
         let mut blocks: Vec<Block> = found.into_iter().filter(Block::is_certificate).collect();
-        blocks.extend(pem::blocks(extra, go).into_iter().filter(Block::is_certificate));
+        blocks.extend(pem::blocks(extra_chain, go).into_iter().filter(Block::is_certificate));
         Some(Self { blocks })
     }
 
     /// Parses them, and says whether all could be: Go refuses a handshake in which one of them cannot be read.
-    pub(super) fn parse(&self, go: GoVersion, findings: &mut Findings) -> (Vec<Certificate<'_>>, bool) {
+    pub(super) fn parse(
+        &self,
+        request: &Request<'_>,
+        findings: &mut Findings,
+    ) -> (Vec<Certificate<'_>>, bool) {
         let mut out = Vec::with_capacity(self.blocks.len());
         for (at, block) in self.blocks.iter().enumerate() {
-            match Certificate::parse(&block.der, go) {
+            match Certificate::parse(&block.der, request.go) {
                 Ok(certificate) => out.push(certificate),
                 Err(error) => {
                     let which = if at == 0 {
@@ -44,7 +52,11 @@ impl Sent {
                         code_of(&error, &block.der),
                         format!("{which} cannot be read by Go: {}", error.0),
                         error.to_string(),
-                        "issue it again with a tool that writes what Go reads: etcd-pki issue NAME",
+                        if at == 0 {
+                            Cures::of(request, None).reissue()
+                        } else {
+                            "take it out of the file, or have that CA make it again".into()
+                        },
                     );
                     return (out, false);
                 }
@@ -55,22 +67,29 @@ impl Sent {
 }
 
 const A_LIST: &str = "the file holds a revocation list, not a certificate";
-const LIST_AS_SUCH: &str = "etcd-pki verify CERT --crl FILE";
 
-fn no_certificate(bytes: &[u8], blocks: &[Block], findings: &mut Findings) {
+fn no_certificate(request: &Request<'_>, blocks: &[Block], findings: &mut Findings) {
+    let bytes = request.chain;
+    let command = |line: &str| Advice::from(CommandLine::parse(line));
+    let list_as_such = || command("etcd-pki verify CERT --crl FILE");
     let labels: Vec<_> = blocks.iter().map(|block| block.label.as_str()).collect();
     if labels.is_empty() {
         let der = bytes.first() == Some(&0x30) && Certificate::parse(bytes, GoVersion::new(19, 0)).is_ok();
-        let convert = "openssl x509 -inform der -in FILE -out FILE.pem";
         let (code, message, fix) = match () {
-            () if der => (Code::NotPem, "the file is DER, etcd wants PEM", convert),
-            () if bytes.is_empty() => (Code::NotPem, "the file is empty", convert),
-            () if is_crl(bytes) => (Code::NotACertificate, A_LIST, LIST_AS_SUCH),
+            () if der => {
+                let convert = command("openssl x509 -inform der -in CERT -out NEWCERT");
+                (Code::NotPem, "the file is DER, etcd wants PEM", convert)
+            }
+            () if is_crl(bytes) => (Code::NotACertificate, A_LIST, list_as_such()),
             () if is_pkcs12(bytes) => {
-                let convert = "openssl pkcs12 -in FILE -nodes -out FILE.pem && chmod 0600 FILE.pem";
+                let convert = command("openssl pkcs12 -in CERT -nodes -out NEWCERT && chmod 0600 NEWCERT");
                 (Code::NotPem, "the file is PKCS#12, etcd wants PEM", convert)
             }
-            () => (Code::NotPem, "there is no PEM block in the file", convert),
+            () => {
+                let message =
+                    if bytes.is_empty() { "the file is empty" } else { "there is no PEM block in the file" };
+                (Code::NotPem, message, Cures::of(request, None).reissue())
+            }
         };
         findings.reject(code, message, "tls: failed to find any PEM data in certificate input", fix);
     } else if labels.len() == 1 && labels[0].ends_with("PRIVATE KEY") {
@@ -81,13 +100,16 @@ fn no_certificate(bytes: &[u8], blocks: &[Block], findings: &mut Findings) {
             "name the certificate in --cert-file and the key in --key-file",
         );
     } else {
+        let holds = |what: &str| labels.iter().any(|label| label.ends_with(what));
         let (message, fix) = if labels.iter().all(|label| *label == "X509 CRL") {
-            (A_LIST.to_owned(), LIST_AS_SUCH)
+            (A_LIST.to_owned(), list_as_such())
         } else {
-            let fix = if labels.iter().any(|label| label.ends_with("CERTIFICATE REQUEST")) {
-                "have the request signed and use the certificate: etcd-pki sign FILE.csr"
+            let fix = if holds("CERTIFICATE REQUEST") {
+                let sign = CommandLine::parse("etcd-pki sign CERT --name NAME --trust-csr-names --force");
+                Advice::from("have the request signed and use the certificate: ")
+                    .and(sign.within(Cures::of(request, None).directory()))
             } else {
-                "name the certificate in --cert-file"
+                "name the certificate in --cert-file".into()
             };
             (format!("the file holds no CERTIFICATE block, but {}", labels.join(", ")), fix)
         };

@@ -6,6 +6,7 @@ mod sides;
 
 use super::certificate::Certificate;
 use super::chain::{Paths, Verifier};
+use super::cure::Cures;
 use super::extensions::Usage;
 use super::findings::Findings;
 use super::input::{CaFile, Sent};
@@ -33,17 +34,16 @@ pub fn judge_each(
     let alike = |roles: Vec<Role>, findings: &Findings| {
         roles.into_iter().map(|role| (role, findings.clone().judgement(None))).collect()
     };
-    let Some(blocks) = Sent::read(request.chain, request.extra_chain, request.go, &mut before) else {
+    let Some(blocks) = Sent::read(request, &mut before) else {
         return alike(roles(None), &before);
     };
-    let (certificates, all) = blocks.parse(request.go, &mut before);
+    let (certificates, all) = blocks.parse(request, &mut before);
     let leaf = certificates.first().map(describe);
     let roles = roles(leaf.as_ref());
     if !all || roles.is_empty() {
         return alike(roles, &before);
     }
     let sent = Pool::sent(certificates);
-    judge_pair(request, sent.all(), &mut before);
     let ca_file;
     let own;
     let trust = match request.trust {
@@ -54,6 +54,8 @@ pub fn judge_each(
             &own
         }
     };
+    let request = &Request { trust: Some(trust), ..*request };
+    judge_pair(request, sent.all(), &mut before);
     let verifier = Verifier { roots: &trust.roots, sent: &sent, now: request.at, go: request.go };
     let paths = verifier.paths();
     let in_role = |role: Role| {
@@ -82,7 +84,7 @@ fn judge_role(request: &Request<'_>, verifier: &Verifier<'_>, paths: &Paths<'_>,
             Code::ProxyCommonName,
             format!("a gRPC proxy does not start with a common name ({})", leaf.common_name()),
             format!("cert has non empty Common Name ({})", leaf.common_name()),
-            "etcd-pki issue NAME --profile proxy --force",
+            Cures::of(request, Some(leaf)).reissue(),
         );
     }
 }

@@ -1,7 +1,10 @@
 //! Lints: what etcd accepts and what bites all the same. Never a verdict.
 
+use std::net::IpAddr;
+
 use super::certificate::Certificate;
 use super::chain::Verifier;
+use super::cure::{Cures, Name};
 use super::extensions::Usage;
 use super::findings::Findings;
 use super::host_name;
@@ -9,6 +12,7 @@ use super::pitfalls::Code;
 use super::public_key::PublicKey;
 use super::when::rfc3339;
 use super::{Request, Role, Severity};
+use crate::advice::{Advice, CommandLine};
 
 /// Longer than this a leaf is valid for too long: two years and a little.
 const LONG_DAYS: i64 = 825;
@@ -20,15 +24,16 @@ pub(super) fn run(
     findings: &mut Findings,
 ) {
     let leaf = &verifier.sent.all()[0];
-    names(request, leaf, findings);
-    dates(leaf, verifier, findings);
-    identity(leaf, findings);
-    keys(leaf, verifier, findings);
+    let cures = Cures::of(request, Some(leaf));
+    names(request, leaf, &cures, findings);
+    dates(leaf, verifier, &cures, findings);
+    identity(leaf, &cures, findings);
+    keys(leaf, verifier, &cures, findings);
     findings.append(of_roots);
-    usage(request, leaf, findings);
+    usage(request, leaf, &cures, findings);
 }
 
-fn names(request: &Request<'_>, leaf: &Certificate<'_>, findings: &mut Findings) {
+fn names(request: &Request<'_>, leaf: &Certificate<'_>, cures: &Cures<'_>, findings: &mut Findings) {
     let (ips, dns) = (leaf.extensions.ips(), leaf.extensions.dns());
     let member = matches!(request.role, Role::Server | Role::Peer);
     let loopback = ips.iter().any(|ip| ip.to_canonical().is_loopback());
@@ -37,7 +42,7 @@ fn names(request: &Request<'_>, leaf: &Certificate<'_>, findings: &mut Findings)
             Code::NoLoopbackSan,
             Severity::Warning,
             "127.0.0.1 is not among the SANs: etcd's gateway, health checks and etcdctl on the node dial it",
-            "issue it again with --ip 127.0.0.1",
+            cures.add(Name::Ip(IpAddr::from([127, 0, 0, 1]))),
         );
     }
     if request.role == Role::Peer && ips.is_empty() && dns.iter().any(|name| name.starts_with("*.")) {
@@ -45,7 +50,10 @@ fn names(request: &Request<'_>, leaf: &Certificate<'_>, findings: &mut Findings)
             Code::WildcardSan,
             Severity::Warning,
             "a wildcard and no IP SAN: members accept this peer only where its address has a reverse DNS name",
-            "issue it again with the member's address as --ip",
+            match request.source_ip {
+                Some(source) => cures.add(Name::Ip(source)),
+                None => cures.reissue_with(None, &["--ip", "ADDRESS"]),
+            },
         );
     }
     for host in request.hosts {
@@ -69,7 +77,7 @@ fn names(request: &Request<'_>, leaf: &Certificate<'_>, findings: &mut Findings)
             Code::CommonNameOnly,
             Severity::Warning,
             format!("there is no SAN; the common name {:?} {counts}", leaf.common_name()),
-            "issue it again with SANs: --ip and --dns",
+            cures.reissue(),
         );
     }
     if request.role == Role::Client && leaf.common_name() == "root" {
@@ -82,7 +90,7 @@ fn names(request: &Request<'_>, leaf: &Certificate<'_>, findings: &mut Findings)
     }
 }
 
-fn dates(leaf: &Certificate<'_>, verifier: &Verifier<'_>, findings: &mut Findings) {
+fn dates(leaf: &Certificate<'_>, verifier: &Verifier<'_>, cures: &Cures<'_>, findings: &mut Findings) {
     let now = verifier.now;
     let days = (leaf.not_after - leaf.not_before).whole_days();
     if days > LONG_DAYS {
@@ -90,7 +98,10 @@ fn dates(leaf: &Certificate<'_>, verifier: &Verifier<'_>, findings: &mut Finding
             Code::LongValidity,
             Severity::Warning,
             format!("it is valid for {days} days"),
-            "issue it for a year and renew by a timer: etcd-pki renew --all --within 30d",
+            Advice::from("issue it for a year: ")
+                .and(cures.reissue())
+                .and("; and renew by a timer: ")
+                .and(CommandLine::parse("etcd-pki renew --all --within 30d").within(cures.directory())),
         );
     }
     let issuers = verifier.roots.named(leaf.issuer).chain(verifier.sent.named(leaf.issuer));
@@ -100,21 +111,28 @@ fn dates(leaf: &Certificate<'_>, verifier: &Verifier<'_>, findings: &mut Finding
             Code::OutlivesCa,
             Severity::Warning,
             format!("it outlives its CA, which ends on {}", rfc3339(ca.not_after)),
-            "etcd-pki rotate-ca plan",
+            Advice::from("issue it again, to end with its CA: ")
+                .and(cures.reissue())
+                .and("; before that day, ")
+                .and(if ca.is_self_issued() { cures.new_ca() } else { cures.new_intermediate() }),
         );
     }
 }
 
-fn identity(leaf: &Certificate<'_>, findings: &mut Findings) {
+fn identity(leaf: &Certificate<'_>, cures: &Cures<'_>, findings: &mut Findings) {
     let negative = leaf.serial[0] & 0x80 != 0;
-    let reissue = "issue it again: etcd-pki issue NAME --force";
     if leaf.serial == [0] || leaf.serial.len() > 20 || negative {
         let what = match leaf.serial {
             [0] => "zero".to_owned(),
             _ if negative => "negative, which Go refuses from 1.23 on".to_owned(),
             long => format!("{} bytes long, 20 are allowed", long.len()),
         };
-        findings.lint(Code::OddSerial, Severity::Warning, format!("the serial number is {what}"), reissue);
+        findings.lint(
+            Code::OddSerial,
+            Severity::Warning,
+            format!("the serial number is {what}"),
+            cures.reissue(),
+        );
     }
     let extensions = &leaf.extensions;
     if extensions.subject_key_id.is_empty()
@@ -124,12 +142,12 @@ fn identity(leaf: &Certificate<'_>, findings: &mut Findings) {
             Code::NoKeyIdentifier,
             Severity::Info,
             "there is no subject or authority key identifier: two CAs of one name cannot be told apart",
-            reissue,
+            cures.reissue(),
         );
     }
 }
 
-fn keys(leaf: &Certificate<'_>, verifier: &Verifier<'_>, findings: &mut Findings) {
+fn keys(leaf: &Certificate<'_>, verifier: &Verifier<'_>, cures: &Cures<'_>, findings: &mut Findings) {
     let weak = |one: &Certificate<'_>| matches!(one.key, PublicKey::Rsa { .. }) && one.key.bits() < 2048;
     for one in std::iter::once(leaf).chain(verifier.roots.named(leaf.issuer)) {
         if weak(one) {
@@ -137,7 +155,7 @@ fn keys(leaf: &Certificate<'_>, verifier: &Verifier<'_>, findings: &mut Findings
                 Code::WeakRsa,
                 Severity::Warning,
                 format!("{} has an RSA key of {} bits", one.subject_text(), one.key.bits()),
-                "make a new key: --key-type p256, or RSA with 2048 bits and more",
+                if one.raw == leaf.raw { cures.new_key() } else { cures.new_ca() },
             );
         }
     }
@@ -152,20 +170,20 @@ pub(super) fn of_roots(roots: &[Certificate<'_>]) -> Findings {
                 Code::WeakRootSignature,
                 Severity::Info,
                 format!("the root {} signed itself with {name}; nobody checks that", root.subject_text()),
-                "make the next CA with SHA-256: etcd-pki rotate-ca plan",
+                "nothing has to be done now; the next CA that init-ca makes is signed with SHA-256",
             );
         }
     }
     findings
 }
 
-fn usage(request: &Request<'_>, leaf: &Certificate<'_>, findings: &mut Findings) {
+fn usage(request: &Request<'_>, leaf: &Certificate<'_>, cures: &Cures<'_>, findings: &mut Findings) {
     if leaf.extensions.basic_constraints.is_some_and(|basic| basic.ca) {
         findings.lint(
             Code::LeafIsCa,
             Severity::Warning,
             "it is a CA's certificate: whoever has its key can sign anything",
-            "issue a leaf: etcd-pki issue NAME",
+            Advice::from("issue a certificate of its own: ").and(cures.reissue()),
         );
     }
     let usages = &leaf.extensions.usages;
@@ -174,7 +192,7 @@ fn usage(request: &Request<'_>, leaf: &Certificate<'_>, findings: &mut Findings)
             Code::NoUsageLimit,
             Severity::Info,
             format!("nothing limits it to the role {}: no extended key usage, or any", request.role.name()),
-            "issue it again: etcd-pki issue NAME --force",
+            cures.reissue(),
         );
     }
 }

@@ -8,6 +8,7 @@ pub mod certificate;
 mod chain;
 mod constrained;
 mod constraints;
+mod cure;
 mod der;
 pub mod explain;
 mod extensions;
@@ -18,6 +19,7 @@ mod host_name;
 mod input;
 mod judge;
 mod key;
+mod key_owner;
 mod lints;
 mod memo;
 mod names;
@@ -45,9 +47,12 @@ use std::net::IpAddr;
 use ::time::OffsetDateTime;
 use serde::Serialize;
 
+use crate::advice::Advice;
+pub use cure::renewal;
 pub use go::{EtcdVersion, GoVersion, UnknownVersion};
 pub use input::{CaFile, Trust};
 pub use judge::{judge, judge_each, leaf_of};
+pub use key_owner::name_owner;
 pub use parse_error::ParseError;
 pub use pitfalls::{Code, Pitfall, catalogue};
 pub use public_key::{Curve, PublicKey};
@@ -133,6 +138,8 @@ pub struct Request<'a> {
     pub lookups: Option<&'a Lookups>,
     /// The revocation list that etcd was given; `None` where it has none.
     pub crl: Option<&'a CrlFile>,
+    /// PEM of the CA from which a cure would issue, up to its root: that of the PKI directory; `None` where it is not known.
+    pub issuer: Option<&'a [u8]>,
 }
 
 impl<'a> Request<'a> {
@@ -153,6 +160,7 @@ impl<'a> Request<'a> {
             client_cert_auth: false,
             lookups: None,
             crl: None,
+            issuer: None,
         }
     }
 }
@@ -200,7 +208,7 @@ pub struct Finding {
     /// What etcd or its client prints.
     pub etcd_says: Option<String>,
     /// What to do, as a command where there is one.
-    pub fix: Option<String>,
+    pub fix: Option<Advice>,
 }
 
 impl Serialize for Finding {

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::target::{self, Contents};
 use super::{Code, Finding, GoVersion, Severity, leaf_of};
+use crate::advice::{Advice, CommandLine};
 use crate::files::{self, FileError};
+use crate::shell;
 
 /// Findings about a certificate's files.
 pub fn findings(certificate: &Contents, key: Option<(&Path, &Contents)>) -> Vec<Finding> {
@@ -14,7 +16,7 @@ pub fn findings(certificate: &Contents, key: Option<(&Path, &Contents)>) -> Vec<
         found.push(finding(
             Code::KeyExposed,
             format!("{} has mode {}: others may use the key", path.display(), key.mode),
-            format!("chmod 0600 {}", path.display()),
+            CommandLine::program("chmod").arg("0600").arg(path.display()),
         ));
     }
     if certificate.owner != key.owner {
@@ -26,7 +28,7 @@ pub fn findings(certificate: &Contents, key: Option<(&Path, &Contents)>) -> Vec<
                 key.owner,
                 certificate.owner
             ),
-            format!("chown etcd:etcd {}", path.display()),
+            CommandLine::program("chown").arg("etcd:etcd").arg(path.display()),
         ));
     }
     found
@@ -57,13 +59,13 @@ pub fn ca_key(directory: &Path, pki_dir: &Path) -> Result<Option<Finding>, FileE
             return Ok(Some(finding(
                 Code::CaKeyOnNode,
                 format!("{} is a CA's key: it does not belong on a node", key.display()),
-                format!("move {} to where certificates are issued", key.display()),
+                format!("move {} to where certificates are issued", shell::path(&key)),
             )));
         }
     }
     Ok(None)
 }
 
-fn finding(code: Code, message: String, fix: String) -> Finding {
-    Finding { code, severity: Severity::Warning, message, etcd_says: None, fix: Some(fix) }
+fn finding(code: Code, message: String, fix: impl Into<Advice>) -> Finding {
+    Finding { code, severity: Severity::Warning, message, etcd_says: None, fix: Some(fix.into()) }
 }

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use super::certificate::Certificate;
+use super::cure::{Cures, Name};
 use super::findings::Findings;
 use super::pitfalls::Code;
 use super::{Lookups, Request, host_name};
@@ -45,9 +46,11 @@ pub(super) fn check_source(request: &Request<'_>, leaf: &Certificate<'_>, findin
     };
     findings.reject(
         Code::PeerSourceAddress,
-        format!("the members' peer ports refuse it: it dials from {source}, which is not among its SANs{unless}"),
+        format!(
+            "the members' peer ports refuse it: it dials from {source}, which is not among its SANs{unless}"
+        ),
         says,
-        format!("issue it again with --ip {source}, or start etcd with --experimental-peer-skip-client-san-verification"),
+        Cures::of(request, Some(leaf)).add(Name::Ip(source)),
     );
 }
 

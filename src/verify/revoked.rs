@@ -13,6 +13,7 @@ use ::time::OffsetDateTime;
 use ring::digest::{SHA256, digest};
 
 use super::certificate::Certificate;
+use super::cure::Cures;
 use super::der::{self, Der};
 use super::findings::Findings;
 use super::go::EtcdVersion;
@@ -23,7 +24,9 @@ use super::signature::{self, SignatureAlgorithm};
 use super::target;
 use super::when::{self, rfc3339};
 use super::{GoVersion, Request, Role, Severity, pem};
+use crate::advice::{Advice, CommandLine};
 use crate::files::{self, FileError};
+use crate::shell;
 
 /// A file as in `--client-crl-file` and `--peer-crl-file`, and whose etcd reads it.
 #[derive(Debug)]
@@ -108,7 +111,7 @@ fn parsed(
             Code::BrokenCrl,
             Severity::Warning,
             format!("{path} is PEM: etcd reads it up to 3.5, and refuses every connection from 3.6 on"),
-            to_der(&path.to_string()),
+            CommandLine::parse(&to_der(&path.to_string())),
         );
     }
     let go = etcd.map_or(GoVersion::NEWEST, EtcdVersion::go);
@@ -152,7 +155,12 @@ fn behind_first(bytes: &[u8]) -> &[u8] {
 }
 
 fn broken(findings: &mut Findings, message: String, says: String) {
-    findings.reject(Code::BrokenCrl, message, says, "etcd-pki crl, and give etcd the crl.der that it writes");
+    findings.reject(
+        Code::BrokenCrl,
+        message,
+        says,
+        "make it anew and give etcd the crl.der of the PKI directory: `etcd-pki crl`",
+    );
 }
 
 /// What `encoding/asn1`, which reads the list up to etcd 3.5, says of bytes that are none.
@@ -171,7 +179,9 @@ pub fn is_pem_list(bytes: &[u8]) -> bool {
 
 /// The command that writes a list in PEM as DER beside it.
 pub fn to_der(path: &str) -> String {
-    format!("openssl crl -in {path} -outform der -out {}", Path::new(path).with_extension("der").display())
+    let path = Path::new(path);
+    let der = path.with_extension("der");
+    format!("openssl crl -in {} -outform der -out {}", shell::path(path), shell::path(&der))
 }
 
 /// Whether bytes are a revocation list, in PEM or DER.
@@ -270,7 +280,11 @@ pub(super) fn check(
     findings: &mut Findings,
 ) {
     let Some(file) = request.crl else { return };
-    findings.append(&file.findings);
+    let directory = || Cures::of(request, sent.first()).directory();
+    let crl = |text: &str| Advice::from(text).within(directory());
+    if !file.findings.is_empty() {
+        findings.append(&file.findings.cured_within(directory()));
+    }
     let Some(list) = &file.list else { return };
     let path = file.path.display();
     for (at, certificate) in sent.iter().enumerate() {
@@ -284,9 +298,9 @@ pub(super) fn check(
             message += ", which is another CA's: etcd compares serial numbers and nothing else";
         }
         let fix = if at == 0 {
-            format!("etcd-pki renew {}", certificate.name_for_commands())
+            Cures::of(request, Some(certificate)).renew()
         } else {
-            "issue it again from a CA that is not revoked".to_owned()
+            "make that CA again and issue below it: whatever it signed is refused with it".into()
         };
         let says = format!("transport: certificate serial {hex} revoked");
         if request.role == Role::Server && !request.client_cert_auth {
@@ -304,7 +318,7 @@ pub(super) fn check(
             Code::StaleCrl,
             Severity::Warning,
             format!("{path} was to be replaced by {}: what was revoked since is not on it", rfc3339(due)),
-            "etcd-pki crl",
+            crl("make it anew and give etcd the crl.der of the PKI directory: `etcd-pki crl`"),
         );
     }
     let by_signer = || {
@@ -317,7 +331,7 @@ pub(super) fn check(
             Code::ForeignCrl,
             Severity::Warning,
             format!("{path} was not signed by a CA of this chain; etcd does not look, and takes its serials"),
-            "give etcd the list of the CA that issued its clients' certificates: etcd-pki crl",
+            crl("give etcd the list of the CA that issued its clients' certificates, crl.der of its PKI directory: `etcd-pki crl`"),
         );
     }
 }

@@ -55,8 +55,7 @@ pub fn differs(served: &[u8], disk: &[u8], place: &str, go: GoVersion) -> Option
         ),
         etcd_says: None,
         fix: Some(
-            "install the pair on that node (etcd reads it at the next handshake): etcd-pki install NAME"
-                .to_owned(),
+            "install the pair on that node (etcd reads it at the next handshake): `etcd-pki install NAME --host HOST`".into(),
         ),
     })
 }

@@ -6,6 +6,8 @@ use etcd_pki::verify::Code;
 pub const TRIGGERS: &[(&str, &[&str], Code, &str)] = &[
     ("server-only", &["--role", "client"], Code::MissingClientAuth, "reject"),
     ("eku-ca", &["--role", "client"], Code::MissingClientAuth, "reject"),
+    ("eku-inter", &["--role", "client"], Code::MissingClientAuth, "reject"),
+    ("eku-inter", &["--role", "server"], Code::GatewayClientAuth, "accept"),
     ("server-only", &["--role", "server"], Code::GatewayClientAuth, "accept"),
     ("server-only", &["--role", "server", "--client-cert-auth"], Code::GatewayClientAuth, "reject"),
     ("client-only", &["--role", "server"], Code::MissingServerAuth, "reject"),

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::super::Failure;
+use crate::advice::{Advice, CommandLine};
 use crate::files::FileError;
 use crate::host::HostError;
 use crate::host::bundle::BundleError;
@@ -13,28 +14,35 @@ pub(super) fn of_bundle(error: &BundleError, name: &str, dir: &str) -> Failure {
     let message = format!("{dir}: {error}");
     match error {
         BundleError::AuthorityItself { .. } => Failure::no("ca-key-refused", error.to_string())
-            .hint("issue a pair for the node and install that: etcd-pki issue NAME --ip ADDRESS"),
+            .hint("issue a pair for the node and install that: `etcd-pki issue NAME --ip ADDRESS`"),
         BundleError::BadName { fault, .. } => {
             Failure::usage("bad-name", error.to_string()).hint(fault.hint.clone())
         }
-        BundleError::Expired { .. } => Failure::no("expired", message).hint(format!("etcd-pki renew {name}")),
+        BundleError::Expired { .. } => {
+            Failure::no("expired", message).hint(CommandLine::new("renew").arg(name))
+        }
         BundleError::File(source) => Failure::usage("unreadable-pki", source.to_string())
             .hint("run as the user that owns the PKI directory, or name another with --pki-dir"),
         BundleError::HoldsKey { .. } => {
             Failure::no("key-in-certificate", message).hint("keep only CERTIFICATE blocks in that file")
         }
         BundleError::KeyEncrypted { .. } => {
-            Failure::no("key-encrypted", message).hint("decrypt it: openssl pkey -in KEY -out KEY.new")
+            Failure::no("key-encrypted", message).hint("decrypt it: `openssl pkey -in KEY -out NEWKEY`")
         }
         BundleError::KeyMismatch { .. } => Failure::no("key-mismatch", message)
-            .hint(format!("issue the pair again: etcd-pki issue {name} --force …")),
+            .hint(format!("issue the pair again: `etcd-pki issue {name} --ip ADDRESS --force`")),
         BundleError::Missing { path } => {
-            let what = if path.ends_with("ca.pem") { "init-ca" } else { "issue" };
-            Failure::usage("no-such-pair", error.to_string())
-                .hint(format!("make it with `etcd-pki {what}`, or name another directory with --pki-dir"))
+            let line = if path.ends_with("ca.pem") {
+                CommandLine::new("init-ca")
+            } else {
+                CommandLine::new("issue").arg(name).option("--ip", "ADDRESS")
+            };
+            Failure::usage("no-such-pair", error.to_string()).hint(
+                Advice::from("make it with ").and(line).and(", or name another directory with --pki-dir"),
+            )
         }
         BundleError::NotPem { .. } => {
-            Failure::no("not-pem", message).hint(format!("look at it: etcd-pki inspect {dir}/{name}.pem"))
+            Failure::no("not-pem", message).hint(CommandLine::new("inspect").arg(format!("{dir}/{name}.pem")))
         }
         BundleError::WrongCa { .. } => Failure::no("wrong-ca", message)
             .hint("put the CA that signed it, or the intermediates, into that directory"),

@@ -56,6 +56,7 @@ pub(super) fn run(context: &Context, args: &InstallArgs, path: &Path) -> Outcome
         drop(tell);
         let mut results: Vec<Option<Result<Placed, Failure>>> = nodes.iter().map(|_| None).collect();
         for (at, result) in told {
+            let result = result.map_err(|failure| failure.at(&context.invocation));
             show(context, args, &nodes[at], &result);
             results[at] = Some(result);
         }
@@ -78,7 +79,7 @@ fn show(context: &Context, args: &InstallArgs, node: &Node, result: &Result<Plac
         Err(_) if context.global.json => {}
         Err(failure) => {
             let message = told(&node.job.name, &failure.message);
-            context.out.error(&message, failure.hint.as_deref());
+            context.out.error(&message, failure.hint.as_ref());
         }
     }
 }

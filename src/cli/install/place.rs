@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::super::pki::any_store;
+use super::super::pki::{any_store, issuer};
 use super::super::{Context, Failure};
 use super::{InstallArgs, failure};
+use crate::advice::CommandLine;
 use crate::files::{FileError, Owner};
 use crate::host::bundle::Bundle;
 use crate::host::install::{self, Change, InstallError, Plan, Target};
@@ -52,7 +53,7 @@ pub(super) fn bundle(context: &Context, name: &str) -> Result<(Bundle, Vec<Strin
     let pki_dir = &context.global.pki_dir;
     let bundle = Bundle::from_dir(pki_dir, name)
         .map_err(|error| failure::of_bundle(&error, name, &pki_dir.display().to_string()))?;
-    let warnings = judged(&bundle)?;
+    let warnings = judged(&bundle, issuer(pki_dir).as_deref())?;
     Ok((bundle, warnings))
 }
 
@@ -163,7 +164,7 @@ fn apply(
 
 /// What etcd would say of the pair in each role that its extended key usage is made for: refusals are errors, and
 /// what will bite is returned.
-fn judged(bundle: &Bundle) -> Result<Vec<String>, Failure> {
+fn judged(bundle: &Bundle, issuer: Option<&[u8]>) -> Result<Vec<String>, Failure> {
     let leaf = leaf_of(bundle.cert_pem(), GoVersion::NEWEST);
     let roles = match leaf {
         Some(leaf) if leaf.for_servers && leaf.for_clients => vec![Role::Server, Role::Client],
@@ -172,14 +173,17 @@ fn judged(bundle: &Bundle) -> Result<Vec<String>, Failure> {
     };
     let mut warnings = Vec::new();
     for role in roles {
-        let request =
-            Request { key: Some(bundle.key_pem()), ..Request::new(bundle.cert_pem(), bundle.ca_pem(), role) };
+        let request = Request {
+            key: Some(bundle.key_pem()),
+            issuer,
+            ..Request::new(bundle.cert_pem(), bundle.ca_pem(), role)
+        };
         let judgement = judge(&request);
         for finding in judgement.findings {
             let what = format!("{} {}: {}", finding.code, finding.code.name(), finding.message);
             if judgement.verdict == Verdict::Reject && finding.severity == Severity::Error {
                 let message = format!("etcd would refuse {} as {}: {what}", bundle.cert_file(), role.name());
-                let fix = finding.fix.unwrap_or_else(|| format!("etcd-pki explain {}", finding.code));
+                let fix = finding.fix.unwrap_or_else(|| CommandLine::new("explain").arg(finding.code).into());
                 return Err(Failure::no("certificate-refused", message).hint(fix));
             }
             let warning = format!("{}: {what}", bundle.cert_file());

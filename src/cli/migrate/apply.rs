@@ -16,7 +16,7 @@ use crate::migrate::{Ending, Migration, Stopped};
 #[derive(Debug, Args)]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
-    cluster: ClusterArgs,
+    pub(super) cluster: ClusterArgs,
     /// Do not ask.
     #[arg(short, long)]
     yes: bool,

@@ -12,7 +12,7 @@ use crate::migrate::{MigrateError, Migration, Node, Options, Planned};
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
     #[command(flatten)]
-    cluster: ClusterArgs,
+    pub(super) cluster: ClusterArgs,
     /// Where to.
     #[arg(long, value_enum, default_value_t = To::Https)]
     to: To,

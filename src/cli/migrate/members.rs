@@ -15,7 +15,7 @@ use crate::migrate::stage::Stage;
 #[derive(Debug, Args)]
 pub(super) struct MembersArgs {
     #[command(flatten)]
-    cluster: ClusterArgs,
+    pub(super) cluster: ClusterArgs,
     /// The program the commands are for; by the cluster's version when not given.
     #[arg(long, value_enum)]
     client: Option<ClientProgram>,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::super::pki::any_store;
+use super::super::pki::{any_store, issuer};
 use super::super::{Context, Failure, install};
 use super::ClusterArgs;
 use crate::ca::Store;
@@ -52,7 +52,8 @@ impl Pairs {
                 None => None,
                 Some(pair) => {
                     let ca_pem = store.ca_pem()?.to_vec();
-                    Some(Pair { cert_pem: pair.cert_pem, key_pem: pair.key_pem, ca_pem })
+                    let issuer = issuer(store.dir());
+                    Some(Pair { cert_pem: pair.cert_pem, key_pem: pair.key_pem, ca_pem, issuer })
                 }
             }),
             Self::Elsewhere(dir) => elsewhere(dir, name).map(Some),
@@ -79,6 +80,7 @@ fn elsewhere(dir: &Path, name: &str) -> Result<Pair, Failure> {
                 cert_pem: bundle.cert_pem().to_vec(),
                 key_pem: Zeroizing::new(bundle.key_pem().to_vec()),
                 ca_pem: bundle.ca_pem().to_vec(),
+                issuer: None,
             });
         }
     }

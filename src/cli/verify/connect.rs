@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::super::{Failure, named};
 use super::places::no_ca;
 use super::settings::{Settings, Wanted};
+use crate::advice::CommandLine;
 use crate::verify::probe::{self, Asked, Pair, ProbeError, Served, host_of, probe};
 use crate::verify::report::Judged;
 use crate::verify::{
@@ -61,10 +62,11 @@ impl Settings<'_> {
             go: self.go,
             client_cert_auth: self.args.client_cert_auth || (asked.is_some() && role == Role::Server),
             crl: self.crl.as_ref(),
+            issuer: self.issuer.as_deref(),
             ..Request::new(&chain, ca, role)
         };
         let mut judgement = judge(&request);
-        judgement.findings.extend(self.expiry(judgement.leaf.as_ref()));
+        judgement.findings.extend(self.expiry(judgement.leaf.as_ref(), &request));
         judgement.findings.extend(self.differs(address, &chain, targets));
         if let Some(asked) = asked {
             let finding = self.asks(address, role, &asked, ours.as_ref(), ca);
@@ -98,7 +100,7 @@ impl Settings<'_> {
         };
         let pair = Pair::new(&chain, &key).map_err(|what| {
             Failure::usage("unusable-pair", format!("{} cannot be shown: {what}", path.display()))
-                .hint(format!("etcd-pki verify {}", path.display()))
+                .hint(CommandLine::new("verify").arg(path.display()))
         })?;
         Ok(Some(Ours { chain, pair }))
     }
@@ -131,6 +133,7 @@ impl Settings<'_> {
             at: self.at,
             go: self.go,
             crl: self.crl.as_ref(),
+            issuer: self.issuer.as_deref(),
             ..Request::new(&ours.chain, ca, role)
         };
         let likely = judge(&request).findings.into_iter().find(|finding| finding.severity == Severity::Error);
@@ -139,11 +142,11 @@ impl Settings<'_> {
             None if role == Role::Peer && words == probe::CLOSED && self.args.source_ip.is_none() => (
                 Code::PeerSourceAddress,
                 ": its SANs do not hold the address that we come from, most likely".to_owned(),
-                Some("etcd-pki verify CERT --role peer --source-ip ADDRESS".to_owned()),
+                Some(CommandLine::parse("etcd-pki verify CERT --role peer --source-ip ADDRESS").into()),
             ),
             None => {
                 let (code, why) = unexplained(words);
-                (code, why, Some("journalctl -u etcd | etcd-pki explain -".to_owned()))
+                (code, why, Some(CommandLine::parse("journalctl -u etcd | etcd-pki explain -").into()))
             }
         };
         Finding {
@@ -199,7 +202,7 @@ fn plain_port(address: &str) -> Judgement {
         severity: Severity::Error,
         message: format!("{address} speaks plain HTTP, not TLS"),
         etcd_says: Some("http: server gave HTTP response to HTTPS client".to_owned()),
-        fix: Some("give that listener an https URL and its certificate, or dial it with http".to_owned()),
+        fix: Some("give that listener an https URL and its certificate, or dial it with http".into()),
     };
     Judgement { verdict: Verdict::Reject, findings: vec![finding], leaf: None }
 }

@@ -13,7 +13,7 @@ use crate::survey::files;
 use crate::verify::report::Judged;
 use crate::verify::target::{self, Target};
 use crate::verify::{
-    Code, CrlFile, Finding, Leaf, Request, Role, Severity, Verdict, is_crl, judge_each, on_disk,
+    Code, CrlFile, Finding, Leaf, Request, Role, Severity, Verdict, is_crl, judge_each, name_owner, on_disk,
 };
 
 /// The list that was given; else, where the PKI directory's CA is what is judged against, the list that was made there.
@@ -75,6 +75,7 @@ impl Settings<'_> {
             go: self.go,
             client_cert_auth: self.args.client_cert_auth,
             crl: self.crl.as_ref(),
+            issuer: self.issuer.as_deref(),
             ..Request::new(&chain, &[], Role::Server)
         };
         let roles = |leaf: Option<&Leaf>| {
@@ -95,8 +96,12 @@ impl Settings<'_> {
             if unreadable {
                 judgement.verdict = Verdict::Reject;
             }
+            if let Some((_, key)) = &key {
+                let each = judgement.findings.iter_mut();
+                each.for_each(|finding| name_owner(finding, &wanted.target, &chain, key, self.go));
+            }
             judgement.findings.extend(disk.iter().cloned());
-            judgement.findings.extend(self.expiry(judgement.leaf.as_ref()));
+            judgement.findings.extend(self.expiry(judgement.leaf.as_ref(), &request));
             judgement.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
             Judged::new(path.display().to_string(), role, judgement)
         });

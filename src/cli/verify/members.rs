@@ -13,7 +13,7 @@ use crate::host::ssh::SshOptions;
 use crate::inventory::Inventory;
 use crate::survey::{self, Dial, Member, Place, SurveyError, Terms};
 use crate::verify::report::{Judged, Part};
-use crate::verify::{Code, Finding, Judgement, Role, Severity, Verdict};
+use crate::verify::{Code, Finding, Judgement, Request, Role, Severity, Verdict};
 
 /// The members that were looked at.
 pub(super) struct Members {
@@ -39,6 +39,7 @@ pub(super) fn look(context: &Context, settings: &Settings<'_>) -> Result<Members
         godebug: args.godebug.clone(),
         ca: settings.ca.as_ref().map(|ca| ca.to_vec()),
         spare_ca: read(&settings.pki_dir.join("ca.pem")),
+        issuer: settings.issuer.clone(),
     };
     let wanted = wanted(context, args)?;
     let all = std::thread::scope(|scope| {
@@ -142,7 +143,13 @@ impl Members {
         let seen = self.all.iter().flat_map(|member| member.judge(&self.terms));
         let mut judged: Vec<Judged> = seen.chain(self.unseen.iter().cloned()).collect();
         for one in &mut judged {
-            let soon = settings.expiry(one.judgement.leaf.as_ref());
+            let member = self.all.iter().find(|member| one.member.as_ref() == Some(&member.name));
+            let ca = member.and_then(Member::trusted_ca).or(self.terms.spare_ca.as_deref());
+            let trusted = Request {
+                issuer: settings.issuer.as_deref(),
+                ..Request::new(&[], ca.unwrap_or_default(), Role::Peer)
+            };
+            let soon = settings.expiry(one.judgement.leaf.as_ref(), &trusted);
             one.judgement.findings.extend(soon);
             one.judgement.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         }
@@ -172,7 +179,7 @@ impl Members {
                 severity: Severity::Warning,
                 message,
                 etcd_says: None,
-                fix: Some("issue it under a user's name on purpose, or log in with --user".to_owned()),
+                fix: Some("issue it under a user's name on purpose, or log in with --user".into()),
             });
         }
     }

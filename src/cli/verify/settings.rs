@@ -8,7 +8,7 @@ use super::super::pki::expiry;
 use super::VerifyArgs;
 use crate::host::access::Reader;
 use crate::verify::target::{Contents, Target};
-use crate::verify::{Code, CrlFile, Finding, GoVersion, Leaf, Role, Severity};
+use crate::verify::{Code, CrlFile, Finding, GoVersion, Leaf, Request, Role, Severity, renewal};
 
 /// What all certificates of a run are judged against.
 pub(super) struct Settings<'a> {
@@ -20,6 +20,8 @@ pub(super) struct Settings<'a> {
     pub(super) reader: Option<Reader>,
     pub(super) at: OffsetDateTime,
     pub(super) go: GoVersion,
+    /// The CA of the PKI directory, up to its root, from which a cure would issue.
+    pub(super) issuer: Option<Vec<u8>>,
 }
 
 /// A certificate to judge, and whether it was named or found in a directory.
@@ -50,7 +52,8 @@ impl Settings<'_> {
         roles
     }
 
-    pub(super) fn expiry(&self, leaf: Option<&Leaf>) -> Option<Finding> {
+    /// The finding on a certificate that ends soon; `request` has the CA that is trusted.
+    pub(super) fn expiry(&self, leaf: Option<&Leaf>, request: &Request<'_>) -> Option<Finding> {
         let (within, leaf) = (self.args.expires_within?, leaf?);
         let soon = leaf.not_after >= self.at && leaf.not_after - self.at <= within;
         soon.then(|| Finding {
@@ -58,10 +61,7 @@ impl Settings<'_> {
             severity: Severity::Error,
             message: format!("it ends on {}", expiry(leaf.not_after, self.at)),
             etcd_says: None,
-            fix: Some(format!(
-                "etcd-pki renew {}",
-                if leaf.common_name.is_empty() { "NAME" } else { &leaf.common_name }
-            )),
+            fix: Some(renewal(request, leaf, within)),
         })
     }
 }

@@ -12,11 +12,11 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::error::{SshError, SshTrouble, telling};
-use super::quote::line;
 use super::runtime::RuntimeDir;
 use super::shell::Shell;
 use crate::host::command::{self, Lapse, Reaped, RunError};
 use crate::host::{RunOutput, limits};
+use crate::shell::line;
 
 /// How ssh reaches hosts.
 #[derive(Debug, Clone, Default)]

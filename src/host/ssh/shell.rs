@@ -10,9 +10,9 @@ use std::time::Duration;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::connection::{Connection, after_line};
-use super::quote::line;
 use crate::host::RunOutput;
 use crate::host::command::{Dialogue, Lapse};
+use crate::shell::line;
 
 /// Reads a mark, then a command line up to that mark again; runs it with empty input in a process of its own; says the
 /// mark and its exit code. What a command prints stands between two marks, that nobody can foresee.

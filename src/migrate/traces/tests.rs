@@ -107,7 +107,10 @@ fn a_record_that_is_none_is_named_and_left() {
     files::create_new(&Traces::file(&host), b"[{", Meta::mode(FileMode::SECRET)).unwrap();
     let error = Traces::load(&host).map(drop).unwrap_err();
     assert_eq!(error.code(), "bad-record");
-    assert!(error.to_string().contains("pre-images.json") && error.hint().contains("backup"), "{error}");
+    assert!(
+        error.to_string().contains("pre-images.json") && error.hint().to_string().contains("backup"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -4,12 +4,14 @@ use ::time::OffsetDateTime;
 
 use super::super::certificate::Certificate;
 use super::super::chain::{ChainError, Verifier};
+use super::super::cure::{Cures, Name, intermediate_usage};
 use super::super::findings::Findings;
 use super::super::pitfalls::Code;
 use super::super::signature::SignatureError;
 use super::super::when::rfc3339;
 use super::super::{Request, Role};
 use super::describe;
+use crate::advice::Advice;
 
 /// Turns Go's refusal into the pitfall it is.
 pub(super) fn report(
@@ -21,14 +23,16 @@ pub(super) fn report(
     findings: &mut Findings,
 ) {
     let says = error.to_string();
+    let cures = Cures::of(request, Some(leaf));
     let (code, message, fix) = match error {
         ChainError::UnhandledCritical { subject, oids } => (
             Code::UnknownCriticalExtension,
             format!("{subject} has critical extensions that Go does not handle: {}", oids.join(", ")),
-            "issue it again without them, or with them not critical".to_owned(),
+            if *subject == leaf.subject_text() { cures.reissue() } else { cures.new_ca() },
         ),
         ChainError::Expired { subject, depth, bound, early, .. } => {
-            expired(subject, *depth, *bound, *early, request.at)
+            let is_root = verifier.roots.all().iter().any(|root| root.subject_text() == *subject);
+            expired(subject, *depth, is_root, *bound, *early, &cures, request.at)
         }
         ChainError::UnknownAuthority { subject, issuer, hint } => {
             if verifier.roots.all().is_empty() {
@@ -36,48 +40,53 @@ pub(super) fn report(
                 (
                     Code::EmptyCaFile,
                     "the CA file holds no certificate".to_owned(),
-                    "put the CA's certificate into it, as PEM, and restart etcd".to_owned(),
+                    "put the CA's certificate into it, as PEM, and restart etcd".into(),
                 )
             } else {
-                unknown_authority(subject, issuer, hint.as_ref(), leaf, verifier)
+                unknown_authority(subject, issuer, hint.as_ref(), leaf, verifier, &cures)
             }
         }
         ChainError::NotAuthorizedToSign { subject } => (
             Code::NotACa,
             format!("{subject} signed, but is an intermediate without basicConstraints CA:TRUE"),
-            "make that CA again with basicConstraints CA:TRUE".to_owned(),
+            "make that CA again with basicConstraints CA:TRUE, and issue below it".into(),
         ),
         ChainError::PathLength { subject, limit } => (
             Code::PathLength,
             format!("{subject} allows {limit} intermediates below it, there are more"),
-            "issue from a CA that is higher up, or make it again with a larger path length".to_owned(),
+            Advice::from(format!("issue from {subject} itself, or ")).and(cures.new_ca()),
         ),
-        ChainError::Constraint { detail } => (
-            Code::NameConstraint,
-            format!("a CA's name constraints forbid a SAN: {detail}"),
-            "leave that SAN out, or issue from a CA whose constraints cover it".to_owned(),
-        ),
+        ChainError::Constraint { detail } => {
+            (Code::NameConstraint, format!("a CA's name constraints forbid a SAN: {detail}"), cures.reissue())
+        }
         ChainError::ConstraintsWithoutSans => (
             Code::NameConstraint,
             "a CA constrains names and the certificate has a common name alone, which is never compared"
                 .to_owned(),
-            "issue it again with SANs: --ip and --dns".to_owned(),
+            cures.reissue(),
         ),
         ChainError::TooManyConstraints => (
             Code::NameConstraint,
             "the CA's name constraints need more comparisons than Go makes".to_owned(),
-            "make the CA again with fewer constraints".to_owned(),
+            cures.new_ca(),
         ),
-        ChainError::IncompatibleUsage { subject } => incompatible_usage(subject, side, request, leaf),
+        ChainError::IncompatibleUsage { .. } => {
+            let (code, wanted) = match side {
+                Role::Server => (Code::MissingServerAuth, "serverAuth"),
+                _ => (Code::MissingClientAuth, "clientAuth"),
+            };
+            let Some((message, fix)) = incompatible_usage(error, wanted, request, leaf) else { return };
+            (code, message, fix)
+        }
         ChainError::SignatureLimit => (
             Code::SignatureLimit,
             "more than 100 signatures would have to be checked to find a chain".to_owned(),
-            "remove old and duplicate CAs from the CA file and the chain".to_owned(),
+            "remove old and duplicate CAs from the CA file and the chain".into(),
         ),
         ChainError::Policies { details } => (
             Code::CertificatePolicies,
             format!("the chain demands a policy that it does not have: {details}"),
-            "issue from a CA without policyConstraints".to_owned(),
+            Advice::from("issue from a CA without policyConstraints; to make one, ").and(cures.new_ca()),
         ),
     };
     findings.reject(code, message, says, fix);
@@ -86,10 +95,12 @@ pub(super) fn report(
 fn expired(
     subject: &str,
     depth: usize,
+    is_root: bool,
     bound: OffsetDateTime,
     early: bool,
+    cures: &Cures<'_>,
     now: OffsetDateTime,
-) -> (Code, String, String) {
+) -> (Code, String, Advice) {
     let away = if early { bound - now } else { now - bound };
     let away = match (away.whole_days(), away.whole_hours()) {
         (0, 0) => format!("{} min", away.whole_minutes()),
@@ -102,35 +113,41 @@ fn expired(
     let what = if early { "is valid only from" } else { "expired on" };
     let when = if early { format!("in {away}") } else { format!("{away} ago") };
     let fix = match code {
-        Code::Expired => "etcd-pki renew NAME",
-        Code::CaExpired => "etcd-pki rotate-ca plan",
-        _ => "set the clocks (timedatectl), or issue it again with backdating",
+        Code::Expired => cures.renew(),
+        Code::CaExpired if is_root => cures.new_ca(),
+        Code::CaExpired => cures.new_intermediate(),
+        Code::NotYetValid => {
+            Advice::from("set the clocks (timedatectl), or issue it again: ").and(cures.reissue())
+        }
+        _ => "set the clocks (timedatectl); where they are right, wait until then or take another CA".into(),
     };
-    (code, format!("{subject} {what} {} ({when})", rfc3339(bound)), fix.to_owned())
+    (code, format!("{subject} {what} {} ({when})", rfc3339(bound)), fix)
 }
 
-fn incompatible_usage(
-    subject: &str,
-    side: Role,
+/// Which certificate of the chain leaves a usage out, and what to do; `None` where that is not the error.
+pub(super) fn incompatible_usage(
+    error: &ChainError,
+    wanted: &str,
     request: &Request<'_>,
     leaf: &Certificate<'_>,
-) -> (Code, String, String) {
-    let (code, wanted) = match side {
-        Role::Server => (Code::MissingServerAuth, "serverAuth"),
-        _ => (Code::MissingClientAuth, "clientAuth"),
-    };
-    let own = *subject == leaf.subject_text();
-    let message = if own {
-        format!("the extended key usage lacks {wanted}, which the role {} needs", request.role.name())
-    } else {
-        format!("{subject}, above it, limits the extended key usage to something without {wanted}")
-    };
-    let profile = match request.role {
-        Role::Client => " --profile client",
-        Role::Proxy => " --profile proxy",
-        _ => "",
-    };
-    (code, message, reissue(leaf, profile))
+) -> Option<(String, Advice)> {
+    let ChainError::IncompatibleUsage { subject, depth, is_root } = error else { return None };
+    let cures = Cures::of(request, Some(leaf));
+    let role = request.role.name();
+    Some(match (depth, is_root) {
+        (0, _) => (
+            format!("the extended key usage of {subject} lacks {wanted}, which the role {role} needs"),
+            cures.reissue(),
+        ),
+        (_, false) => (
+            format!("{subject}, an intermediate above it, has an extended key usage without {wanted}"),
+            intermediate_usage(subject),
+        ),
+        (_, true) => (
+            format!("{subject}, the root above it, has an extended key usage without {wanted}"),
+            cures.new_ca(),
+        ),
+    })
 }
 
 fn unknown_authority(
@@ -139,42 +156,47 @@ fn unknown_authority(
     hint: Option<&(SignatureError, String)>,
     leaf: &Certificate<'_>,
     verifier: &Verifier<'_>,
-) -> (Code, String, String) {
+    cures: &Cures<'_>,
+) -> (Code, String, Advice) {
+    let is_leaf = subject == leaf.subject_text();
+    let remade =
+        |how: &str| if is_leaf { cures.reissue() } else { format!("make {subject} again {how}").into() };
     match hint {
         Some((SignatureError::NotAuthorized, name)) => (
             Code::NotACa,
             format!("{name:?} signed {subject}, but may not: no CA, or its keyUsage lacks keyCertSign"),
-            "make the CA again: etcd-pki init-ca".to_owned(),
+            cures.new_ca(),
         ),
         Some((SignatureError::Insecure(algorithm, _), _)) => (
             Code::WeakSignature,
             format!("{subject} is signed with {algorithm}, which Go refuses"),
-            "issue it again with SHA-256 or better".to_owned(),
+            remade("with SHA-256 or better"),
         ),
         Some((SignatureError::Unimplemented | SignatureError::KeyKind { .. }, _)) => (
             Code::WeakSignature,
             format!("{subject} is signed in a way that Go cannot check"),
-            "issue it again with SHA-256 and an RSA, ECDSA or Ed25519 CA key".to_owned(),
+            remade("with SHA-256 and an RSA, ECDSA or Ed25519 CA key"),
         ),
         Some((SignatureError::RsaTooSmall(bits), name)) => (
             Code::RsaTooSmall,
             format!("{name:?}, which signed {subject}, has an RSA key of {bits} bits"),
-            "make a new CA with a larger key".to_owned(),
+            cures.new_ca(),
         ),
         Some((_, name)) => (
             Code::SameNameOtherKey,
             format!("{subject} names {name:?} as its issuer, but that CA's key did not sign it"),
-            "find the CA that signed it by its key identifier, or issue it again from this one".to_owned(),
+            Advice::from("find the CA that signed it by its key identifier, or issue from this one: ")
+                .and(cures.reissue()),
         ),
         None if leaf.is_self_issued() && subject == leaf.subject_text() => (
             Code::UnknownAuthority,
             format!("{subject} is self-signed and not in the CA file"),
-            "issue it from the CA that is trusted: etcd-pki issue NAME".to_owned(),
+            Advice::from("issue it from the CA that is trusted: ").and(cures.reissue()),
         ),
         None if is_related(issuer, verifier) => (
             Code::MissingIntermediate,
             format!("{subject} was signed by {issuer}, an intermediate that is neither sent nor trusted"),
-            "append the intermediate: cat leaf.pem intermediate.pem > chain.pem".to_owned(),
+            "append the intermediate: `cat leaf.pem intermediate.pem > chain.pem`".into(),
         ),
         None => (
             Code::UnknownAuthority,
@@ -189,7 +211,8 @@ fn unknown_authority(
                     .collect::<Vec<_>>()
                     .join("; ")
             ),
-            "add that CA to the CA file and restart, or issue it from the CA that is trusted".to_owned(),
+            Advice::from("add that CA to the CA file and restart, or issue it from the CA that is trusted: ")
+                .and(cures.reissue()),
         ),
     }
 }
@@ -201,7 +224,13 @@ fn is_related(issuer: &str, verifier: &Verifier<'_>) -> bool {
     })
 }
 
-pub(super) fn report_host(host: &str, words: &str, leaf: &Certificate<'_>, findings: &mut Findings) {
+pub(super) fn report_host(
+    host: &str,
+    words: &str,
+    request: &Request<'_>,
+    leaf: &Certificate<'_>,
+    findings: &mut Findings,
+) {
     let is_ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
     let sans: Vec<String> = describe(leaf).hosts;
     let have = if sans.is_empty() { "none at all".to_owned() } else { sans.join(", ") };
@@ -217,22 +246,5 @@ pub(super) fn report_host(host: &str, words: &str, leaf: &Certificate<'_>, findi
         }
         () => (Code::WrongSan, format!("{host} is not covered (SANs: {have})")),
     };
-    let more = if is_ip { format!(" --ip {host}") } else { format!(" --dns {host}") };
-    findings.reject(code, message, words, reissue(leaf, &more));
-}
-
-/// The command that makes the certificate again with its SANs and more.
-pub(super) fn reissue(leaf: &Certificate<'_>, more: &str) -> String {
-    let name = leaf.name_for_commands();
-    let mut command = format!("etcd-pki issue {name}");
-    for ip in leaf.extensions.ips().iter().filter(|ip| !ip.is_loopback()) {
-        command.push_str(&format!(" --ip {ip}"));
-    }
-    for dns in leaf.extensions.dns() {
-        let plain = dns.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-*".contains(&byte));
-        if plain && *dns != "localhost" && *dns != name && dns.parse::<std::net::IpAddr>().is_err() {
-            command.push_str(&format!(" --dns '{dns}'"));
-        }
-    }
-    format!("{command}{more} --force")
+    findings.reject(code, message, words, Cures::of(request, Some(leaf)).add(Name::of(host)));
 }

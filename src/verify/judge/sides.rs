@@ -5,7 +5,7 @@ use super::super::extensions::Usage;
 use super::super::findings::Findings;
 use super::super::pitfalls::Code;
 use super::super::{Request, Role, host_name, peer};
-use super::refusal::{reissue, report, report_host};
+use super::refusal::{incompatible_usage, report, report_host};
 
 /// C. As a client judges a server.
 pub(super) fn judge_as_server(
@@ -23,7 +23,7 @@ pub(super) fn judge_as_server(
     }
     for host in request.hosts {
         if let Err(words) = host_name::verify_host(leaf, host, request.go) {
-            report_host(host, &words, leaf, findings);
+            report_host(host, &words, request, leaf, findings);
         }
     }
     if let (Err(error), false) = (&chain, leaf_itself) {
@@ -31,10 +31,12 @@ pub(super) fn judge_as_server(
     }
     if request.role == Role::Server
         && chain.is_ok()
-        && let Err(error @ ChainError::IncompatibleUsage { .. }) = paths.allow(Usage::Client)
+        && let Err(error) = paths.allow(Usage::Client)
+        && let Some((lacks, fix)) = incompatible_usage(&error, "clientAuth", request, leaf)
     {
-        let message = "etcd's own JSON gateway shows this certificate as a client and is refused with --client-cert-auth";
-        let fix = reissue(leaf, "");
+        let message = format!(
+            "etcd's own JSON gateway shows this certificate as a client and is refused with --client-cert-auth: {lacks}"
+        );
         if request.client_cert_auth {
             findings.reject(Code::GatewayClientAuth, message, error.to_string(), fix);
         } else {

@@ -17,7 +17,9 @@ pub(super) const FAMILY: &[Pitfall] = &[
         cause: "The extended key usage lists something, but not clientAuth. Go strikes a usage out if any certificate \
             from the root down lists usages without it. A peer is a client to the other members, so a member's \
             certificate needs clientAuth too.",
-        cure: "Issue the certificate again with clientAuth (and serverAuth for members).",
+        cure: "Issue the certificate again with clientAuth (and serverAuth for members). No certificate of the \
+            chain may leave it out: where an intermediate or the root does, the leaf is not at fault; make that one again \
+            without extended key usages, or with both, and issue below it.",
         proof: "etcd-pki verify CERT --ca CA --role client",
     },
     Pitfall {
@@ -31,7 +33,9 @@ pub(super) const FAMILY: &[Pitfall] = &[
         cause: "etcd's JSON gateway dials etcd's own client port and shows the server's certificate as its client \
             certificate. With --client-cert-auth that one is judged as a client's: /health and etcdctl work, every \
             /v3/* JSON call answers code 14 (etcd issues 9785, 16590, 19799).",
-        cure: "Issue the server certificate with both serverAuth and clientAuth.",
+        cure: "Issue the server certificate with both serverAuth and clientAuth. No certificate of the chain may leave \
+            clientAuth out: where an intermediate or the root does, the leaf is not at fault; make that one again without \
+            extended key usages, or with both, and issue below it.",
         proof: "etcd-pki verify CERT --ca CA --role server --client-cert-auth",
     },
     Pitfall {
@@ -43,7 +47,9 @@ pub(super) const FAMILY: &[Pitfall] = &[
             "remote error: tls: bad certificate",
         ],
         cause: "Clients and dialling peers ask for serverAuth; the extended key usage lists something else only.",
-        cure: "Issue the certificate again with serverAuth; members need clientAuth as well.",
+        cure: "Issue the certificate again with serverAuth; members need clientAuth as well. No certificate of the \
+            chain may leave it out: where an intermediate or the root does, the leaf is not at fault; make that one again \
+            without extended key usages, or with both, and issue below it.",
         proof: "etcd-pki verify CERT --ca CA --role server",
     },
     Pitfall {
@@ -54,7 +60,8 @@ pub(super) const FAMILY: &[Pitfall] = &[
             "rejected connection from \"…\" (error \"remote error: tls: bad certificate\"",
         ],
         cause: "etcd's URLs hold addresses, and Go looks for an address among the iPAddress SANs only.",
-        cure: "Issue the certificate again with every advertised address and 127.0.0.1 as IP SANs.",
+        cure: "Issue the certificate again with every advertised address and 127.0.0.1 as IP SANs: `etcd-pki issue NAME --ip \
+            ADDRESS --force`.",
         proof: "etcd-pki verify CERT --ca CA --role server --host ADDRESS",
     },
     Pitfall {
@@ -70,7 +77,8 @@ pub(super) const FAMILY: &[Pitfall] = &[
         ],
         cause: "The certificate speaks for other names or addresses than the URL that is dialled: a member that moved, \
             a second interface, a load balancer, a short name where the certificate has the full one.",
-        cure: "Issue the certificate again with every name and address in the advertised URLs, or dial one it has.",
+        cure: "Issue the certificate again with every name and address in the advertised URLs (`etcd-pki issue NAME --ip \
+            ADDRESS --dns HOST --force`), or dial one it has. What the CA's name constraints forbid needs another CA.",
         proof: "etcd-pki verify CERT --ca CA --role server --host NAME_OR_ADDRESS",
     },
     Pitfall {
@@ -104,7 +112,8 @@ pub(super) const FAMILY: &[Pitfall] = &[
             "alert certificate expired",
         ],
         cause: "notAfter has passed. etcd reads the pair again at every handshake: a renewed file works at once.",
-        cure: "Renew the certificate and install it over the old one; no restart is needed for a pair.",
+        cure: "Renew the certificate (`etcd-pki renew NAME`) and install it over the old one (`etcd-pki install NAME --host \
+            HOST`); no restart is needed for a pair.",
         proof: "etcd-pki verify CERT --ca CA --expires-within 30d",
     },
     Pitfall {
@@ -142,7 +151,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
             "ee key too small",
         ],
         cause: "512 bits cannot carry a TLS signature; below 1024 bits Go refuses from 1.24 on.",
-        cure: "Make a new key: P-256, or RSA with 2048 bits and more.",
+        cure: "Make a new key: P-256 (`etcd-pki renew NAME --key-type p256`), or RSA with 2048 bits and more.",
         proof: "etcd-pki verify CERT --ca CA",
     },
     Pitfall {

@@ -16,8 +16,9 @@ pub(super) const FAMILY: &[Pitfall] = &[
             the client certificate: IP SANs first, then DNS SANs by reverse and forward lookup. (A DNS SAN that is an \
             address needs no DNS: it stands for itself.) A certificate without \
             any IP or DNS SAN passes. NAT and a second interface bite here; the one who dials just sees a close.",
-        cure: "Issue the member's certificate with the address that the others see it come from, or start with \
-            --experimental-peer-skip-client-san-verification.",
+        cure: "Issue the member's certificate with the address that the others see it come from: `etcd-pki issue NAME --ip \
+            ADDRESS --force`. (etcd 3.6 and later can leave the check out with --peer-skip-client-san-verification; \
+            3.3.16 to 3.6 call it --experimental-peer-skip-client-san-verification, and 3.7 does not start with that name.)",
         proof: "etcd-pki verify CERT --ca CA --role peer --source-ip ADDRESS",
     },
     Pitfall {

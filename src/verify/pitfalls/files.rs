@@ -121,7 +121,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
         ],
         cause: "--client-crl-file is read again at each handshake; if it is missing or damaged, every connection is \
             refused. Up to 3.5 PEM or DER will do, from 3.6 on DER only. Of several lists in a file the first counts.",
-        cure: "Write the list in DER, replace it atomically, and never delete it.",
+        cure: "Write the list in DER (crl.der, which `etcd-pki crl` makes), replace it atomically, and never delete it.",
         proof: "etcd-pki verify CERT --ca CA --crl CRL",
     },
     Pitfall {

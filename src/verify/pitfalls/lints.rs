@@ -24,7 +24,8 @@ pub(super) const FAMILY: &[Pitfall] = &[
         title: "a leaf that outlives its CA",
         says: &[],
         cause: "It ends after the CA does: on that day it stops working, whatever its own date says.",
-        cure: "Rotate the CA in time, or issue for less.",
+        cure: "Issue it again: `etcd-pki issue NAME --ip ADDRESS --force` makes none that outlives its CA. Replace the CA before \
+            it ends, as EP014 says.",
         proof: "etcd-pki verify CERT --ca CA",
     },
     Pitfall {
@@ -32,7 +33,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
         title: "a root that signed itself with SHA-1 or MD5",
         says: &[],
         cause: "Nobody checks a root's own signature, so it works; scanners complain, and what made it is old.",
-        cure: "Make a new CA when you rotate it.",
+        cure: "Nothing has to be done now; the next CA that init-ca makes is signed with SHA-256.",
         proof: "etcd-pki inspect CA",
     },
     Pitfall {

@@ -9,7 +9,10 @@ pub(super) const FAMILY: &[Pitfall] = &[
         says: &["x509: certificate has expired or is not yet valid: current time … is after …"],
         cause: "Go looks at the dates of every certificate in the chain, the root's too: when the CA ends, everything \
             it signed ends with it, however long the leaf would last.",
-        cure: "Rotate the CA (`etcd-pki rotate-ca`): trust the new one everywhere before it signs anything.",
+        cure: "Make a new CA in a directory of its own (`etcd-pki --pki-dir NEWDIR init-ca`); put it and the old one into one \
+            CA file, give that to every member and client, and restart the members one after the other; then issue from the \
+            new one (`etcd-pki --pki-dir NEWDIR issue --from cluster.toml`) and install. An intermediate is made anew below \
+            its root: `etcd-pki init-ca --intermediate --renew`.",
         proof: "etcd-pki verify CERT --ca CA",
     },
     Pitfall {
@@ -49,7 +52,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
         ],
         cause: "The CA was made again under its old name: names match, signatures do not. It looks right in every \
             listing of subjects.",
-        cure: "Find the CA whose key signed it (compare key identifiers: `etcd-pki inspect`), or issue everything again \
+        cure: "Find the CA whose key signed it (compare key identifiers: `etcd-pki inspect CERT`), or issue everything again \
             from the new one.",
         proof: "etcd-pki verify CERT --ca CA",
     },

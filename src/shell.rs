@@ -1,8 +1,10 @@
-//! The one place where words become a line for a remote shell.
+//! The one place where words become a line for a shell: a remote one, or that of a user who pastes a command.
+
+use std::path::Path;
 
 /// A word as every POSIX shell reads it back, and fish too: single quotes, but for quotes and backslashes, which stand
 /// outside of them behind a backslash.
-pub(super) fn quote(word: &str) -> String {
+pub(crate) fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
@@ -20,8 +22,13 @@ pub(super) fn quote(word: &str) -> String {
     line
 }
 
+/// A path as a word.
+pub(crate) fn path(path: &Path) -> String {
+    quote(&path.display().to_string())
+}
+
 /// Words as a line.
-pub(super) fn line<S: AsRef<str>>(words: &[S]) -> String {
+pub(crate) fn line<S: AsRef<str>>(words: &[S]) -> String {
     words.iter().map(|word| quote(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
@@ -65,6 +72,12 @@ mod tests {
         for shell in ["sh", "bash"] {
             assert_eq!(through(shell, &words), words, "{shell}");
         }
+    }
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_part_it() {
+        assert_eq!(path(Path::new("/tmp/etcd-pki_1.2")), "/tmp/etcd-pki_1.2");
+        assert_eq!(path(Path::new("/tmp/it's here")), r"'/tmp/it'\''s here'");
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! Chains that real Go has judged: our verdict agrees with every one of theirs.
 //!
 //! `fixtures/corpus/chains-go.json` is always read; `limbo-go.json`, which is not ours to redistribute, only where
-//! `ETCDPKI_CORPUS` names a directory that has it. Divergences would be listed in `fixtures/corpus/exceptions.txt`,
+//! `ETCDPKI_CORPUS` names a directory that has it. `adversarial-go.json.gz` is read too: cases that were made to be hard,
+//! each with what six releases of Go said in a real handshake. Divergences would be listed in `fixtures/corpus/exceptions.txt`,
 //! one id and its reason a line; an unlisted one fails, and so does a listed one that agrees.
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use etcd_pki::verify::{GoVersion, Request, Role, Verdict, judge};
+use base64::Engine;
+use etcd_pki::verify::{GoVersion, Judgement, Request, Role, Verdict, judge};
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -104,4 +107,90 @@ fn limbo_is_judged_as_go_judges_it() {
         return;
     }
     assert!(run(&path) > 0);
+}
+
+/// The releases that the adversarial cases were shown to.
+const RELEASES: [(&str, GoVersion); 6] = [
+    ("1.15", GoVersion::new(15, 15)),
+    ("1.19", GoVersion::new(19, 8)),
+    ("1.22", GoVersion::new(22, 12)),
+    ("1.24", GoVersion::new(24, 4)),
+    ("1.26", GoVersion::new(26, 11)),
+    ("1.27", GoVersion::new(27, 4)),
+];
+
+fn adversarial() -> Vec<Value> {
+    let file = std::fs::File::open(root().join("fixtures/corpus/adversarial-go.json.gz")).unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn judged(case: &Value, go: GoVersion) -> Judgement {
+    let file = |field: &str| base64::engine::general_purpose::STANDARD.decode(text(case, field)).unwrap();
+    let (cert, key, ca) = (file("cert"), file("key"), file("ca"));
+    let hosts = [text(case, "host").to_owned()];
+    let role = match text(case, "role") {
+        "server" => Role::Server,
+        "client" => Role::Client,
+        _ => Role::Peer,
+    };
+    judge(&Request {
+        key: Some(&key),
+        hosts: if hosts[0].is_empty() { &[] } else { &hosts },
+        at: OffsetDateTime::parse(text(case, "at"), &Rfc3339).unwrap(),
+        go,
+        ..Request::new(&cert, &ca, role)
+    })
+}
+
+/// What the one said that refused: the client of a server, the server of a client, or whoever read the files.
+fn refusal<'a>(answer: &'a Value) -> &'a str {
+    let words = text(answer, "words");
+    let saw = |who: &str| {
+        let saw = format!("{who} saw: ");
+        words.split(" || ").find_map(|part| part.strip_prefix(saw.as_str()))
+    };
+    let other = match text(answer, "stage") {
+        "server" => saw("client"),
+        "client" => saw("server"),
+        _ => None,
+    };
+    let other = other.unwrap_or(words);
+    other.strip_prefix("tls: failed to verify certificate: ").unwrap_or(other)
+}
+
+#[test]
+fn hard_cases_are_judged_as_each_release_of_go_judges_them() {
+    let cases = adversarial();
+    let mut wrong = Vec::new();
+    for (label, go) in RELEASES {
+        let (mut agreed, mut refused, mut said) = (0, 0, 0);
+        for case in &cases {
+            let (id, answer) = (text(case, "id"), &case["go"][label]);
+            let judgement = judged(case, go);
+            let rejects = judgement.verdict == Verdict::Reject;
+            let first = judgement.findings.iter().find_map(|finding| finding.etcd_says.as_deref());
+            if rejects != (text(answer, "verdict") == "reject") {
+                wrong.push(format!("{id}@{label}: Go: {answer}; we: {:?}", judgement.findings.first()));
+                continue;
+            }
+            agreed += 1;
+            if rejects {
+                refused += 1;
+                if first == Some(refusal(answer)) {
+                    said += 1;
+                } else if std::env::var_os("WORDS").is_some() {
+                    println!(
+                        "{id}@{label}\n   Go: {}\n   we: {}",
+                        refusal(answer),
+                        first.unwrap_or_default()
+                    );
+                }
+            }
+        }
+        let all = cases.len();
+        println!("Go {label}: {agreed}/{all} verdicts agree; of {refused} refusals {said} in the same words");
+    }
+    assert!(wrong.is_empty(), "{} verdicts do not agree:\n{}", wrong.len(), wrong.join("\n"));
 }

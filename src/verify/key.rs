@@ -61,7 +61,7 @@ pub(super) fn public_of(blocks: &[Block], likely: &PublicKey, go: GoVersion) -> 
 }
 
 fn pkcs8(der: &[u8], likely: &PublicKey, go: GoVersion) -> Option<Result<PublicKey, KeyError>> {
-    let (mut fields, _) = Fields::of(der)?;
+    let mut fields = Fields::of(der).nested()?;
     fields.int64()?;
     let mut algorithm = fields.nested()?;
     let oid = algorithm.oid()?;
@@ -70,7 +70,7 @@ fn pkcs8(der: &[u8], likely: &PublicKey, go: GoVersion) -> Option<Result<PublicK
     match oid {
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01] => rsa::pkcs1(key, go).map(Ok),
         [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => {
-            let curve = Fields(parameters).oid().map(Curve::of_oid);
+            let curve = Fields::of(parameters).oid().map(Curve::of_oid);
             match curve {
                 Some(None) => None,
                 Some(known) => sec1(key, known, likely).map(Ok),
@@ -78,7 +78,7 @@ fn pkcs8(der: &[u8], likely: &PublicKey, go: GoVersion) -> Option<Result<PublicK
             }
         }
         [0x2b, 0x65, 0x70] if parameters.is_empty() => {
-            let pair = Ed25519KeyPair::from_seed_unchecked(Fields(key).octets()?).ok()?;
+            let pair = Ed25519KeyPair::from_seed_unchecked(Fields::of(key).octets()?).ok()?;
             Some(Ok(PublicKey::Ed25519(pair.public_key().as_ref().to_vec())))
         }
         [0x2b, 0x65, 0x6e] => Some(Err(KeyError::UnknownKind)),
@@ -88,11 +88,11 @@ fn pkcs8(der: &[u8], likely: &PublicKey, go: GoVersion) -> Option<Result<PublicK
 
 /// SEC1: the scalar's point is computed, what the file says of it is not looked at.
 fn sec1(der: &[u8], curve: Option<Curve>, likely: &PublicKey) -> Option<PublicKey> {
-    let (mut fields, _) = Fields::of(der)?;
+    let mut fields = Fields::of(der).nested()?;
     let version = fields.int64()?;
     let scalar = fields.octets()?;
-    let named = fields.explicit(0, Fields::oid)?.and_then(Curve::of_oid);
-    fields.explicit(1, Fields::bit_string)?;
+    let named = fields.explicit_oid(0)?.and_then(Curve::of_oid);
+    fields.explicit_bit_string(1)?;
     if version != 1 {
         return None;
     }

@@ -4,6 +4,7 @@
 //! the rules of the Go release it was built with; findings say why, in etcd's own words, and what to do; lints on
 //! top never change the verdict. The pitfalls have stable codes and pages in [`pitfalls`].
 
+mod asn1;
 pub mod certificate;
 mod chain;
 mod constrained;

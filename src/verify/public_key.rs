@@ -1,5 +1,7 @@
 //! Public keys as Go reads them from a SubjectPublicKeyInfo.
 
+mod by_asn1;
+
 use super::der::{self, Der};
 use super::go::GoVersion;
 use super::parse_error::ParseError;
@@ -82,13 +84,30 @@ pub enum PublicKey {
     },
     /// Ed25519.
     Ed25519(Vec<u8>),
-    /// DSA: read, never used.
-    Dsa,
+    /// DSA: it signs certificates up to Go 1.15, and no handshake.
+    Dsa(DsaKey),
     /// A kind that Go does not know: the certificate is read, its key is good for nothing.
     Unknown {
         /// The algorithm, dotted.
         oid: String,
     },
+}
+
+/// The numbers of a DSA key, big-endian, without leading zeros.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DsaKey {
+    pub(super) prime: Vec<u8>,
+    pub(super) order: Vec<u8>,
+    pub(super) generator: Vec<u8>,
+    pub(super) public: Vec<u8>,
+}
+
+impl DsaKey {
+    /// Of its positive INTEGERs: p, q, g and y.
+    fn of(numbers: [&[u8]; 4]) -> Self {
+        let [prime, order, generator, public] = numbers.map(magnitude);
+        Self { prime, order, generator, public }
+    }
 }
 
 impl PublicKey {
@@ -119,6 +138,11 @@ impl PublicKey {
         }
     }
 
+    /// Whether the two are the same to Go's `Equal`, which DSA keys do not have.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Dsa(_), Self::Dsa(_))) || self == other
+    }
+
     /// How many bits the key has, as people count them.
     pub fn bits(&self) -> usize {
         match self {
@@ -126,7 +150,7 @@ impl PublicKey {
             Self::Ec { curve: Curve::P521, .. } => 521,
             Self::Ec { curve, .. } => curve.size() * 8,
             Self::Ed25519(_) => 256,
-            Self::Dsa | Self::Unknown { .. } => 0,
+            Self::Dsa(_) | Self::Unknown { .. } => 0,
         }
     }
 
@@ -136,7 +160,7 @@ impl PublicKey {
             Self::Rsa { .. } => format!("RSA {}", self.bits()),
             Self::Ec { curve, .. } => curve.name().to_owned(),
             Self::Ed25519(_) => "Ed25519".to_owned(),
-            Self::Dsa => "DSA".to_owned(),
+            Self::Dsa(_) => "DSA".to_owned(),
             Self::Unknown { oid } => oid_name(oid),
         }
     }
@@ -160,27 +184,52 @@ pub(crate) fn bit_length(number: &[u8]) -> usize {
 }
 
 fn rsa(bytes: &[u8], parameters: &[u8]) -> Result<PublicKey, ParseError> {
-    if parameters != [der::NULL, 0] {
-        return Err(ParseError::new("RSA key missing NULL parameters"));
-    }
+    has_null(parameters)?;
     let mut fields =
         Der(bytes).read(der::SEQUENCE).ok_or_else(|| ParseError::new("invalid RSA public key"))?;
     let modulus = fields.integer().ok_or_else(|| ParseError::new("invalid RSA modulus"))?;
     let exponent = fields.int64().ok_or_else(|| ParseError::new("invalid RSA public exponent"))?;
-    if modulus[0] & 0x80 != 0 || modulus == [0] {
+    rsa_of(modulus, exponent)
+}
+
+/// RSA keys must have NULL parameters (RFC 3279, 2.3.1).
+fn has_null(parameters: &[u8]) -> Result<(), ParseError> {
+    if parameters == [der::NULL, 0] {
+        Ok(())
+    } else {
+        Err(ParseError::new("RSA key missing NULL parameters"))
+    }
+}
+
+fn rsa_of(modulus: &[u8], exponent: i64) -> Result<PublicKey, ParseError> {
+    if !is_positive(modulus) {
         return Err(ParseError::new("RSA modulus is not a positive number"));
     }
     let exponent = u64::try_from(exponent)
         .ok()
         .filter(|&exponent| exponent > 0)
         .ok_or_else(|| ParseError::new("RSA public exponent is not a positive number"))?;
-    let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus).to_vec();
-    Ok(PublicKey::Rsa { modulus, exponent })
+    Ok(PublicKey::Rsa { modulus: magnitude(modulus), exponent })
+}
+
+/// Whether the bytes of an INTEGER are a positive number's.
+fn is_positive(number: &[u8]) -> bool {
+    number != [0] && number[0] & 0x80 == 0
+}
+
+/// A positive INTEGER's bytes without the leading zero.
+fn magnitude(number: &[u8]) -> Vec<u8> {
+    number.strip_prefix(&[0]).unwrap_or(number).to_vec()
 }
 
 fn ec(point: Vec<u8>, parameters: &[u8], strict: bool) -> Result<PublicKey, ParseError> {
     let oid = Der(parameters).oid(strict).ok_or_else(|| ParseError::new("invalid ECDSA parameters"))?;
-    let curve = Curve::of_oid(oid).ok_or_else(|| ParseError::new("unsupported elliptic curve"))?;
+    unmarshalled(Curve::of_oid(oid), point)
+}
+
+/// A point on a curve.
+fn unmarshalled(curve: Option<Curve>, point: Vec<u8>) -> Result<PublicKey, ParseError> {
+    let curve = curve.ok_or_else(|| ParseError::new("unsupported elliptic curve"))?;
     if !curve.has_point(&point) {
         return Err(ParseError::new("failed to unmarshal elliptic curve point"));
     }
@@ -210,16 +259,16 @@ fn ml_dsa(level: u8, oid: &[u8], bytes: &[u8], parameters: &[u8]) -> Result<Publ
 }
 
 fn dsa(bytes: &[u8], parameters: &[u8]) -> Result<PublicKey, ParseError> {
-    let positive = |number: &[u8]| number != [0] && number[0] & 0x80 == 0;
     let y = Der(bytes).integer().ok_or_else(|| ParseError::new("invalid DSA public key"))?;
     let bad = || ParseError::new("invalid DSA parameters");
     let mut fields = Der(parameters).read(der::SEQUENCE).ok_or_else(bad)?;
-    let mut all_positive = positive(y);
-    for _ in 0..3 {
-        all_positive &= positive(fields.integer().ok_or_else(bad)?);
-    }
-    if !all_positive {
+    let mut next = || fields.integer().ok_or_else(bad);
+    dsa_of([next()?, next()?, next()?, y])
+}
+
+fn dsa_of(numbers: [&[u8]; 4]) -> Result<PublicKey, ParseError> {
+    if !numbers.iter().all(|number| is_positive(number)) {
         return Err(ParseError::new("zero or negative DSA parameter"));
     }
-    Ok(PublicKey::Dsa)
+    Ok(PublicKey::Dsa(DsaKey::of(numbers)))
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::go::{GoVersion, Since};
 use super::godebug::Rule;
-use super::names::{is_domain, scoped_address};
+use super::names::{ip_address, is_domain, scoped_address};
 use super::parse_error::ParseError;
 
 /// A uniformResourceIdentifier SAN.
@@ -17,12 +17,14 @@ pub(crate) struct Uri<'a> {
 }
 
 impl<'a> Uri<'a> {
-    pub(super) fn parse(text: &'a str, go: GoVersion) -> Result<Self, ParseError> {
-        let host = host(text, go).ok_or_else(|| ParseError(format!("cannot parse URI {text:?}")))?;
+    /// Reads one of these bytes; `text` is what stands for them where they are no text.
+    pub(super) fn parse(bytes: &[u8], text: &'a str, go: GoVersion) -> Result<Self, ParseError> {
+        let host = host(&String::from_utf8_lossy(bytes), go)
+            .ok_or_else(|| ParseError::new(format!("cannot parse URI {text:?}")))?;
         if is_domain(&host, false, go) {
             Ok(Self { text, host })
         } else {
-            Err(ParseError(format!("cannot parse URI {text:?}: invalid domain")))
+            Err(ParseError::new(format!("cannot parse URI {text:?}: invalid domain")))
         }
     }
 
@@ -40,7 +42,7 @@ impl<'a> Uri<'a> {
         }
         let is_ip = match go.has(&Since::ZONED_URIS) {
             true => scoped_address(host).is_some(),
-            false => host.parse::<IpAddr>().is_ok(),
+            false => ip_address(host, go).is_some(),
         };
         if is_ip || (host.starts_with('[') && host.ends_with(']')) {
             return Err(format!("URI with IP ({:?}) cannot be matched against constraints", self.text));

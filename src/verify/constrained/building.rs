@@ -14,13 +14,15 @@ pub(in super::super) fn check_below(
     below: &[&Certificate<'_>],
     go: GoVersion,
 ) -> Result<(), Violation> {
-    let Some(constraints) = certificate.extensions.name_constraints.as_ref().filter(|c| !c.is_empty()) else {
-        return Ok(());
-    };
+    let Some(constraints) = certificate.extensions.name_constraints.as_ref() else { return Ok(()) };
     let mut count = 0;
     let leaf_and_self = [below[0], certificate];
-    let judged = if go < GoVersion::STRICT_OIDS { &leaf_and_self[..] } else { below };
-    for san in judged.iter().filter_map(|one| one.extensions.san.as_ref()) {
+    let judged = match () {
+        () if go < GoVersion::OWN_NAMES => &below[..1],
+        () if go < GoVersion::STRICT_OIDS => &leaf_and_self[..],
+        () => below,
+    };
+    for san in judged.iter().filter_map(|one| one.extensions.constrained_san()) {
         for mail in mailboxes(san, go)? {
             let text = format!("{}@{}", mail.local, mail.domain);
             let trees = (&constraints.permitted.emails, &constraints.excluded.emails);

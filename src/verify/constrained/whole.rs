@@ -14,7 +14,7 @@ use super::{Violation, mailboxes, octets, parent};
 pub(in super::super) fn check_chain(chain: &[&Certificate<'_>], go: GoVersion) -> Result<(), Violation> {
     let sets = chain.iter().map(|one| {
         let constraints = one.extensions.name_constraints.as_ref();
-        constraints.filter(|constraints| !constraints.is_empty()).map(|some| Sets::new(some, go))
+        constraints.map(|some| Sets::new(some, go))
     });
     let sets: Vec<Option<Sets<'_>>> = sets.collect();
     for (at, certificate) in chain.iter().enumerate() {

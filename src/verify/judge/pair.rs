@@ -42,7 +42,7 @@ pub(super) fn judge_pair(request: &Request<'_>, certificates: &[Certificate<'_>]
         }
     };
     match &leaf.key {
-        PublicKey::Dsa | PublicKey::Unknown { .. } => findings.reject(
+        PublicKey::Dsa(_) | PublicKey::Unknown { .. } => findings.reject(
             Code::KeyUnusable,
             format!(
                 "the certificate has a key of a kind that Go's TLS does not use: {}",
@@ -122,7 +122,7 @@ pub(super) fn judge_handshake(request: &Request<'_>, sent: &[Certificate<'_>], f
             SignatureError::RsaTooSmall(leaf.key.bits()).to_string(),
             new_key,
         ),
-        PublicKey::Dsa | PublicKey::Unknown { .. } if request.key.is_none() => findings.warn(
+        PublicKey::Dsa(_) | PublicKey::Unknown { .. } if request.key.is_none() => findings.warn(
             Code::KeyUnusable,
             format!("{} is no kind of key that Go's TLS uses", leaf.key.describe()),
             "tls: unknown public key algorithm",

@@ -63,6 +63,11 @@ pub(super) fn report(
                 .to_owned(),
             "issue it again with SANs: --ip and --dns".to_owned(),
         ),
+        ChainError::NameMismatch { subject, issuer } => (
+            Code::SameNameOtherKey,
+            format!("{subject} has the key identifier of the issuer {issuer}, and another name"),
+            "take it out of the CA file or the chain; Go 1.16 and later look for issuers by name".to_owned(),
+        ),
         ChainError::TooManyConstraints => (
             Code::NameConstraint,
             "the CA's name constraints need more comparisons than Go makes".to_owned(),

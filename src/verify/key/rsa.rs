@@ -3,7 +3,6 @@
 use crypto_bigint::{BoxedUint, ConcatenatingMul, Integer, NonZero};
 use zeroize::Zeroizing;
 
-use super::super::der::{INTEGER, SEQUENCE};
 use super::super::go::GoVersion;
 use super::super::godebug::Rule;
 use super::super::public_key::{PublicKey, bit_length};
@@ -26,17 +25,18 @@ struct Numbers {
 
 /// The public half of a key in PKCS#1; `None` where Go refuses it.
 pub(super) fn pkcs1(der: &[u8], go: GoVersion) -> Option<PublicKey> {
-    let (mut fields, rest) = Fields::of(der)?;
+    let mut file = Fields::of(der);
+    let mut fields = file.nested()?;
     let version = fields.int64()?;
     let modulus = fields.integer()?;
     let exponent = fields.int64()?;
     let (private, first, second) = (fields.integer()?, fields.integer()?, fields.integer()?);
     let mut remainders = Vec::new();
     for _ in 0..3 {
-        remainders.push(fields.optional(INTEGER, Fields::integer)?);
+        remainders.push(fields.optional_integer()?);
     }
     let mut primes = vec![first, second];
-    if let Some(mut more) = fields.optional(SEQUENCE, Fields::nested)? {
+    if let Some(mut more) = fields.optional_nested()? {
         while !more.is_empty() {
             let mut one = more.nested()?;
             primes.push(one.integer()?);
@@ -44,7 +44,7 @@ pub(super) fn pkcs1(der: &[u8], go: GoVersion) -> Option<PublicKey> {
             one.integer()?;
         }
     }
-    if !rest.is_empty() || version > 1 {
+    if !file.is_empty() || version > 1 {
         return None;
     }
     let numbers = [&[modulus, private], primes.as_slice()].concat();

@@ -144,20 +144,24 @@ fn judged(case: &Value, go: GoVersion) -> Judgement {
     })
 }
 
-/// What the one said that refused: the client of a server, the server of a client, or whoever read the files.
-fn refusal<'a>(answer: &'a Value) -> &'a str {
-    let words = text(answer, "words");
-    let saw = |who: &str| {
-        let saw = format!("{who} saw: ");
-        words.split(" || ").find_map(|part| part.strip_prefix(saw.as_str()))
-    };
-    let other = match text(answer, "stage") {
-        "server" => saw("client"),
-        "client" => saw("server"),
-        _ => None,
-    };
-    let other = other.unwrap_or(words);
-    other.strip_prefix("tls: failed to verify certificate: ").unwrap_or(other)
+/// What `crypto/tls` puts before an error of `crypto/x509`.
+const PREFIXES: [&str; 6] = [
+    "tls: failed to verify certificate: ",
+    "tls: failed to verify client certificate: ",
+    "tls: failed to parse certificate from server: ",
+    "tls: failed to parse client certificate: ",
+    "tls: failed to sign handshake: ",
+    "",
+];
+
+/// What the one said that refused: either end of a handshake, or whoever read the files.
+fn refusal(answer: &Value) -> &str {
+    let ends = text(answer, "words").split(" || ");
+    let words =
+        ends.map(|end| end.strip_prefix("client saw: ").or(end.strip_prefix("server saw: ")).unwrap_or(end));
+    // The other end of a handshake only sees an alert.
+    let own = words.filter(|words| !words.starts_with("remote error: ")).last().unwrap_or_default();
+    PREFIXES.iter().find_map(|prefix| own.strip_prefix(prefix)).unwrap_or(own)
 }
 
 #[test]

@@ -103,6 +103,11 @@ impl Paths<'_> {
         }
         let late = paths.first().is_some_and(|path| path.go >= GoVersion::CHAIN_CONSTRAINTS);
         let chains = if late { "candidate chains" } else { "chains" };
+        if !late && no_policy == paths.len() {
+            return Err(ChainError::Policies {
+                details: "all candidate chains have invalid policies".to_owned(),
+            });
+        }
         let mut details = Vec::new();
         if usage_count > 0 {
             details.push(format!("{usage_count} {chains} with incompatible key usage"));

@@ -6,6 +6,7 @@ use super::der::{self, Der};
 use super::go::GoVersion;
 use super::names::{self, Mailbox};
 use super::parse_error::ParseError;
+use super::quote::quoted;
 
 /// A nameConstraints extension.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +80,13 @@ impl<'a> NameConstraints<'a> {
     }
 }
 
+impl<'a> NameConstraints<'a> {
+    /// What it permits and what it excludes of one kind.
+    pub(super) fn trees<'c, T>(&'c self, of: impl Fn(&'c Subtrees<'a>) -> &'c Vec<T>) -> (&'c [T], &'c [T]) {
+        (of(&self.permitted), of(&self.excluded))
+    }
+}
+
 impl<'a> Subtrees<'a> {
     fn parse(tree: Option<Der<'a>>, all_known: &mut bool, go: GoVersion) -> Result<Self, ParseError> {
         let mut out = Self::default();
@@ -88,13 +96,18 @@ impl<'a> Subtrees<'a> {
             let mut subtree = tree.read(der::SEQUENCE).ok_or_else(bad)?;
             let base = subtree.any().ok_or_else(bad)?;
             let text = || {
-                std::str::from_utf8(base.content)
-                    .ok()
-                    .filter(|text| text.is_ascii())
-                    .ok_or_else(|| ParseError::new("invalid constraint value: not an IA5String"))
+                std::str::from_utf8(base.content).ok().filter(|text| text.is_ascii()).ok_or_else(|| {
+                    let text = quoted(base.content);
+                    ParseError::new(format!(
+                        "invalid constraint value: x509: {text} cannot be encoded as an IA5String"
+                    ))
+                })
             };
             let fail_with = |kind: &str, text: &str, why: &str| {
-                Err(ParseError::new(format!("failed to parse {kind} constraint {text:?}{why}")))
+                Err(ParseError::new(format!(
+                    "failed to parse {kind} constraint {}{why}",
+                    quoted(text.as_bytes())
+                )))
             };
             let fail = |kind: &str, text: &str| fail_with(kind, text, "");
             match base.tag {

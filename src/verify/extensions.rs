@@ -214,16 +214,20 @@ fn usage_bits(bits: &der::BitString<'_>) -> u16 {
 }
 
 fn basic_constraints(value: &[u8], go: GoVersion) -> Result<BasicConstraints, ParseError> {
-    let bad = || ParseError::new("invalid basic constraints");
-    let mut fields = Der(value).read(der::SEQUENCE).ok_or_else(bad)?;
-    let ca = if fields.peek(der::BOOLEAN) { fields.boolean().ok_or_else(bad)? } else { false };
+    // Older releases say which part of it is wrong.
+    let bad = |part: &str| {
+        let part = if go < GoVersion::STRICT_OIDS { part } else { "" };
+        ParseError::new(format!("invalid basic constraints{part}"))
+    };
+    let mut fields = Der(value).read(der::SEQUENCE).ok_or_else(|| bad(" a"))?;
+    let ca = if fields.peek(der::BOOLEAN) { fields.boolean().ok_or_else(|| bad(" b"))? } else { false };
     let path_length = if fields.peek(der::INTEGER) {
-        let number = fields.int64().ok_or_else(bad)?;
+        let number = fields.int64().ok_or_else(|| bad(" c"))?;
         // A negative path length is no limit to Go where it does not refuse it.
         match u64::try_from(number) {
             Ok(number) => Some(number),
             Err(_) if go < GoVersion::NO_NEGATIVE_PATH => None,
-            Err(_) => return Err(bad()),
+            Err(_) => return Err(bad("")),
         }
     } else {
         None

@@ -32,6 +32,7 @@ mod policy_graph;
 mod pool;
 pub mod probe;
 mod public_key;
+mod quote;
 pub mod report;
 mod revoked;
 mod san;

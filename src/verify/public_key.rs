@@ -128,7 +128,7 @@ impl PublicKey {
         let bytes = bits.right_aligned();
         match oid {
             [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01] => rsa(&bytes, parameters),
-            [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => ec(bytes, parameters, strict),
+            [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => ec(bytes, parameters, go),
             [0x2b, 0x65, 0x70] => ed25519(bytes, parameters),
             [0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01] => dsa(&bytes, parameters),
             [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, level @ 17..=19] if go >= GoVersion::NO_MAPPED => {
@@ -222,16 +222,28 @@ fn magnitude(number: &[u8]) -> Vec<u8> {
     number.strip_prefix(&[0]).unwrap_or(number).to_vec()
 }
 
-fn ec(point: Vec<u8>, parameters: &[u8], strict: bool) -> Result<PublicKey, ParseError> {
-    let oid = Der(parameters).oid(strict).ok_or_else(|| ParseError::new("invalid ECDSA parameters"))?;
-    unmarshalled(Curve::of_oid(oid), point)
+fn ec(point: Vec<u8>, parameters: &[u8], go: GoVersion) -> Result<PublicKey, ParseError> {
+    let oid = Der(parameters)
+        .oid(go >= GoVersion::STRICT_OIDS)
+        .ok_or_else(|| ParseError::new("invalid ECDSA parameters"))?;
+    unmarshalled(Curve::of_oid(oid), point, go)
 }
 
 /// A point on a curve.
-fn unmarshalled(curve: Option<Curve>, point: Vec<u8>) -> Result<PublicKey, ParseError> {
+fn unmarshalled(curve: Option<Curve>, point: Vec<u8>, go: GoVersion) -> Result<PublicKey, ParseError> {
     let curve = curve.ok_or_else(|| ParseError::new("unsupported elliptic curve"))?;
     if !curve.has_point(&point) {
-        return Err(ParseError::new("failed to unmarshal elliptic curve point"));
+        let name = curve.name().replace('-', "");
+        return Err(match point.first() {
+            _ if go < GoVersion::CHAIN_CONSTRAINTS => {
+                ParseError::new("failed to unmarshal elliptic curve point")
+            }
+            Some(4) if point.len() == 1 + 2 * curve.size() => {
+                ParseError::plain(format!("{name} point not on curve"))
+            }
+            Some(4) => ParseError::plain(format!("invalid {name} point encoding")),
+            _ => ParseError::plain("ecdsa: invalid uncompressed public key"),
+        });
     }
     Ok(PublicKey::Ec { curve, point })
 }

@@ -9,6 +9,15 @@ use super::names;
 use super::parse_error::ParseError;
 use super::uris;
 
+/// A kind of name that Go knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Mail,
+    Dns,
+    Uri,
+    Ip,
+}
+
 /// subjectAltName, by kind.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SubjectAltName<'a> {
@@ -20,6 +29,8 @@ pub(crate) struct SubjectAltName<'a> {
     pub(crate) ips: Vec<IpAddr>,
     /// rfc822Name.
     pub(crate) emails: Vec<&'a str>,
+    /// The kinds of the names, in their order.
+    pub(super) order: Vec<Kind>,
     /// The hosts of uniformResourceIdentifiers, with the text of each.
     pub(crate) uris: Vec<uris::Uri<'a>>,
 }
@@ -65,16 +76,26 @@ pub(super) fn parse(value: &[u8], go: GoVersion) -> Result<SubjectAltName<'_>, P
 
 impl<'a> SubjectAltName<'a> {
     fn put(&mut self, kind: u32, content: &'a [u8], go: GoVersion) -> Result<(), ParseError> {
-        match kind {
-            1 => self.emails.push(text(content, "rfc822Name", go)?),
-            2 => self.dns.push(text(content, "dNSName", go)?),
+        self.order.push(match kind {
+            1 => {
+                self.emails.push(text(content, "rfc822Name", go)?);
+                Kind::Mail
+            }
+            2 => {
+                self.dns.push(text(content, "dNSName", go)?);
+                Kind::Dns
+            }
             6 => {
                 let text = text(content, "uniformResourceIdentifier", go)?;
                 self.uris.push(uris::Uri::parse(content, text, go)?);
+                Kind::Uri
             }
-            7 => self.ips.push(address(content, go)?),
-            _ => {}
-        }
+            7 => {
+                self.ips.push(address(content, go)?);
+                Kind::Ip
+            }
+            _ => return Ok(()),
+        });
         Ok(())
     }
 }

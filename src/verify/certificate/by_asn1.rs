@@ -22,7 +22,7 @@ pub(super) fn parse(raw: &[u8], go: GoVersion) -> Result<Certificate<'_>, ParseE
         return Err(ParseError::syntax("trailing data"));
     }
     let (oid, parameters) = tbs.algorithm;
-    let key = tbs.key.read()?;
+    let key = tbs.key.read(go)?;
     check_name(tbs.subject, "subject")?;
     check_name(tbs.issuer, "issuer")?;
     Ok(Certificate {
@@ -64,9 +64,9 @@ struct KeyInfo<'a> {
 }
 
 impl KeyInfo<'_> {
-    fn read(&self) -> Result<PublicKey, ParseError> {
+    fn read(&self, go: GoVersion) -> Result<PublicKey, ParseError> {
         let (oid, parameters) = self.algorithm;
-        PublicKey::by_asn1(oid, parameters, &self.bits)
+        PublicKey::by_asn1(oid, parameters, &self.bits, go)
     }
 }
 

@@ -19,6 +19,8 @@ pub(in super::super) enum ChainError {
     NotAuthorizedToSign { subject: String },
     /// Too many certificates below one that limits them.
     PathLength { subject: String, limit: u64 },
+    /// Names are constrained, and there is one that Go cannot read.
+    UnreadableName { detail: String },
     /// A name constraint is violated; Go's detail.
     Constraint { detail: String },
     /// Names are constrained and the leaf has only a common name, which stands in for SANs and is never compared.
@@ -65,6 +67,7 @@ impl std::fmt::Display for ChainError {
             Self::ConstraintsWithoutSans => {
                 f.write_str("x509: issuer has name constraints but leaf doesn't have a SAN extension")
             }
+            Self::UnreadableName { detail } => write!(f, "x509: {detail}"),
             Self::Constraint { detail } => write!(
                 f,
                 "x509: a root or intermediate certificate is not authorized to sign for this name: {detail}"
@@ -87,6 +90,7 @@ impl std::fmt::Display for ChainError {
 impl From<Violation> for ChainError {
     fn from(violation: Violation) -> Self {
         match violation {
+            Violation::Unreadable(detail) => Self::UnreadableName { detail },
             Violation::Name(detail) => Self::Constraint { detail },
             Violation::TooMany => Self::TooManyConstraints,
         }

@@ -52,6 +52,11 @@ pub(super) fn report(
             format!("{subject} allows {limit} intermediates below it, there are more"),
             "issue from a CA that is higher up, or make it again with a larger path length".to_owned(),
         ),
+        ChainError::UnreadableName { detail } => (
+            Code::NameConstraint,
+            format!("a CA constrains names, and Go cannot read one of the SANs: {detail}"),
+            "issue it again with SANs that are well formed".to_owned(),
+        ),
         ChainError::Constraint { detail } => (
             Code::NameConstraint,
             format!("a CA's name constraints forbid a SAN: {detail}"),

@@ -2,15 +2,21 @@
 
 use super::super::asn1::Fields;
 use super::super::der;
+use super::super::go::GoVersion;
 use super::super::parse_error::ParseError;
 use super::{Curve, PublicKey, dsa_of, ed25519, has_null, rsa_of, unmarshalled};
 
 impl PublicKey {
     /// Reads the parts of a SubjectPublicKeyInfo.
-    pub(in super::super) fn by_asn1(oid: &[u8], parameters: &[u8], bytes: &[u8]) -> Result<Self, ParseError> {
+    pub(in super::super) fn by_asn1(
+        oid: &[u8],
+        parameters: &[u8],
+        bytes: &[u8],
+        go: GoVersion,
+    ) -> Result<Self, ParseError> {
         match oid {
             [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01] => rsa(bytes, parameters),
-            [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => ec(bytes, parameters),
+            [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => ec(bytes, parameters, go),
             [0x2b, 0x65, 0x70] => ed25519(bytes.to_vec(), parameters),
             [0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01] => dsa(bytes, parameters),
             other => Ok(Self::Unknown { oid: der::dotted(other) }),
@@ -31,11 +37,11 @@ fn rsa(bytes: &[u8], parameters: &[u8]) -> Result<PublicKey, ParseError> {
     rsa_of(modulus, exponent)
 }
 
-fn ec(point: &[u8], parameters: &[u8]) -> Result<PublicKey, ParseError> {
+fn ec(point: &[u8], parameters: &[u8], go: GoVersion) -> Result<PublicKey, ParseError> {
     let mut fields = Fields::of(parameters);
     let oid = fields.oid().map_err(|_| ParseError::new("failed to parse ECDSA parameters as named curve"))?;
     nothing_more(&fields, "ECDSA parameters")?;
-    unmarshalled(Curve::of_oid(oid), point.to_vec())
+    unmarshalled(Curve::of_oid(oid), point.to_vec(), go)
 }
 
 fn dsa(bytes: &[u8], parameters: &[u8]) -> Result<PublicKey, ParseError> {

@@ -164,6 +164,13 @@ fn refusal(answer: &Value) -> &str {
     PREFIXES.iter().find_map(|prefix| own.strip_prefix(prefix)).unwrap_or(own)
 }
 
+/// Cases that are refused in other words, and why.
+const OTHER_WORDS: [(&str, &str); 3] = [
+    ("nc-dns-046@1.15", "Go prints a name that is no text byte by byte"),
+    ("san-dns-384@1.15", "the same"),
+    ("san-dns-386@1.15", "the same"),
+];
+
 #[test]
 fn hard_cases_are_judged_as_each_release_of_go_judges_them() {
     let cases = adversarial();
@@ -182,19 +189,17 @@ fn hard_cases_are_judged_as_each_release_of_go_judges_them() {
             agreed += 1;
             if rejects {
                 refused += 1;
-                if first == Some(refusal(answer)) {
-                    said += 1;
-                } else if std::env::var_os("WORDS").is_some() {
-                    println!(
-                        "{id}@{label}\n   Go: {}\n   we: {}",
-                        refusal(answer),
-                        first.unwrap_or_default()
-                    );
+                let id = format!("{id}@{label}");
+                match (first == Some(refusal(answer)), OTHER_WORDS.iter().find(|(other, _)| *other == id)) {
+                    (true, None) => said += 1,
+                    (false, Some((_, why))) => println!("{id}: other words: {why}"),
+                    (true, Some(_)) => wrong.push(format!("{id}: listed with other words, but has Go's")),
+                    (false, None) => wrong.push(format!("{id}: Go: {}; we: {first:?}", refusal(answer))),
                 }
             }
         }
         let all = cases.len();
         println!("Go {label}: {agreed}/{all} verdicts agree; of {refused} refusals {said} in the same words");
     }
-    assert!(wrong.is_empty(), "{} verdicts do not agree:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{} answers do not agree:\n{}", wrong.len(), wrong.join("\n"));
 }

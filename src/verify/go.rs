@@ -71,6 +71,8 @@ impl GoVersion {
     pub(crate) const CHAIN_CONSTRAINTS: Self = Self::new(26, 0);
     /// IPv4-mapped addresses are refused; names may hold values that are no strings; ML-DSA is known.
     pub(crate) const NO_MAPPED: Self = Self::new(27, 0);
+    /// Of a private key that cannot be read it is said what is wrong with it.
+    pub(crate) const NAMED_KEY_ERRORS: Self = Self::new(27, 0);
 
     /// Go 1.`minor`.`patch`.
     pub const fn new(minor: u16, patch: u16) -> Self {

@@ -1,6 +1,7 @@
 //! Private keys as `tls.X509KeyPair` reads them: the first block whose type ends in PRIVATE KEY; PKCS#1, PKCS#8 or
 //! SEC1; and whether it belongs to the certificate.
 
+mod complaint;
 mod fields;
 mod rsa;
 
@@ -28,11 +29,11 @@ pub(super) enum KeyError {
     )]
     NoKey(String),
     /// A key that needs a passphrase.
-    #[error("tls: failed to parse private key")]
-    Encrypted,
+    #[error("tls: failed to parse private key{0}")]
+    Encrypted(String),
     /// Damaged, or of a kind that Go does not know.
-    #[error("tls: failed to parse private key")]
-    Unreadable,
+    #[error("tls: failed to parse private key{0}")]
+    Unreadable(String),
     /// X25519 and the like.
     #[error("tls: found unknown private key type in PKCS#8 wrapping")]
     UnknownKind,
@@ -52,12 +53,15 @@ pub(super) fn public_of(blocks: &[Block], likely: &PublicKey, go: GoVersion) -> 
         });
     };
     let der = block.der.as_slice();
-    let unreadable = if block.is_encrypted() { KeyError::Encrypted } else { KeyError::Unreadable };
+    let unreadable = || {
+        let why = if go < GoVersion::NAMED_KEY_ERRORS { String::new() } else { complaint::of(der) };
+        if block.is_encrypted() { KeyError::Encrypted(why) } else { KeyError::Unreadable(why) }
+    };
     rsa::pkcs1(der, go)
         .map(Ok)
         .or_else(|| pkcs8(der, likely, go))
-        .or_else(|| sec1(der, None, likely).map(Ok))
-        .unwrap_or(Err(unreadable))
+        .or_else(|| sec1(der, None, likely, go).map(Ok))
+        .unwrap_or_else(|| Err(unreadable()))
 }
 
 fn pkcs8(der: &[u8], likely: &PublicKey, go: GoVersion) -> Option<Result<PublicKey, KeyError>> {
@@ -73,8 +77,8 @@ fn pkcs8(der: &[u8], likely: &PublicKey, go: GoVersion) -> Option<Result<PublicK
             let curve = Fields::of(parameters).oid().map(Curve::of_oid);
             match curve {
                 Some(None) => None,
-                Some(known) => sec1(key, known, likely).map(Ok),
-                None => sec1(key, None, likely).map(Ok),
+                Some(known) => sec1(key, known, likely, go).map(Ok),
+                None => sec1(key, None, likely, go).map(Ok),
             }
         }
         [0x2b, 0x65, 0x70] if parameters.is_empty() => {
@@ -86,17 +90,22 @@ fn pkcs8(der: &[u8], likely: &PublicKey, go: GoVersion) -> Option<Result<PublicK
     }
 }
 
-/// SEC1: the scalar's point is computed, what the file says of it is not looked at.
-fn sec1(der: &[u8], curve: Option<Curve>, likely: &PublicKey) -> Option<PublicKey> {
+/// The version, the scalar and the curve of a key in SEC1, sound as DER.
+fn ec_fields(der: &[u8]) -> Option<(i64, &[u8], Option<&[u8]>)> {
     let mut fields = Fields::of(der).nested()?;
-    let version = fields.int64()?;
-    let scalar = fields.octets()?;
-    let named = fields.explicit_oid(0)?.and_then(Curve::of_oid);
+    let (version, scalar) = (fields.int64()?, fields.octets()?);
+    let named = fields.explicit_oid(0)?;
     fields.explicit_bit_string(1)?;
+    Some((version, scalar, named))
+}
+
+/// SEC1: the scalar's point is computed, what the file says of it is not looked at.
+fn sec1(der: &[u8], curve: Option<Curve>, likely: &PublicKey, go: GoVersion) -> Option<PublicKey> {
+    let (version, scalar, named) = ec_fields(der)?;
     if version != 1 {
         return None;
     }
-    let curve = curve.or(named)?;
+    let curve = curve.or(named.and_then(Curve::of_oid))?;
     // Leading zeros may be missing or too many.
     let zeros = scalar.len().saturating_sub(curve.size());
     if scalar[..zeros].iter().any(|&byte| byte != 0) {
@@ -106,6 +115,10 @@ fn sec1(der: &[u8], curve: Option<Curve>, likely: &PublicKey) -> Option<PublicKe
     let scalar = &scalar[zeros..];
     let start = wide.len() - scalar.len();
     wide[start..].copy_from_slice(scalar);
+    if go < GoVersion::CHAIN_CONSTRAINTS && wide.iter().all(|&byte| byte == 0) {
+        // The point at infinity, which is nobody's public key.
+        return Some(PublicKey::Ec { curve, point: Vec::new() });
+    }
     if let PublicKey::Ec { curve: same, point } = likely
         && *same == curve
         && are_pair(curve, &wide, point)

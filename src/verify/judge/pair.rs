@@ -18,7 +18,7 @@ pub(super) fn judge_pair(request: &Request<'_>, certificates: &[Certificate<'_>]
         Ok(public) => public,
         Err(error) => {
             let (code, message, fix) = match &error {
-                KeyError::Encrypted => (
+                KeyError::Encrypted(_) => (
                     Code::KeyEncrypted,
                     "the key is encrypted; etcd never asks for a passphrase",
                     "openssl pkey -in KEY -out NEWKEY && chmod 0600 NEWKEY",
@@ -31,7 +31,7 @@ pub(super) fn judge_pair(request: &Request<'_>, certificates: &[Certificate<'_>]
                 KeyError::Certificate | KeyError::NoKey(_) => {
                     (Code::KeyUnusable, "the key file holds no private key", "name the key in --key-file")
                 }
-                KeyError::Unreadable | KeyError::UnknownKind => (
+                KeyError::Unreadable(_) | KeyError::UnknownKind => (
                     Code::KeyUnusable,
                     "the key is damaged, or of a kind that Go does not know",
                     "etcd-pki issue NAME --key-type p256 --force",

@@ -90,18 +90,27 @@ fn pkcs8(der: &[u8], likely: &PublicKey, go: GoVersion) -> Option<Result<PublicK
     }
 }
 
-/// The version, the scalar and the curve of a key in SEC1, sound as DER.
-fn ec_fields(der: &[u8]) -> Option<(i64, &[u8], Option<&[u8]>)> {
-    let mut fields = Fields::of(der).nested()?;
-    let (version, scalar) = (fields.int64()?, fields.octets()?);
-    let named = fields.explicit_oid(0)?;
-    fields.explicit_bit_string(1)?;
-    Some((version, scalar, named))
+/// What a file in SEC1 holds, sound as DER.
+struct EcFile<'a> {
+    version: i64,
+    scalar: &'a [u8],
+    /// The curve's object identifier.
+    named: Option<&'a [u8]>,
+}
+
+impl<'a> EcFile<'a> {
+    fn read(der: &'a [u8]) -> Option<Self> {
+        let mut fields = Fields::of(der).nested()?;
+        let (version, scalar) = (fields.int64()?, fields.octets()?);
+        let named = fields.explicit_oid(0)?;
+        fields.explicit_bit_string(1)?;
+        Some(Self { version, scalar, named })
+    }
 }
 
 /// SEC1: the scalar's point is computed, what the file says of it is not looked at.
 fn sec1(der: &[u8], curve: Option<Curve>, likely: &PublicKey, go: GoVersion) -> Option<PublicKey> {
-    let (version, scalar, named) = ec_fields(der)?;
+    let EcFile { version, scalar, named } = EcFile::read(der)?;
     if version != 1 {
         return None;
     }

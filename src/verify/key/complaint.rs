@@ -3,7 +3,7 @@
 use super::super::asn1::Fields;
 use super::super::der;
 use super::super::parse_error::ParseError;
-use super::{ec_fields, rsa};
+use super::{EcFile, rsa};
 
 /// A PrivateKeyInfo: the algorithm and its parameters, and the key.
 struct Info<'a> {
@@ -26,7 +26,7 @@ impl<'a> Info<'a> {
 /// Go's words, as far as they can be told; empty where they cannot.
 pub(super) fn of(bytes: &[u8]) -> String {
     let words = match Info::read(bytes) {
-        Err(_) if ec_fields(bytes).is_some() => other_format("ParseECPrivateKey"),
+        Err(_) if EcFile::read(bytes).is_some() => other_format("ParseECPrivateKey"),
         Err(_) if rsa::File::read(bytes).is_some() => other_format("ParsePKCS1PrivateKey"),
         Err(error) => error.to_string(),
         Ok(info) => of_info(&info),

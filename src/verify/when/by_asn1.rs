@@ -124,8 +124,9 @@ fn zone(text: &str) -> Option<(String, &str)> {
         return Some(("Z".to_owned(), rest));
     }
     let (zone, rest) = (text.get(..5).filter(|zone| zone.is_ascii())?, &text[5..]);
-    let minutes = super::number(zone[3..].as_bytes())? + super::number(zone[1..3].as_bytes())? * 60;
-    match zone.as_bytes()[0] {
+    let bytes = zone.as_bytes();
+    let minutes = super::number(&bytes[3..])? + super::number(&bytes[1..3])? * 60;
+    match bytes[0] {
         b'+' | b'-' if minutes == 0 => Some(("Z".to_owned(), rest)),
         b'+' | b'-' => Some((format!("{}{:02}{:02}", &zone[..1], minutes / 60, minutes % 60), rest)),
         _ => None,

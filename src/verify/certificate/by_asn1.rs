@@ -158,3 +158,57 @@ fn check_value(value: Value<'_>) -> Result<(), ParseError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn der() -> Vec<u8> {
+        let mut params = rcgen::CertificateParams::new(vec!["m1.etcd.test".to_owned()]).unwrap();
+        params.subject_alt_names.push(rcgen::SanType::IpAddress([127, 0, 0, 1].into()));
+        params.subject_alt_names.push(rcgen::SanType::URI("https://m1.etcd.test/".try_into().unwrap()));
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(1));
+        params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn both_readings_of_a_sound_certificate_are_the_same() {
+        let der = der();
+        let (old, new) = (parse(&der, GoVersion::new(16, 0)), Certificate::parse(&der, GoVersion::NEWEST));
+        assert_eq!(format!("{:?}", old.unwrap()), format!("{:?}", new.unwrap()));
+    }
+
+    #[test]
+    fn every_prefix_and_every_changed_byte_is_survived() {
+        let der = der();
+        for go in [GoVersion::new(15, 0), GoVersion::new(16, 0)] {
+            assert!((0..der.len()).all(|length| parse(&der[..length], go).is_err()));
+            for at in 0..der.len() {
+                for value in [0, 0x1f, 0x30, 0x80, 0xff, der[at] ^ 1, der[at] ^ 0x20, der[at] ^ 0x80] {
+                    let mut changed = der.clone();
+                    changed[at] = value;
+                    let _ = parse(&changed, go);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_older_releases_read() {
+        let sound = der();
+        // The version, [0] { INTEGER 2 }, is the first thing of what is signed.
+        let version = sound.windows(5).position(|bytes| bytes == [0xa0, 3, 2, 1, 2]).unwrap() + 4;
+        let mut fourth = sound.clone();
+        fourth[version] = 3;
+        assert_eq!(parse(&fourth, GoVersion::new(16, 0)).unwrap().version, 4);
+        let newer = Certificate::parse(&fourth, GoVersion::CRYPTOBYTE).unwrap_err();
+        assert_eq!(newer.to_string(), "x509: invalid version");
+        let longer = [&sound[..], &[0]].concat();
+        assert_eq!(
+            parse(&longer, GoVersion::new(16, 0)).unwrap_err().to_string(),
+            "asn1: syntax error: trailing data"
+        );
+    }
+}

@@ -350,9 +350,12 @@ mod tests {
         assert_eq!(words(any(&[4, 2, 0])), "asn1: syntax error: data truncated");
         assert_eq!(words(any(&[4])), "asn1: syntax error: truncated tag or length");
         assert_eq!(words(any(&[])), "asn1: syntax error: sequence truncated");
-        let told = words(Fields::of(&[3, 1, 0]).octets());
-        assert!(told.contains("(4 vs {class:0 tag:3 length:1 isCompound:false}) {optional:false"), "{told}");
-        assert!(told.ends_with("omitEmpty:false}  @2"), "{told}");
+        let mismatch = words(Fields::of(&[3, 1, 0]).octets());
+        assert!(
+            mismatch.contains("(4 vs {class:0 tag:3 length:1 isCompound:false}) {optional:false"),
+            "{mismatch}"
+        );
+        assert!(mismatch.ends_with("omitEmpty:false}  @2"), "{mismatch}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl<'a> Info<'a> {
     }
 }
 
-/// Go's words, as far as they can be told; empty where they cannot.
+/// Go's words, as far as they follow from the file's form; empty where they do not.
 pub(super) fn of(bytes: &[u8]) -> String {
     let words = match Info::read(bytes) {
         Err(_) if EcFile::read(bytes).is_some() => other_format("ParseECPrivateKey"),

@@ -111,6 +111,23 @@ fn what_is_sound_is_accepted_without_a_word() {
 }
 
 #[test]
+fn a_release_of_etcd_has_the_rules_of_its_go() {
+    // 3.6.4 is built with Go 1.23, 3.6.5 with 1.24, which refuses RSA below 1024 bits; 3.5.22 and 3.5.23 likewise.
+    for (release, exit) in
+        [("3.6.4", 0), ("3.6.5", 1), ("3.5.22", 0), ("3.5.23", 1), ("3.4.37", 0), ("3.4.38", 1)]
+    {
+        let (code, document) = verify("rsa768", &["--role", "client", "--etcd-version", release]);
+        assert_eq!(code, exit, "{release}: {document}");
+    }
+    // An extension that is there twice is read by Go 1.16, which goes on to the signature, and refused by 1.19.
+    for (release, duplicate) in [("3.4.22", false), ("3.5.6", false), ("3.5.8", true), ("3.7.1", true)] {
+        let (_, document) = verify("duplicate", &["--role", "client", "--etcd-version", release]);
+        let named = document.to_string().contains(&Code::DuplicateExtension.to_string());
+        assert_eq!(named, duplicate, "{release}: {document}");
+    }
+}
+
+#[test]
 fn whether_etcds_user_can_read_the_files_is_judged_when_he_is_named() {
     if !rustix::process::getuid().is_root() {
         println!("SKIPPED whether_etcds_user_can_read_the_files: only root can give files to others");

@@ -1,6 +1,8 @@
 //! A certificate as Go's `crypto/x509.ParseCertificate` reads it: what Go refuses is refused with Go's words, what
 //! Go ignores is ignored, and the facts that decide a verdict are kept.
 
+pub(super) mod by_asn1;
+
 use std::borrow::Cow;
 
 use time::OffsetDateTime;
@@ -52,6 +54,9 @@ impl<'a> Certificate<'a> {
     /// # Errors
     /// [`ParseError`] with Go's words, also for bytes that follow the certificate.
     pub fn parse(raw: &'a [u8], go: GoVersion) -> Result<Self, ParseError> {
+        if go < GoVersion::CRYPTOBYTE {
+            return by_asn1::parse(raw, go);
+        }
         let certificate = Self::parse_first(raw, go)?;
         if certificate.raw.len() == raw.len() {
             Ok(certificate)
@@ -212,6 +217,18 @@ fn check_other(tag: u8, value: der::Element<'_>, go: GoVersion) -> Result<(), St
     if ok { Ok(()) } else { Err("invalid ASN.1 element".to_owned()) }
 }
 
+fn is_text(tag: u8) -> bool {
+    matches!(
+        tag,
+        der::UTF8_STRING
+            | der::NUMERIC_STRING
+            | der::PRINTABLE_STRING
+            | der::T61_STRING
+            | der::IA5_STRING
+            | der::BMP_STRING
+    )
+}
+
 fn is_printable(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b" '()*+,-./:=?&".contains(&byte)
 }
@@ -235,7 +252,7 @@ pub(super) fn name_text(raw: &[u8]) -> String {
     }
 }
 
-/// The values of an attribute of a name.
+/// The values of an attribute of a name, as far as they are texts to Go.
 fn attribute<'a>(raw: &'a [u8], oid: &'static [u8]) -> impl Iterator<Item = Cow<'a, str>> {
     let mut sets = Der(raw).read(der::SEQUENCE).unwrap_or(Der(&[]));
     let mut pairs = Der(&[]);
@@ -246,7 +263,7 @@ fn attribute<'a>(raw: &'a [u8], oid: &'static [u8]) -> impl Iterator<Item = Cow<
             }
             let mut pair = pairs.read(der::SEQUENCE)?;
             let (kind, value) = (pair.oid(false)?, pair.any()?);
-            if kind == oid {
+            if kind == oid && is_text(value.tag) {
                 return Some(text(value));
             }
         }

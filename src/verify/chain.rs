@@ -1,12 +1,15 @@
 //! Path building and validation: `x509.Certificate.Verify` with its order of questions, its candidates and its
 //! limits. Roots are tried first; whatever leads to one root is enough.
 
+mod error;
+
 use std::cell::OnceCell;
+use std::collections::HashMap;
 
 use ::time::OffsetDateTime;
 
 use super::certificate::Certificate;
-use super::constrained::{self, Violation};
+use super::constrained;
 use super::extensions::{CERT_SIGN, Usage};
 use super::go::{GoVersion, Since};
 use super::host_name;
@@ -14,83 +17,13 @@ use super::memo;
 use super::policy_graph;
 use super::pool::Pool;
 use super::signature::{self, SignatureError};
-use super::when::rfc3339;
+pub(super) use error::ChainError;
 
 /// How many signatures one verification may check (Go's maxChainSignatureChecks).
 const MAX_SIGNATURE_CHECKS: u32 = 100;
 
-/// Why Go does not accept a chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ChainError {
-    /// A critical extension that Go does not handle; whose, and which.
-    UnhandledCritical { subject: String, oids: Vec<String> },
-    /// Outside its dates; `depth` is 0 for the leaf.
-    Expired { subject: String, depth: usize, now: OffsetDateTime, bound: OffsetDateTime, early: bool },
-    /// Nobody that is trusted signed it.
-    UnknownAuthority { subject: String, issuer: String, hint: Option<(SignatureError, String)> },
-    /// An intermediate of version 1 or 2: no CA.
-    NotAuthorizedToSign { subject: String },
-    /// Too many certificates below one that limits them.
-    PathLength { subject: String, limit: u64 },
-    /// A name constraint is violated; Go's detail.
-    Constraint { detail: String },
-    /// Names are constrained and the leaf has only a common name, which stands in for SANs and is never compared.
-    ConstraintsWithoutSans,
-    /// More constraint comparisons than Go makes.
-    TooManyConstraints,
-    /// The usage that is wanted was struck out on the way down, by the certificate at `depth`; the leaf's is 0.
-    IncompatibleUsage { subject: String, depth: usize, is_root: bool },
-    /// More than 100 signatures were checked.
-    SignatureLimit,
-    /// The chain demands a policy and has none.
-    Policies { details: String },
-}
-
-impl std::fmt::Display for ChainError {
-    /// Go's words.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::UnhandledCritical { .. } => f.write_str("x509: unhandled critical extension"),
-            Self::Expired { now, bound, early, .. } => write!(
-                f,
-                "x509: certificate has expired or is not yet valid: current time {} is {} {}",
-                rfc3339(*now),
-                if *early { "before" } else { "after" },
-                rfc3339(*bound)
-            ),
-            Self::UnknownAuthority { hint, .. } => {
-                f.write_str("x509: certificate signed by unknown authority")?;
-                match hint {
-                    Some((error, name)) => write!(
-                        f,
-                        " (possibly because of {:?} while trying to verify candidate authority certificate {name:?})",
-                        error.to_string()
-                    ),
-                    None => Ok(()),
-                }
-            }
-            Self::NotAuthorizedToSign { .. } => {
-                f.write_str("x509: certificate is not authorized to sign other certificates")
-            }
-            Self::PathLength { .. } => f.write_str("x509: too many intermediates for path length constraint"),
-            Self::ConstraintsWithoutSans => {
-                f.write_str("x509: issuer has name constraints but leaf doesn't have a SAN extension")
-            }
-            Self::Constraint { detail } => write!(
-                f,
-                "x509: a root or intermediate certificate is not authorized to sign for this name: {detail}"
-            ),
-            Self::TooManyConstraints => f.write_str("x509: unknown error"),
-            Self::IncompatibleUsage { .. } => {
-                f.write_str("x509: certificate specifies an incompatible key usage")
-            }
-            Self::SignatureLimit => {
-                f.write_str("x509: signature check attempts limit reached while verifying certificate chain")
-            }
-            Self::Policies { details } => write!(f, "x509: no valid chains built: {details}"),
-        }
-    }
-}
+/// How many chains are kept before Go 1.19, which has no limit. From then on the one on signatures is one on chains too.
+const MAX_CHAINS: usize = 1000;
 
 /// What a chain is judged against.
 #[derive(Debug)]
@@ -133,6 +66,8 @@ struct Search<'v, 'a> {
     verifier: &'v Verifier<'a>,
     signature_checks: u32,
     chains: Vec<Vec<&'a Certificate<'a>>>,
+    /// Before Go 1.19: the chains that went through an intermediate when it was first met, by its bytes.
+    known: HashMap<&'a [u8], Vec<Vec<&'a Certificate<'a>>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -151,7 +86,7 @@ impl Paths<'_> {
         for path in paths {
             if !path.has_policy() {
                 no_policy += 1;
-            } else if let Some(blocker) = usage_blocker(&path.certificates, usage) {
+            } else if let Some(blocker) = usage_blocker(&path.certificates, usage, path.go) {
                 no_usage.get_or_insert_with(|| ChainError::IncompatibleUsage {
                     subject: path.certificates[blocker].subject_text(),
                     depth: blocker,
@@ -172,6 +107,11 @@ impl Paths<'_> {
         }
         let late = paths.first().is_some_and(|path| path.go >= GoVersion::CHAIN_CONSTRAINTS);
         let chains = if late { "candidate chains" } else { "chains" };
+        if !late && no_policy == paths.len() {
+            return Err(ChainError::Policies {
+                details: "all candidate chains have invalid policies".to_owned(),
+            });
+        }
         let mut details = Vec::new();
         if usage_count > 0 {
             details.push(format!("{usage_count} {chains} with incompatible key usage"));
@@ -202,7 +142,8 @@ impl<'a> Verifier<'a> {
         if self.roots.contains(leaf) {
             return Ok(vec![vec![leaf]]);
         }
-        let mut search = Search { verifier: self, signature_checks: 0, chains: Vec::new() };
+        let mut search =
+            Search { verifier: self, signature_checks: 0, chains: Vec::new(), known: HashMap::new() };
         search.build(leaf, &mut vec![leaf])?;
         Ok(search.chains)
     }
@@ -219,6 +160,12 @@ impl<'a> Verifier<'a> {
             return Err(ChainError::UnhandledCritical {
                 subject: certificate.subject_text(),
                 oids: extensions.unhandled_critical.clone(),
+            });
+        }
+        if let Some(child) = below.last().filter(|child| child.issuer != certificate.subject) {
+            return Err(ChainError::NameMismatch {
+                subject: certificate.subject_text(),
+                issuer: child.issuer_text(),
             });
         }
         let early = self.now < certificate.not_before;
@@ -252,15 +199,6 @@ impl<'a> Verifier<'a> {
     }
 }
 
-impl From<Violation> for ChainError {
-    fn from(violation: Violation) -> Self {
-        match violation {
-            Violation::Name(detail) => Self::Constraint { detail },
-            Violation::TooMany => Self::TooManyConstraints,
-        }
-    }
-}
-
 impl<'a> Search<'_, 'a> {
     /// Adds every chain from `child` to a root; the error is that of the last candidate that had one, as in Go.
     fn build(
@@ -268,11 +206,11 @@ impl<'a> Search<'_, 'a> {
         child: &'a Certificate<'a>,
         chain: &mut Vec<&'a Certificate<'a>>,
     ) -> Result<(), ChainError> {
-        let before = self.chains.len();
+        let (before, go) = (self.chains.len(), self.verifier.go);
         let (mut error, mut hint) = (None, None);
         let candidates = [
-            (Place::Root, self.verifier.roots.parents(child)),
-            (Place::Intermediate, self.verifier.sent.parents(child)),
+            (Place::Root, self.verifier.roots.parents(child, go)),
+            (Place::Intermediate, self.verifier.sent.parents(child, go)),
         ];
         for (place, parents) in candidates {
             for parent in parents {
@@ -325,18 +263,44 @@ impl<'a> Search<'_, 'a> {
         if place == Place::Root {
             self.chains.push(chain.clone());
         } else {
-            *error = self.build(parent, chain).err();
+            *error = self.build_above(parent, chain).err();
         }
         chain.pop();
+    }
+
+    /// Adds the chains through an intermediate; before Go 1.19 those that were found when it was first met.
+    fn build_above(
+        &mut self,
+        parent: &'a Certificate<'a>,
+        chain: &mut Vec<&'a Certificate<'a>>,
+    ) -> Result<(), ChainError> {
+        if self.verifier.go >= GoVersion::OWN_NAMES {
+            return self.build(parent, chain);
+        }
+        if let Some(known) = self.known.get(parent.raw) {
+            let room = MAX_CHAINS.saturating_sub(self.chains.len());
+            self.chains.extend(known.iter().take(room).cloned());
+            return Ok(());
+        }
+        let before = self.chains.len();
+        let built = self.build(parent, chain);
+        self.known.insert(parent.raw, self.chains[before..].to_vec());
+        built
     }
 }
 
 /// Whether subject, key and SANs of the candidate are in the chain already: loops and cross-signatures end here.
 fn already_in<'a>(candidate: &'a Certificate<'a>, chain: &[&'a Certificate<'a>], go: GoVersion) -> bool {
+    if go < GoVersion::OWN_NAMES {
+        return chain.iter().any(|one| one.raw == candidate.raw);
+    }
     let san = |certificate: &Certificate<'a>| certificate.extensions.san.as_ref().map(|san| san.raw);
     for one in chain {
-        let same_key =
-            if go.has(&Since::KEY_BYTES) { one.spki == candidate.spki } else { one.key == candidate.key };
+        let same_key = if go.has(&Since::KEY_BYTES) {
+            one.spki == candidate.spki
+        } else {
+            one.key.is_same(&candidate.key)
+        };
         if one.subject != candidate.subject || !same_key {
             continue;
         }
@@ -384,9 +348,13 @@ fn authority_name(certificate: &Certificate<'_>) -> String {
 }
 
 /// Which certificate, from the root down, strikes the usage out; `None` when the chain allows it.
-fn usage_blocker(chain: &[&Certificate<'_>], usage: Usage) -> Option<usize> {
+fn usage_blocker(chain: &[&Certificate<'_>], usage: Usage, go: GoVersion) -> Option<usize> {
+    let gated = usage == Usage::Server && go < GoVersion::NO_GATED_CRYPTO;
     chain.iter().rposition(|certificate| {
         let usages = &certificate.extensions.usages;
-        !usages.is_empty() && !usages.iter().any(|&one| one == Usage::Any || one == usage)
+        !usages.is_empty()
+            && !usages
+                .iter()
+                .any(|&one| one == Usage::Any || one == usage || (gated && one == Usage::GatedServer))
     })
 }

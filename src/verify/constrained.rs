@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use super::go::GoVersion;
 use super::names::Mailbox;
+use super::quote::quoted;
 use super::san::SubjectAltName;
 pub(super) use building::check_below;
 pub(super) use whole::check_chain;
@@ -17,6 +18,8 @@ pub(super) use whole::check_chain;
 /// Why a name is not permitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Violation {
+    /// A name that Go cannot read, before 1.26.
+    Unreadable(String),
     /// A name that is excluded, not permitted, or cannot be matched; Go's detail.
     Name(String),
     /// More comparisons than Go before 1.26 makes.
@@ -27,8 +30,9 @@ fn mailboxes(san: &SubjectAltName<'_>, go: GoVersion) -> Result<Vec<Mailbox>, Vi
     san.emails
         .iter()
         .map(|mail| {
-            Mailbox::parse(mail, go)
-                .ok_or_else(|| Violation::Name(format!("cannot parse rfc822Name {mail:?}")))
+            Mailbox::parse(mail, go).ok_or_else(|| {
+                Violation::Name(format!("cannot parse rfc822Name {}", quoted(mail.as_bytes())))
+            })
         })
         .collect()
 }

@@ -6,6 +6,7 @@ use super::der::{self, Der};
 use super::go::GoVersion;
 use super::names::{self, Mailbox};
 use super::parse_error::ParseError;
+use super::quote::quoted;
 
 /// A nameConstraints extension.
 #[derive(Debug, Clone, Default)]
@@ -77,18 +78,16 @@ impl<'a> NameConstraints<'a> {
         let excluded = Subtrees::parse(excluded, &mut all_known, go)?;
         Ok((Self { permitted, excluded }, all_known))
     }
+}
 
-    /// Whether there is any constraint of a kind that Go knows.
-    pub(super) fn is_empty(&self) -> bool {
-        self.permitted.is_empty() && self.excluded.is_empty()
+impl<'a> NameConstraints<'a> {
+    /// What it permits and what it excludes of one kind.
+    pub(super) fn trees<'c, T>(&'c self, of: impl Fn(&'c Subtrees<'a>) -> &'c Vec<T>) -> (&'c [T], &'c [T]) {
+        (of(&self.permitted), of(&self.excluded))
     }
 }
 
 impl<'a> Subtrees<'a> {
-    pub(super) fn is_empty(&self) -> bool {
-        self.dns.is_empty() && self.ips.is_empty() && self.emails.is_empty() && self.uris.is_empty()
-    }
-
     fn parse(tree: Option<Der<'a>>, all_known: &mut bool, go: GoVersion) -> Result<Self, ParseError> {
         let mut out = Self::default();
         let Some(mut tree) = tree else { return Ok(out) };
@@ -97,14 +96,20 @@ impl<'a> Subtrees<'a> {
             let mut subtree = tree.read(der::SEQUENCE).ok_or_else(bad)?;
             let base = subtree.any().ok_or_else(bad)?;
             let text = || {
-                std::str::from_utf8(base.content)
-                    .ok()
-                    .filter(|text| text.is_ascii())
-                    .ok_or_else(|| ParseError::new("invalid constraint value: not an IA5String"))
+                std::str::from_utf8(base.content).ok().filter(|text| text.is_ascii()).ok_or_else(|| {
+                    let text = quoted(base.content);
+                    ParseError::new(format!(
+                        "invalid constraint value: x509: {text} cannot be encoded as an IA5String"
+                    ))
+                })
             };
-            let fail = |kind: &str, text: &str| {
-                Err(ParseError::new(format!("failed to parse {kind} constraint {text:?}")))
+            let fail_with = |kind: &str, text: &str, why: &str| {
+                Err(ParseError::new(format!(
+                    "failed to parse {kind} constraint {}{why}",
+                    quoted(text.as_bytes())
+                )))
             };
+            let fail = |kind: &str, text: &str| fail_with(kind, text, "");
             match base.tag {
                 0x82 => match text()? {
                     domain if names::is_domain(domain, true, go) => out.dns.push(domain),
@@ -119,7 +124,9 @@ impl<'a> Subtrees<'a> {
                     other => return fail("rfc822Name", other),
                 },
                 0x86 => match text()? {
-                    ip if ip.parse::<IpAddr>().is_ok() => return fail("URI", ip),
+                    ip if names::ip_address(ip, go).is_some() => {
+                        return fail_with("URI", ip, ": cannot be IP address");
+                    }
                     domain if names::is_domain(domain, true, go) => out.uris.push(domain),
                     other => return fail("URI", other),
                 },

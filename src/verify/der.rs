@@ -56,7 +56,18 @@ pub(crate) struct BitString<'a> {
     pub(crate) padding: u8,
 }
 
-impl BitString<'_> {
+impl<'a> BitString<'a> {
+    /// The bits of an element's content; `None` where the unused ones are not zero.
+    pub(crate) fn of(content: &'a [u8]) -> Option<Self> {
+        let (&padding, bytes) = content.split_first()?;
+        let clean = match bytes.last() {
+            _ if padding > 7 => false,
+            None => padding == 0,
+            Some(last) => last & ((1u8 << padding) - 1) == 0,
+        };
+        clean.then_some(Self { bytes, padding })
+    }
+
     /// The bytes moved right so that the last bit is the lowest of the last byte.
     pub(crate) fn right_aligned(&self) -> Vec<u8> {
         if self.padding == 0 {
@@ -173,14 +184,7 @@ impl<'a> Der<'a> {
     }
 
     pub(crate) fn bit_string(&mut self) -> Option<BitString<'a>> {
-        let content = self.read(BIT_STRING)?.0;
-        let (&padding, bytes) = content.split_first()?;
-        let clean = match bytes.last() {
-            _ if padding > 7 => false,
-            None => padding == 0,
-            Some(last) => last & ((1u8 << padding) - 1) == 0,
-        };
-        clean.then_some(BitString { bytes, padding })
+        BitString::of(self.read(BIT_STRING)?.0)
     }
 
     /// An OBJECT IDENTIFIER's content; every arc must fit 31 bits. `minimal` refuses arcs that begin with 0x80.

@@ -1,6 +1,8 @@
 //! A certificate's extensions as Go reads them: which it refuses, which it ignores, and which, marked critical,
 //! make the whole certificate useless to it.
 
+pub(super) mod by_asn1;
+
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -20,8 +22,24 @@ pub(crate) enum Usage {
     Server,
     /// clientAuth.
     Client,
+    /// Netscape's or Microsoft's Server Gated Cryptography, once as good as serverAuth.
+    GatedServer,
     /// Another one.
     Other,
+}
+
+impl Usage {
+    /// The usage with this object identifier's content.
+    fn of(oid: &[u8]) -> Self {
+        match oid {
+            [0x55, 0x1d, 37, 0] => Self::Any,
+            [0x2b, 6, 1, 5, 5, 7, 3, 1] => Self::Server,
+            [0x2b, 6, 1, 5, 5, 7, 3, 2] => Self::Client,
+            [0x60, 0x86, 0x48, 1, 0x86, 0xf8, 0x42, 4, 1] => Self::GatedServer,
+            [0x2b, 6, 1, 4, 1, 0x82, 0x37, 10, 3, 3] => Self::GatedServer,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// basicConstraints.
@@ -42,6 +60,8 @@ pub(crate) struct Extensions<'a> {
     pub(crate) basic_constraints: Option<BasicConstraints>,
     /// subjectAltName.
     pub(crate) san: Option<SubjectAltName<'a>>,
+    /// The first of several of them.
+    first_san: Option<SubjectAltName<'a>>,
     /// nameConstraints.
     pub(crate) name_constraints: Option<NameConstraints<'a>>,
     /// extendedKeyUsage; none is no limit, an empty list neither.
@@ -59,7 +79,18 @@ pub(crate) struct Extensions<'a> {
 /// keyUsage's certSign bit.
 pub(crate) const CERT_SIGN: u16 = 1 << 5;
 
-impl Extensions<'_> {
+impl<'a> Extensions<'a> {
+    /// Takes another subjectAltName: of several the last one counts.
+    fn put_san(&mut self, san: SubjectAltName<'a>) {
+        let before = self.san.replace(san);
+        self.first_san = self.first_san.take().or(before);
+    }
+
+    /// The names that are held against name constraints: of several lists the first one.
+    pub(super) fn constrained_san(&self) -> Option<&SubjectAltName<'a>> {
+        self.first_san.as_ref().or(self.san.as_ref())
+    }
+
     /// The DNS names it speaks for.
     pub(crate) fn dns(&self) -> &[&str] {
         self.san.as_ref().map_or(&[], |san| san.dns.as_slice())
@@ -97,7 +128,7 @@ pub(super) fn parse<'a>(mut list: Der<'a>, go: GoVersion) -> Result<Extensions<'
             }
             _ => !seen.insert(oid),
         };
-        if twice {
+        if twice && go >= GoVersion::NO_DUPLICATES {
             return Err(duplicate(oid, go));
         }
         raw.push((oid, critical, value.0));
@@ -137,14 +168,13 @@ fn handle<'a>(
     match oid {
         [0x55, 0x1d, 15] => {
             let bits = Der(value).bit_string().ok_or_else(|| ParseError::new("invalid key usage"))?;
-            out.key_usage = (0..9).filter(|&bit| bits.bit(bit)).map(|bit| 1u16 << bit).sum();
+            out.key_usage = usage_bits(&bits);
         }
         [0x55, 0x1d, 19] => out.basic_constraints = Some(basic_constraints(value, go)?),
         [0x55, 0x1d, 17] => {
             let san = san::parse(value, go)?;
-            let known =
-                !(san.dns.is_empty() && san.ips.is_empty() && san.emails.is_empty() && san.uris.is_empty());
-            out.san = Some(san);
+            let known = !san.is_empty();
+            out.put_san(san);
             return Ok(known);
         }
         [0x55, 0x1d, 30] => {
@@ -179,17 +209,25 @@ fn handle<'a>(
     Ok(true)
 }
 
+fn usage_bits(bits: &der::BitString<'_>) -> u16 {
+    (0..9).filter(|&bit| bits.bit(bit)).map(|bit| 1u16 << bit).sum()
+}
+
 fn basic_constraints(value: &[u8], go: GoVersion) -> Result<BasicConstraints, ParseError> {
-    let bad = || ParseError::new("invalid basic constraints");
-    let mut fields = Der(value).read(der::SEQUENCE).ok_or_else(bad)?;
-    let ca = if fields.peek(der::BOOLEAN) { fields.boolean().ok_or_else(bad)? } else { false };
+    // Older releases say which part of it is wrong.
+    let bad = |part: &str| {
+        let part = if go < GoVersion::STRICT_OIDS { part } else { "" };
+        ParseError::new(format!("invalid basic constraints{part}"))
+    };
+    let mut fields = Der(value).read(der::SEQUENCE).ok_or_else(|| bad(" a"))?;
+    let ca = if fields.peek(der::BOOLEAN) { fields.boolean().ok_or_else(|| bad(" b"))? } else { false };
     let path_length = if fields.peek(der::INTEGER) {
-        let number = fields.int64().ok_or_else(bad)?;
+        let number = fields.int64().ok_or_else(|| bad(" c"))?;
         // A negative path length is no limit to Go where it does not refuse it.
         match u64::try_from(number) {
             Ok(number) => Some(number),
             Err(_) if go < GoVersion::NO_NEGATIVE_PATH => None,
-            Err(_) => return Err(bad()),
+            Err(_) => return Err(bad("")),
         }
     } else {
         None
@@ -202,12 +240,7 @@ fn usages(value: &[u8], go: GoVersion) -> Result<Vec<Usage>, ParseError> {
     let mut list = Der(value).read(der::SEQUENCE).ok_or_else(bad)?;
     let mut out = Vec::new();
     while !list.is_empty() {
-        out.push(match list.oid(go >= GoVersion::STRICT_OIDS).ok_or_else(bad)? {
-            [0x55, 0x1d, 37, 0] => Usage::Any,
-            [0x2b, 6, 1, 5, 5, 7, 3, 1] => Usage::Server,
-            [0x2b, 6, 1, 5, 5, 7, 3, 2] => Usage::Client,
-            _ => Usage::Other,
-        });
+        out.push(Usage::of(list.oid(go >= GoVersion::STRICT_OIDS).ok_or_else(bad)?));
     }
     Ok(out)
 }

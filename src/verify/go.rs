@@ -1,5 +1,7 @@
 //! Whose rules apply: the Go that an etcd was built with.
 
+mod releases;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -20,12 +22,32 @@ impl GoVersion {
     // Where Go's judgement changed with a release. Read in the sources of 1.19.8, 1.21 to 1.27; what came with patch
     // releases too is a [`Since`].
 
+    // 1.15 to 1.19: read in 1.15.15, 1.16.14, 1.17.13, 1.18 and 1.19.8.
+
     /// The common name is no host's name any more.
     pub(crate) const NO_COMMON_NAME: Self = Self::new(15, 0);
-    /// No setting brings that back.
+    /// SANs must be ASCII; of several lists of extended usages the last counts.
+    pub(crate) const ASCII_SANS: Self = Self::new(16, 0);
+    /// DSA signs no certificates any more.
+    pub(crate) const NO_DSA: Self = Self::new(16, 0);
+    /// Issuers are looked for by their names alone, and sorted by key identifiers; before, those with the right key
+    /// identifier were the only ones, whatever their names.
+    pub(crate) const ISSUERS_BY_NAME: Self = Self::new(16, 0);
+    /// No setting brings the common name back.
     pub(crate) const SANS_ONLY: Self = Self::new(17, 0);
+    /// Certificates are read with `cryptobyte`, no longer with `encoding/asn1`.
+    pub(crate) const CRYPTOBYTE: Self = Self::new(17, 0);
+    /// No leading zeros in an IPv4 address.
+    pub(crate) const NO_LEADING_ZEROS: Self = Self::new(17, 0);
+    /// Server Gated Cryptography is no serverAuth any more.
+    pub(crate) const NO_GATED_CRYPTO: Self = Self::new(18, 0);
     /// SHA-1 signatures are refused from here on.
     pub(crate) const NO_SHA1: Self = Self::new(18, 0);
+    /// Extensions must not be repeated.
+    pub(crate) const NO_DUPLICATES: Self = Self::new(19, 0);
+    /// Name constraints look at the constraining certificate too; a chain never has the same subject and key twice, and
+    /// what is above a certificate is worked out anew in each chain.
+    pub(crate) const OWN_NAMES: Self = Self::new(19, 0);
     /// RSA signatures are checked by code that takes odd moduli only, and signatures below the modulus.
     pub(crate) const ODD_MODULUS: Self = Self::new(20, 0);
     /// Arcs of object identifiers must be minimal; name constraints look at every certificate below, no longer at
@@ -49,6 +71,8 @@ impl GoVersion {
     pub(crate) const CHAIN_CONSTRAINTS: Self = Self::new(26, 0);
     /// IPv4-mapped addresses are refused; names may hold values that are no strings; ML-DSA is known.
     pub(crate) const NO_MAPPED: Self = Self::new(27, 0);
+    /// Of a private key that cannot be read it is said what is wrong with it.
+    pub(crate) const NAMED_KEY_ERRORS: Self = Self::new(27, 0);
 
     /// Go 1.`minor`.`patch`.
     pub const fn new(minor: u16, patch: u16) -> Self {
@@ -79,20 +103,11 @@ impl GoVersion {
         self.minor >= change.first || change.patched.iter().any(patched)
     }
 
-    /// The Go that the upstream release of this etcd was built with. Distributions differ: `etcd --version`
-    /// prints theirs. An unknown patch release takes that of the nearest one before it.
+    /// The Go that the upstream release of this etcd was built with; a release that is not known has that of the nearest
+    /// one before it in its minor line. Distributions differ: `etcd --version` prints theirs, as does `go version` of the
+    /// program (Debian 11's 3.3.25 says 1.15.9, Debian 12's 3.4.23 1.19.8, Debian 13's 3.5.16 1.24).
     pub fn of_etcd(version: &str) -> Result<Self, UnknownVersion> {
-        let (major, minor, patch) = numbers(version).ok_or_else(|| UnknownVersion(version.to_owned()))?;
-        if (major, minor) > (3, 6) {
-            return Ok(Self::NEWEST);
-        }
-        let wanted = (major, minor, patch.unwrap_or(u16::MAX));
-        ETCD_BUILDS
-            .iter()
-            .rev()
-            .find(|(etcd, _)| *etcd <= wanted)
-            .map(|(_, go)| *go)
-            .ok_or_else(|| UnknownVersion(version.to_owned()))
+        releases::go_of(version)
     }
 }
 
@@ -163,30 +178,6 @@ impl FromStr for EtcdVersion {
     }
 }
 
-/// Upstream releases and their Go, ascending: the first release of each Go that was seen in a release's own output
-/// or its Dockerfile.
-const ETCD_BUILDS: &[((u16, u16, u16), GoVersion)] = &[
-    ((2, 0, 0), GoVersion::new(4, 0)),
-    ((3, 0, 0), GoVersion::new(6, 0)),
-    ((3, 1, 0), GoVersion::new(7, 0)),
-    ((3, 2, 0), GoVersion::new(8, 0)),
-    ((3, 3, 0), GoVersion::new(10, 0)),
-    ((3, 4, 0), GoVersion::new(12, 0)),
-    ((3, 4, 22), GoVersion::new(16, 0)),
-    ((3, 4, 26), GoVersion::new(19, 0)),
-    ((3, 4, 37), GoVersion::new(23, 8)),
-    ((3, 5, 0), GoVersion::new(16, 0)),
-    ((3, 5, 9), GoVersion::new(19, 9)),
-    ((3, 5, 10), GoVersion::new(20, 10)),
-    ((3, 5, 13), GoVersion::new(21, 8)),
-    ((3, 5, 16), GoVersion::new(22, 7)),
-    ((3, 5, 19), GoVersion::new(23, 7)),
-    ((3, 5, 23), GoVersion::new(24, 7)),
-    ((3, 5, 28), GoVersion::new(25, 8)),
-    ((3, 6, 0), GoVersion::new(23, 9)),
-    ((3, 6, 9), GoVersion::new(25, 8)),
-];
-
 /// A version that is none, or that is older than anything known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no version that is known here")]
@@ -231,11 +222,11 @@ mod tests {
     fn an_etcd_release_has_its_go() {
         let go = |text: &str| GoVersion::of_etcd(text).unwrap().to_string();
         assert_eq!(go("3.5.16"), "1.22.7");
-        assert_eq!(go("v3.5.17"), "1.22.7");
-        assert_eq!(go("3.4"), "1.23.8");
-        assert_eq!(go("3.4.23"), "1.16.0");
-        assert_eq!(go("3.7.0-rc.1"), GoVersion::NEWEST.to_string());
-        assert!(GoVersion::of_etcd("three").is_err() && GoVersion::of_etcd("1.0").is_err());
+        assert_eq!(go("v3.5.17"), "1.22.9");
+        assert_eq!(go("3.4"), "1.25.10");
+        assert_eq!(go("3.4.23"), "1.17.13");
+        assert_eq!("3.6.5".parse::<EtcdVersion>().unwrap().go(), GoVersion::new(24, 7));
+        assert_eq!("3.7.1".parse::<EtcdVersion>().unwrap().go(), GoVersion::new(26, 5));
     }
 
     #[test]

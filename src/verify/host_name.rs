@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::certificate::Certificate;
 use super::go::{GoVersion, Since};
 use super::godebug::Rule;
-use super::names::{covers, is_valid, matches, scoped_address};
+use super::names::{covers, ip_address, is_valid, matches, scoped_address};
 
 /// From how many names on Go counts them instead of listing them.
 const MANY: usize = 100;
@@ -34,7 +34,7 @@ pub(crate) fn stands_in(certificate: &Certificate<'_>, go: GoVersion) -> bool {
 
 /// The address that a text is to Go; a zone (`fe80::1%eth0`) is looked over from 1.27 on.
 fn address(text: &str, go: GoVersion) -> Option<IpAddr> {
-    let ip = if go >= GoVersion::NO_MAPPED { scoped_address(text) } else { text.parse().ok() };
+    let ip = if go >= GoVersion::NO_MAPPED { scoped_address(text) } else { ip_address(text, go) };
     ip.map(|ip| ip.to_canonical())
 }
 
@@ -42,14 +42,20 @@ fn host_error(certificate: &Certificate<'_>, host: &str, go: GoVersion) -> Strin
     let common_name = certificate.common_name();
     let stands_in = stands_in(certificate, go);
     if certificate.extensions.san.is_none() && !stands_in && matches(&common_name, host) {
-        let instead = if go < GoVersion::SANS_ONLY {
-            "use SANs or temporarily enable Common Name matching with GODEBUG=x509ignoreCN=0"
-        } else {
-            "use SANs instead"
-        };
-        return format!("x509: certificate relies on legacy Common Name field, {instead}");
+        let relies = "x509: certificate relies on legacy Common Name field";
+        let ignored = go >= GoVersion::NO_COMMON_NAME && !go.relaxes(Rule::IgnoredCommonName);
+        match () {
+            () if go >= GoVersion::SANS_ONLY => return format!("{relies}, use SANs instead"),
+            () if !ignored => return format!("x509: Common Name is not a valid hostname: {common_name}"),
+            () if is_valid(&common_name, true) => {
+                return format!(
+                    "{relies}, use SANs or temporarily enable Common Name matching with GODEBUG=x509ignoreCN=0"
+                );
+            }
+            () => {}
+        }
     }
-    let (names, kind): (Vec<String>, _) = if host.parse::<IpAddr>().is_ok() {
+    let (names, kind): (Vec<String>, _) = if ip_address(host, go).is_some() {
         let ips = certificate.extensions.ips();
         if ips.is_empty() {
             return format!(

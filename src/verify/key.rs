@@ -1,6 +1,7 @@
 //! Private keys as `tls.X509KeyPair` reads them: the first block whose type ends in PRIVATE KEY; PKCS#1, PKCS#8 or
 //! SEC1; and whether it belongs to the certificate.
 
+mod complaint;
 mod fields;
 mod rsa;
 
@@ -28,11 +29,11 @@ pub(super) enum KeyError {
     )]
     NoKey(String),
     /// A key that needs a passphrase.
-    #[error("tls: failed to parse private key")]
-    Encrypted,
+    #[error("tls: failed to parse private key{0}")]
+    Encrypted(String),
     /// Damaged, or of a kind that Go does not know.
-    #[error("tls: failed to parse private key")]
-    Unreadable,
+    #[error("tls: failed to parse private key{0}")]
+    Unreadable(String),
     /// X25519 and the like.
     #[error("tls: found unknown private key type in PKCS#8 wrapping")]
     UnknownKind,
@@ -52,16 +53,19 @@ pub(super) fn public_of(blocks: &[Block], likely: &PublicKey, go: GoVersion) -> 
         });
     };
     let der = block.der.as_slice();
-    let unreadable = if block.is_encrypted() { KeyError::Encrypted } else { KeyError::Unreadable };
+    let unreadable = || {
+        let why = if go < GoVersion::NAMED_KEY_ERRORS { String::new() } else { complaint::of(der) };
+        if block.is_encrypted() { KeyError::Encrypted(why) } else { KeyError::Unreadable(why) }
+    };
     rsa::pkcs1(der, go)
         .map(Ok)
         .or_else(|| pkcs8(der, likely, go))
-        .or_else(|| sec1(der, None, likely).map(Ok))
-        .unwrap_or(Err(unreadable))
+        .or_else(|| sec1(der, None, likely, go).map(Ok))
+        .unwrap_or_else(|| Err(unreadable()))
 }
 
 fn pkcs8(der: &[u8], likely: &PublicKey, go: GoVersion) -> Option<Result<PublicKey, KeyError>> {
-    let (mut fields, _) = Fields::of(der)?;
+    let mut fields = Fields::of(der).nested()?;
     fields.int64()?;
     let mut algorithm = fields.nested()?;
     let oid = algorithm.oid()?;
@@ -70,15 +74,15 @@ fn pkcs8(der: &[u8], likely: &PublicKey, go: GoVersion) -> Option<Result<PublicK
     match oid {
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01] => rsa::pkcs1(key, go).map(Ok),
         [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => {
-            let curve = Fields(parameters).oid().map(Curve::of_oid);
+            let curve = Fields::of(parameters).oid().map(Curve::of_oid);
             match curve {
                 Some(None) => None,
-                Some(known) => sec1(key, known, likely).map(Ok),
-                None => sec1(key, None, likely).map(Ok),
+                Some(known) => sec1(key, known, likely, go).map(Ok),
+                None => sec1(key, None, likely, go).map(Ok),
             }
         }
         [0x2b, 0x65, 0x70] if parameters.is_empty() => {
-            let pair = Ed25519KeyPair::from_seed_unchecked(Fields(key).octets()?).ok()?;
+            let pair = Ed25519KeyPair::from_seed_unchecked(Fields::of(key).octets()?).ok()?;
             Some(Ok(PublicKey::Ed25519(pair.public_key().as_ref().to_vec())))
         }
         [0x2b, 0x65, 0x6e] => Some(Err(KeyError::UnknownKind)),
@@ -86,17 +90,31 @@ fn pkcs8(der: &[u8], likely: &PublicKey, go: GoVersion) -> Option<Result<PublicK
     }
 }
 
+/// What a file in SEC1 holds, sound as DER.
+struct EcFile<'a> {
+    version: i64,
+    scalar: &'a [u8],
+    /// The curve's object identifier.
+    named: Option<&'a [u8]>,
+}
+
+impl<'a> EcFile<'a> {
+    fn read(der: &'a [u8]) -> Option<Self> {
+        let mut fields = Fields::of(der).nested()?;
+        let (version, scalar) = (fields.int64()?, fields.octets()?);
+        let named = fields.explicit_oid(0)?;
+        fields.explicit_bit_string(1)?;
+        Some(Self { version, scalar, named })
+    }
+}
+
 /// SEC1: the scalar's point is computed, what the file says of it is not looked at.
-fn sec1(der: &[u8], curve: Option<Curve>, likely: &PublicKey) -> Option<PublicKey> {
-    let (mut fields, _) = Fields::of(der)?;
-    let version = fields.int64()?;
-    let scalar = fields.octets()?;
-    let named = fields.explicit(0, Fields::oid)?.and_then(Curve::of_oid);
-    fields.explicit(1, Fields::bit_string)?;
+fn sec1(der: &[u8], curve: Option<Curve>, likely: &PublicKey, go: GoVersion) -> Option<PublicKey> {
+    let EcFile { version, scalar, named } = EcFile::read(der)?;
     if version != 1 {
         return None;
     }
-    let curve = curve.or(named)?;
+    let curve = curve.or(named.and_then(Curve::of_oid))?;
     // Leading zeros may be missing or too many.
     let zeros = scalar.len().saturating_sub(curve.size());
     if scalar[..zeros].iter().any(|&byte| byte != 0) {
@@ -106,6 +124,10 @@ fn sec1(der: &[u8], curve: Option<Curve>, likely: &PublicKey) -> Option<PublicKe
     let scalar = &scalar[zeros..];
     let start = wide.len() - scalar.len();
     wide[start..].copy_from_slice(scalar);
+    if go < GoVersion::CHAIN_CONSTRAINTS && wide.iter().all(|&byte| byte == 0) {
+        // The point at infinity, which is nobody's public key.
+        return Some(PublicKey::Ec { curve, point: Vec::new() });
+    }
     if let PublicKey::Ec { curve: same, point } = likely
         && *same == curve
         && are_pair(curve, &wide, point)

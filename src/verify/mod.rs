@@ -4,6 +4,7 @@
 //! the rules of the Go release it was built with; findings say why, in etcd's own words, and what to do; lints on
 //! top never change the verdict. The pitfalls have stable codes and pages in [`pitfalls`].
 
+mod asn1;
 pub mod certificate;
 mod chain;
 mod constrained;
@@ -33,6 +34,7 @@ mod policy_graph;
 mod pool;
 pub mod probe;
 mod public_key;
+mod quote;
 pub mod report;
 mod revoked;
 mod san;

@@ -15,6 +15,21 @@ pub(super) fn scoped_address(text: &str) -> Option<IpAddr> {
     }
 }
 
+/// The address that a text is; before Go 1.17 the numbers of an IPv4 address may begin with zeros.
+pub(super) fn ip_address(text: &str, go: GoVersion) -> Option<IpAddr> {
+    if go >= GoVersion::NO_LEADING_ZEROS || !text.contains('.') {
+        return text.parse().ok();
+    }
+    let (before, four) =
+        text.rsplit_once(':').map_or(("", text), |(_, four)| text.split_at(text.len() - four.len()));
+    let number = |digits: &str| match digits.trim_start_matches('0') {
+        "" if !digits.is_empty() => "0".to_owned(),
+        rest => rest.to_owned(),
+    };
+    let numbers: Vec<String> = four.split('.').map(number).collect();
+    format!("{before}{}", numbers.join(".")).parse().ok()
+}
+
 /// Whether a DNS SAN covers a name.
 pub(crate) fn covers(pattern: &str, host: &str, go: GoVersion) -> bool {
     let host = host.to_ascii_lowercase();
@@ -152,6 +167,17 @@ mod tests {
         assert!(covers("m_1", "M_1") && covers("a b", "A B"), "no host names: exact");
         assert!(super::covers("*", "m1", GoVersion::new(19, 8)));
         assert!(!covers("", "") && !covers(".", "."));
+    }
+
+    #[test]
+    fn leading_zeros_were_read_over() {
+        let old = GoVersion::new(16, 0);
+        assert_eq!(ip_address("127.000.0.01", old), "127.0.0.1".parse().ok());
+        assert_eq!(ip_address("::ffff:10.0.0.07", old), "::ffff:10.0.0.7".parse().ok());
+        for text in ["127.0.0..1", "127.0.0.0256", "1.2.3", "127.0.0.01"] {
+            assert_eq!(ip_address(text, GoVersion::NEWEST), None, "{text}");
+        }
+        assert!(ip_address("127.0.0..1", old).is_none() && ip_address("127.0.0.0256", old).is_none());
     }
 
     #[test]

@@ -3,11 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use super::certificate::Certificate;
+use super::go::GoVersion;
 
 /// A set of certificates, each once, found by their subjects.
 #[derive(Debug, Default)]
 pub(super) struct Pool<'a> {
     all: Vec<Certificate<'a>>,
+    /// Where those that can be issuers are, each once.
+    distinct: Vec<usize>,
     by_subject: HashMap<&'a [u8], Vec<usize>>,
 }
 
@@ -24,13 +27,14 @@ impl<'a> Pool<'a> {
 
     fn after(first: usize, all: Vec<Certificate<'a>>) -> Self {
         let mut by_subject: HashMap<_, Vec<usize>> = HashMap::new();
-        let mut seen = HashSet::new();
+        let (mut seen, mut distinct) = (HashSet::new(), Vec::new());
         for (at, certificate) in all.iter().enumerate().skip(first) {
             if seen.insert(certificate.raw) {
+                distinct.push(at);
                 by_subject.entry(certificate.subject).or_default().push(at);
             }
         }
-        Self { all, by_subject }
+        Self { all, distinct, by_subject }
     }
 
     /// Whether it is one of them, byte for byte.
@@ -50,10 +54,16 @@ impl<'a> Pool<'a> {
         self.by_subject.get(subject).into_iter().flatten().map(|&at| &self.all[at])
     }
 
-    /// Whose subject is the child's issuer, those whose key identifier matches first.
-    pub(super) fn parents(&self, child: &Certificate<'_>) -> Vec<&Certificate<'a>> {
+    /// Whose subject is the child's issuer, those whose key identifier matches first. Before Go 1.16 those whose key
+    /// identifier matches, whatever their subject, and the others where there is none of them.
+    pub(super) fn parents(&self, child: &Certificate<'_>, go: GoVersion) -> Vec<&Certificate<'a>> {
         let wanted = child.extensions.authority_key_id;
         let mut found: Vec<_> = self.named(child.issuer).collect();
+        if go < GoVersion::ISSUERS_BY_NAME {
+            let all = self.distinct.iter().map(|&at| &self.all[at]);
+            let keyed: Vec<_> = all.filter(|one| one.extensions.subject_key_id == wanted).collect();
+            return if wanted.is_empty() || keyed.is_empty() { found } else { keyed };
+        }
         found.sort_by_key(|parent| {
             let have = parent.extensions.subject_key_id;
             match (have == wanted, have.is_empty() != wanted.is_empty()) {

@@ -1,5 +1,7 @@
 //! Public keys as Go reads them from a SubjectPublicKeyInfo.
 
+mod by_asn1;
+
 use super::der::{self, Der};
 use super::go::GoVersion;
 use super::parse_error::ParseError;
@@ -82,13 +84,30 @@ pub enum PublicKey {
     },
     /// Ed25519.
     Ed25519(Vec<u8>),
-    /// DSA: read, never used.
-    Dsa,
+    /// DSA: it signs certificates up to Go 1.15, and no handshake.
+    Dsa(DsaKey),
     /// A kind that Go does not know: the certificate is read, its key is good for nothing.
     Unknown {
         /// The algorithm, dotted.
         oid: String,
     },
+}
+
+/// The numbers of a DSA key, big-endian, without leading zeros.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DsaKey {
+    pub(super) prime: Vec<u8>,
+    pub(super) order: Vec<u8>,
+    pub(super) generator: Vec<u8>,
+    pub(super) public: Vec<u8>,
+}
+
+impl DsaKey {
+    /// Of its positive INTEGERs: p, q, g and y.
+    fn of(numbers: [&[u8]; 4]) -> Self {
+        let [prime, order, generator, public] = numbers.map(magnitude);
+        Self { prime, order, generator, public }
+    }
 }
 
 impl PublicKey {
@@ -109,7 +128,7 @@ impl PublicKey {
         let bytes = bits.right_aligned();
         match oid {
             [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01] => rsa(&bytes, parameters),
-            [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => ec(bytes, parameters, strict),
+            [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => ec(bytes, parameters, go),
             [0x2b, 0x65, 0x70] => ed25519(bytes, parameters),
             [0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01] => dsa(&bytes, parameters),
             [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, level @ 17..=19] if go >= GoVersion::NO_MAPPED => {
@@ -119,6 +138,11 @@ impl PublicKey {
         }
     }
 
+    /// Whether the two are the same to Go's `Equal`, which DSA keys do not have.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Dsa(_), Self::Dsa(_))) || self == other
+    }
+
     /// How many bits the key has, as people count them.
     pub fn bits(&self) -> usize {
         match self {
@@ -126,7 +150,7 @@ impl PublicKey {
             Self::Ec { curve: Curve::P521, .. } => 521,
             Self::Ec { curve, .. } => curve.size() * 8,
             Self::Ed25519(_) => 256,
-            Self::Dsa | Self::Unknown { .. } => 0,
+            Self::Dsa(_) | Self::Unknown { .. } => 0,
         }
     }
 
@@ -136,7 +160,7 @@ impl PublicKey {
             Self::Rsa { .. } => format!("RSA {}", self.bits()),
             Self::Ec { curve, .. } => curve.name().to_owned(),
             Self::Ed25519(_) => "Ed25519".to_owned(),
-            Self::Dsa => "DSA".to_owned(),
+            Self::Dsa(_) => "DSA".to_owned(),
             Self::Unknown { oid } => oid_name(oid),
         }
     }
@@ -160,29 +184,66 @@ pub(crate) fn bit_length(number: &[u8]) -> usize {
 }
 
 fn rsa(bytes: &[u8], parameters: &[u8]) -> Result<PublicKey, ParseError> {
-    if parameters != [der::NULL, 0] {
-        return Err(ParseError::new("RSA key missing NULL parameters"));
-    }
+    has_null(parameters)?;
     let mut fields =
         Der(bytes).read(der::SEQUENCE).ok_or_else(|| ParseError::new("invalid RSA public key"))?;
     let modulus = fields.integer().ok_or_else(|| ParseError::new("invalid RSA modulus"))?;
     let exponent = fields.int64().ok_or_else(|| ParseError::new("invalid RSA public exponent"))?;
-    if modulus[0] & 0x80 != 0 || modulus == [0] {
+    rsa_of(modulus, exponent)
+}
+
+/// RSA keys must have NULL parameters (RFC 3279, 2.3.1).
+fn has_null(parameters: &[u8]) -> Result<(), ParseError> {
+    if parameters == [der::NULL, 0] {
+        Ok(())
+    } else {
+        Err(ParseError::new("RSA key missing NULL parameters"))
+    }
+}
+
+fn rsa_of(modulus: &[u8], exponent: i64) -> Result<PublicKey, ParseError> {
+    if !is_positive(modulus) {
         return Err(ParseError::new("RSA modulus is not a positive number"));
     }
     let exponent = u64::try_from(exponent)
         .ok()
         .filter(|&exponent| exponent > 0)
         .ok_or_else(|| ParseError::new("RSA public exponent is not a positive number"))?;
-    let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus).to_vec();
-    Ok(PublicKey::Rsa { modulus, exponent })
+    Ok(PublicKey::Rsa { modulus: magnitude(modulus), exponent })
 }
 
-fn ec(point: Vec<u8>, parameters: &[u8], strict: bool) -> Result<PublicKey, ParseError> {
-    let oid = Der(parameters).oid(strict).ok_or_else(|| ParseError::new("invalid ECDSA parameters"))?;
-    let curve = Curve::of_oid(oid).ok_or_else(|| ParseError::new("unsupported elliptic curve"))?;
+/// Whether the bytes of an INTEGER are a positive number's.
+fn is_positive(number: &[u8]) -> bool {
+    number != [0] && number[0] & 0x80 == 0
+}
+
+/// A positive INTEGER's bytes without the leading zero.
+fn magnitude(number: &[u8]) -> Vec<u8> {
+    number.strip_prefix(&[0]).unwrap_or(number).to_vec()
+}
+
+fn ec(point: Vec<u8>, parameters: &[u8], go: GoVersion) -> Result<PublicKey, ParseError> {
+    let oid = Der(parameters)
+        .oid(go >= GoVersion::STRICT_OIDS)
+        .ok_or_else(|| ParseError::new("invalid ECDSA parameters"))?;
+    unmarshalled(Curve::of_oid(oid), point, go)
+}
+
+/// A point on a curve.
+fn unmarshalled(curve: Option<Curve>, point: Vec<u8>, go: GoVersion) -> Result<PublicKey, ParseError> {
+    let curve = curve.ok_or_else(|| ParseError::new("unsupported elliptic curve"))?;
     if !curve.has_point(&point) {
-        return Err(ParseError::new("failed to unmarshal elliptic curve point"));
+        let name = curve.name().replace('-', "");
+        return Err(match point.first() {
+            _ if go < GoVersion::CHAIN_CONSTRAINTS => {
+                ParseError::new("failed to unmarshal elliptic curve point")
+            }
+            Some(4) if point.len() == 1 + 2 * curve.size() => {
+                ParseError::plain(format!("{name} point not on curve"))
+            }
+            Some(4) => ParseError::plain(format!("invalid {name} point encoding")),
+            _ => ParseError::plain("ecdsa: invalid uncompressed public key"),
+        });
     }
     Ok(PublicKey::Ec { curve, point })
 }
@@ -210,16 +271,16 @@ fn ml_dsa(level: u8, oid: &[u8], bytes: &[u8], parameters: &[u8]) -> Result<Publ
 }
 
 fn dsa(bytes: &[u8], parameters: &[u8]) -> Result<PublicKey, ParseError> {
-    let positive = |number: &[u8]| number != [0] && number[0] & 0x80 == 0;
     let y = Der(bytes).integer().ok_or_else(|| ParseError::new("invalid DSA public key"))?;
     let bad = || ParseError::new("invalid DSA parameters");
     let mut fields = Der(parameters).read(der::SEQUENCE).ok_or_else(bad)?;
-    let mut all_positive = positive(y);
-    for _ in 0..3 {
-        all_positive &= positive(fields.integer().ok_or_else(bad)?);
-    }
-    if !all_positive {
+    let mut next = || fields.integer().ok_or_else(bad);
+    dsa_of([next()?, next()?, next()?, y])
+}
+
+fn dsa_of(numbers: [&[u8]; 4]) -> Result<PublicKey, ParseError> {
+    if !numbers.iter().all(|number| is_positive(number)) {
         return Err(ParseError::new("zero or negative DSA parameter"));
     }
-    Ok(PublicKey::Dsa)
+    Ok(PublicKey::Dsa(DsaKey::of(numbers)))
 }

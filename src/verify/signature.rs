@@ -1,6 +1,8 @@
 //! Signatures: which algorithms Go knows, and whether a signature holds. ring does the work where it has the
 //! algorithm; P-224, P-521 and ECDSA with other hashes come from RustCrypto, other RSA keys are worked out here.
 
+mod dsa;
+mod power;
 mod rsa;
 
 use ring::signature as ring_signature;
@@ -74,6 +76,9 @@ pub(crate) enum SignatureError {
     /// ECDSA, and wrong.
     #[error("x509: ECDSA verification failure")]
     Ecdsa,
+    /// DSA, and wrong or damaged.
+    #[error("{0}")]
+    Dsa(String),
     /// Ed25519, and wrong.
     #[error("x509: Ed25519 verification failure")]
     Ed25519,
@@ -120,7 +125,12 @@ impl SignatureAlgorithm {
         } else {
             content.any().ok_or_else(|| ParseError::new("malformed parameters"))?.full
         };
-        Ok(match oid {
+        Ok(Self::of(oid, parameters))
+    }
+
+    /// The algorithm with this object identifier's content, and these parameters, header and all.
+    pub(super) fn of(oid: &[u8], parameters: &[u8]) -> Self {
+        match oid {
             [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, kind] => match kind {
                 2 | 4 => Self::Md5Rsa,
                 5 => Self::RsaPkcs1(Hash::Sha1),
@@ -142,7 +152,7 @@ impl SignatureAlgorithm {
             [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x02] => Self::Dsa(Hash::Sha256),
             [0x2b, 0x65, 0x70] if parameters.is_empty() => Self::Ed25519,
             _ => Self::Unknown,
-        })
+        }
     }
 
     /// Go's name for an algorithm it holds to be broken.
@@ -220,17 +230,24 @@ pub(crate) fn check(
                 .verify(signed, signature)
                 .map_err(|_| SignatureError::Ed25519)
         }
-        (SignatureAlgorithm::Md5Rsa | SignatureAlgorithm::Unknown | SignatureAlgorithm::Dsa(_), _)
-        | (_, PublicKey::Dsa | PublicKey::Unknown { .. }) => Err(SignatureError::Unimplemented),
+        (SignatureAlgorithm::Dsa(hash), PublicKey::Dsa(key)) if go < GoVersion::NO_DSA => {
+            dsa::check(key, hash, signed, signature)
+        }
+        (SignatureAlgorithm::Md5Rsa | SignatureAlgorithm::Unknown, _) | (_, PublicKey::Unknown { .. }) => {
+            Err(SignatureError::Unimplemented)
+        }
+        (_, PublicKey::Dsa(_)) if go >= GoVersion::NO_DSA => Err(SignatureError::Unimplemented),
         (other, key) => Err(SignatureError::KeyKind {
             wanted: match other {
                 SignatureAlgorithm::Ecdsa(_) => "ECDSA",
                 SignatureAlgorithm::Ed25519 => "Ed25519",
+                SignatureAlgorithm::Dsa(_) => "DSA",
                 _ => "RSA",
             },
             found: match key {
                 PublicKey::Rsa { .. } => "*rsa.PublicKey",
                 PublicKey::Ec { .. } => "*ecdsa.PublicKey",
+                PublicKey::Dsa(_) => "*dsa.PublicKey",
                 _ => "ed25519.PublicKey",
             },
         }),

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use super::go::{GoVersion, Since};
 use super::godebug::Rule;
-use super::names::{is_domain, scoped_address};
+use super::names::{ip_address, is_domain, scoped_address};
 use super::parse_error::ParseError;
+use super::quote::quoted;
 
 /// A uniformResourceIdentifier SAN.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,86 +18,132 @@ pub(crate) struct Uri<'a> {
 }
 
 impl<'a> Uri<'a> {
-    pub(super) fn parse(text: &'a str, go: GoVersion) -> Result<Self, ParseError> {
-        let host = host(text, go).ok_or_else(|| ParseError(format!("cannot parse URI {text:?}")))?;
-        if is_domain(&host, false, go) {
-            Ok(Self { text, host })
-        } else {
-            Err(ParseError(format!("cannot parse URI {text:?}: invalid domain")))
-        }
+    /// Reads one of these bytes; `text` is what stands for them where they are no text.
+    pub(super) fn parse(bytes: &[u8], text: &'a str, go: GoVersion) -> Result<Self, ParseError> {
+        let whole = String::from_utf8_lossy(bytes);
+        let refuse = |why: &str| ParseError::new(format!("cannot parse URI {}: {why}", quoted(bytes)));
+        let host = host(&whole, go).map_err(|error| {
+            // The fragment is cut off before anything else is looked at.
+            let end = if error.of_fragment { bytes.len() } else { whole.find('#').unwrap_or(bytes.len()) };
+            let read = bytes.get(..end).unwrap_or(bytes);
+            refuse(&format!("parse {}: {}", quoted(read), error.words))
+        })?;
+        if is_domain(&host, false, go) { Ok(Self { text, host }) } else { Err(refuse("invalid domain")) }
     }
 
     /// The host alone, for constraints; `Err` where Go cannot match it against any.
     pub(super) fn constrained_host(&self, go: GoVersion) -> Result<String, String> {
         if self.host.is_empty() {
             return Err(format!(
-                "URI with empty host ({:?}) cannot be matched against constraints",
-                self.text
+                "URI with empty host ({}) cannot be matched against constraints",
+                quoted(self.text.as_bytes())
             ));
         }
         let mut host = self.host.as_str();
         if host.contains(':') && !host.ends_with(']') {
-            host = split_port(host).ok_or_else(|| format!("cannot parse URI host {host:?}"))?;
+            host = split_port(host).map_err(|why| {
+                let words = format!("address {host}: {why}");
+                match go < GoVersion::CHAIN_CONSTRAINTS {
+                    true => words,
+                    false => format!("cannot parse URI host {}: {words}", quoted(host.as_bytes())),
+                }
+            })?;
         }
         let is_ip = match go.has(&Since::ZONED_URIS) {
             true => scoped_address(host).is_some(),
-            false => host.parse::<IpAddr>().is_ok(),
+            false => ip_address(host, go).is_some(),
         };
         if is_ip || (host.starts_with('[') && host.ends_with(']')) {
-            return Err(format!("URI with IP ({:?}) cannot be matched against constraints", self.text));
+            let text = quoted(self.text.as_bytes());
+            return Err(format!("URI with IP ({text}) cannot be matched against constraints"));
         }
         Ok(host.to_ascii_lowercase())
     }
 }
 
-/// The host of `host:port`, as Go's `net.SplitHostPort` has it.
-fn split_port(text: &str) -> Option<&str> {
-    let (before, _) = text.rsplit_once(':')?;
+/// The host of `host:port`, as Go's `net.SplitHostPort` has it; else what is wrong with the address.
+fn split_port(text: &str) -> Result<&str, &'static str> {
+    let (before, _) = text.rsplit_once(':').ok_or("missing port in address")?;
     // From where on there must be no opening and no closing bracket.
     let (host, opening, closing) = match text.strip_prefix('[') {
         Some(rest) => {
-            let end = rest.find(']')? + 1;
-            if end + 1 != before.len() {
-                return None;
+            let end = rest.find(']').ok_or("missing ']' in address")? + 1;
+            match end + 1 {
+                next if next == text.len() => return Err("missing port in address"),
+                next if next == before.len() => {}
+                next if text.as_bytes()[next] == b':' => return Err("too many colons in address"),
+                _ => return Err("missing port in address"),
             }
             (&text[1..end], 1, end + 1)
         }
-        None if before.contains(':') => return None,
+        None if before.contains(':') => return Err("too many colons in address"),
         None => (before, 0, 0),
     };
-    (!text[opening..].contains('[') && !text[closing..].contains(']')).then_some(host)
+    if text[opening..].contains('[') {
+        return Err("unexpected '[' in address");
+    }
+    if text[closing..].contains(']') { Err("unexpected ']' in address") } else { Ok(host) }
 }
 
-/// The host of a URI; `None` where Go's `url.Parse` fails.
-fn host(text: &str, go: GoVersion) -> Option<String> {
-    if text.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
-        return None;
+/// Why Go's `url.Parse` fails.
+#[derive(Debug, PartialEq, Eq)]
+struct UrlError {
+    words: String,
+    of_fragment: bool,
+}
+
+impl From<String> for UrlError {
+    fn from(words: String) -> Self {
+        Self { words, of_fragment: false }
     }
+}
+
+impl From<&str> for UrlError {
+    fn from(words: &str) -> Self {
+        words.to_owned().into()
+    }
+}
+
+/// The host of a URI.
+fn host(text: &str, go: GoVersion) -> Result<String, UrlError> {
     let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
-    if !escapes_are_sound(fragment) {
-        return None;
+    let host = host_before_fragment(text, go)?;
+    escapes_are_sound(fragment).map_err(|words| UrlError { words, of_fragment: true })?;
+    Ok(host)
+}
+
+fn host_before_fragment(text: &str, go: GoVersion) -> Result<String, UrlError> {
+    if text.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
+        return Err("net/url: invalid control character in URL".into());
     }
-    let (scheme, rest) = scheme(text)?;
+    let (scheme, rest) = scheme(text).ok_or("missing protocol scheme")?;
     let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
     if !rest.starts_with('/') {
         if !scheme.is_empty() {
-            return Some(String::new());
+            return Ok(String::new());
         }
-        let segment = rest.split('/').next().unwrap_or_default();
-        return (!segment.contains(':') && escapes_are_sound(rest)).then(String::new);
+        if rest.split('/').next().unwrap_or_default().contains(':') {
+            return Err("first path segment in URL cannot contain colon".into());
+        }
+        escapes_are_sound(rest)?;
+        return Ok(String::new());
     }
     if scheme.is_empty() && rest.starts_with("///") || !rest.starts_with("//") {
-        return escapes_are_sound(rest).then(String::new);
+        escapes_are_sound(rest)?;
+        return Ok(String::new());
     }
     let authority = &rest[2..];
     let (authority, path) = authority.split_at(authority.find('/').unwrap_or(authority.len()));
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let host = bare_host(&scheme.to_ascii_lowercase(), host, go)?;
     let user_ok =
         user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&byte));
-    if !user_ok || !escapes_are_sound(user) || !escapes_are_sound(path) {
-        return None;
+    if !user_ok {
+        return Err("net/url: invalid userinfo".into());
     }
-    bare_host(&scheme.to_ascii_lowercase(), host, go)
+    escapes_are_sound(user)?;
+    escapes_are_sound(path)?;
+    Ok(host)
 }
 
 fn scheme(text: &str) -> Option<(&str, &str)> {
@@ -113,34 +160,14 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Go's `parseHost`: what stands between `//` or `@` and the path, with its escapes undone.
-fn bare_host(scheme: &str, host: &str, go: GoVersion) -> Option<String> {
+fn bare_host(scheme: &str, host: &str, go: GoVersion) -> Result<String, String> {
     let bracket =
         if go.has(&Since::IP_LITERALS) { host.rfind('[') } else { host.starts_with('[').then_some(0) };
     if let Some(open) = bracket {
         if open > 0 && go.has(&Since::LEADING_BRACKETS) {
-            return None;
+            return Err("invalid IP-literal".to_owned());
         }
-        let close = host.rfind(']')?;
-        let port = &host[close + 1..];
-        if !is_port(port) {
-            return None;
-        }
-        if !go.has(&Since::IP_LITERALS) {
-            return match host[..close].find("%25") {
-                Some(zone) => Some(
-                    unescaped(&host[..zone], false)?
-                        + &unescaped(&host[zone..close], true)?
-                        + &unescaped(&host[close..], false)?,
-                ),
-                None => unescaped(host, false),
-            };
-        }
-        let inner = host.get(open + 1..close)?;
-        let inner = match inner.find("%25") {
-            Some(zone) => unescaped(&inner[..zone], false)? + &unescaped(&inner[zone..], true)?,
-            None => unescaped(inner, false)?,
-        };
-        return scoped_address(&inner).filter(IpAddr::is_ipv6).map(|_| format!("[{inner}]{port}"));
+        return literal(host, open, go);
     }
     if let Some(first) = host.find(':') {
         let strict = match () {
@@ -148,17 +175,38 @@ fn bare_host(scheme: &str, host: &str, go: GoVersion) -> Option<String> {
             () if go.has(&Since::COLONS_OF_HTTP) => matches!(scheme, "http" | "https"),
             () => !matches!(scheme, "postgres" | "postgresql"),
         };
-        let colon = if strict { first } else { host.rfind(':')? };
-        if !is_port(&host[colon..]) {
-            return None;
-        }
+        check_port(&host[if strict { first } else { host.rfind(':').unwrap_or(first) }..])?;
     }
     unescaped(host, false)
 }
 
-fn is_port(text: &str) -> bool {
-    text.is_empty()
-        || text.strip_prefix(':').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+/// A host in brackets, the first of them at `open`, and its port.
+fn literal(host: &str, open: usize, go: GoVersion) -> Result<String, String> {
+    let close = host.rfind(']').ok_or("missing ']' in host")?;
+    let port = &host[close + 1..];
+    check_port(port)?;
+    if !go.has(&Since::IP_LITERALS) {
+        let Some(zone) = host[..close].find("%25") else { return unescaped(host, false) };
+        return Ok(unescaped(&host[..zone], false)?
+            + &unescaped(&host[zone..close], true)?
+            + &unescaped(&host[close..], false)?);
+    }
+    let inner = host.get(open + 1..close).ok_or("invalid IP-literal")?;
+    let inner = match inner.find("%25") {
+        Some(zone) => unescaped(&inner[..zone], false)? + &unescaped(&inner[zone..], true)?,
+        None => unescaped(inner, false)?,
+    };
+    match scoped_address(&inner) {
+        Some(IpAddr::V6(_)) => Ok(format!("[{inner}]{port}")),
+        Some(IpAddr::V4(_)) => Err("invalid IP-literal".to_owned()),
+        None => Err(format!("invalid host: ParseAddr({}): unable to parse IP", quoted(inner.as_bytes()))),
+    }
+}
+
+fn check_port(text: &str) -> Result<(), String> {
+    let sound = text.is_empty()
+        || text.strip_prefix(':').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    if sound { Ok(()) } else { Err(format!("invalid port {} after host", quoted(text.as_bytes()))) }
 }
 
 /// What may stand in a host as it is.
@@ -168,43 +216,46 @@ fn may_stand(byte: u8) -> bool {
 
 /// A host or a zone without its escapes: those of bytes that are not ASCII, `%25`, and in a zone also those of what
 /// could stand there as it is.
-fn unescaped(text: &str, zone: bool) -> Option<String> {
+fn unescaped(text: &str, zone: bool) -> Result<String, String> {
+    escapes_are_sound(text)?;
     let (mut out, bytes) = (Vec::with_capacity(text.len()), text.as_bytes());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         if byte != b'%' {
             if !may_stand(byte) {
-                return None;
+                return Err(format!("invalid character {} in host name", quoted(&[byte])));
             }
             out.push(byte);
             at += 1;
             continue;
         }
-        let digits = text
-            .get(at + 1..at + 3)
-            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
-        let value = u8::from_str_radix(digits, 16).ok()?;
+        let digits = text.get(at + 1..at + 3).unwrap_or_default();
+        let value = u8::from_str_radix(digits, 16).unwrap_or_default();
         let allowed = match zone {
             _ if digits == "25" => true,
             false => value >= 0x80,
             true => value == b' ' || (value < 0x80 && may_stand(value)),
         };
         if !allowed {
-            return None;
+            return Err(bad_escape(&bytes[at..at + 3]));
         }
         out.push(value);
         at += 3;
     }
-    Some(String::from_utf8_lossy(&out).into_owned())
+    Ok(String::from_utf8_lossy(&out).into_owned())
 }
 
-fn escapes_are_sound(text: &str) -> bool {
+fn bad_escape(text: &[u8]) -> String {
+    format!("invalid URL escape {}", quoted(&text[..text.len().min(3)]))
+}
+
+/// Whether every `%` has its two digits; else Go's words.
+fn escapes_are_sound(text: &str) -> Result<(), String> {
     let bytes = text.as_bytes();
-    bytes
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'%')
-        .all(|(at, _)| bytes.get(at + 1..at + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit)))
+    let bad = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%').find(|(at, _)| {
+        !bytes.get(at + 1..at + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit))
+    });
+    bad.map_or(Ok(()), |(at, _)| Err(bad_escape(&bytes[at..])))
 }
 
 #[cfg(test)]
@@ -228,24 +279,24 @@ mod tests {
             "http://[10.0.0.1]/",
             "http://x[::1]",
         ] {
-            assert_eq!(host(bad), None, "{bad}");
+            assert!(host(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn more_colons_than_one_depend_on_the_scheme_and_the_release() {
         let old = GoVersion::new(25, 0);
-        assert!(host("http://a:1:2/", old).is_some() && host("http://a:1:2/", GoVersion::NEWEST).is_none());
-        assert!(host("mongodb://a:1:2/", GoVersion::NEWEST).is_some());
-        assert!(host("mongodb://a:1:2/", GoVersion::new(26, 0)).is_none());
+        assert!(host("http://a:1:2/", old).is_ok() && host("http://a:1:2/", GoVersion::NEWEST).is_err());
+        assert!(host("mongodb://a:1:2/", GoVersion::NEWEST).is_ok());
+        assert!(host("mongodb://a:1:2/", GoVersion::new(26, 0)).is_err());
     }
 
     #[test]
     fn ports_are_split_off() {
-        assert_eq!(split_port("a:1"), Some("a"));
-        assert_eq!(split_port("[::1]:1"), Some("::1"));
+        assert_eq!(split_port("a:1"), Ok("a"));
+        assert_eq!(split_port("[::1]:1"), Ok("::1"));
         for bad in ["a:1:2", "[::1]x:1", "a[:1", "a]:1"] {
-            assert_eq!(split_port(bad), None, "{bad}");
+            assert!(split_port(bad).is_err(), "{bad}");
         }
     }
 }

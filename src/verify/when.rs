@@ -1,5 +1,7 @@
 //! Dates as Go reads them in certificates, and as it prints them.
 
+pub(super) mod by_asn1;
+
 use ::time::{Date, Duration, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
 use super::der::{self, Der};
@@ -13,14 +15,16 @@ pub(super) fn read(from: &mut Der<'_>, go: GoVersion) -> Result<OffsetDateTime, 
         let text = from.read(der::UTC_TIME).and_then(|content| utc(content.0, go));
         text.ok_or_else(|| ParseError::new("malformed UTCTime"))
     } else if from.peek(der::GENERALIZED_TIME) {
-        let text = from.read(der::GENERALIZED_TIME).and_then(|content| {
-            let year = i32::try_from(number(content.0.get(..4)?)?).ok()?;
-            moment(year, &content.0[4..], true, go)
-        });
+        let text = from.read(der::GENERALIZED_TIME).and_then(|content| generalized(content.0, go));
         text.ok_or_else(|| ParseError::new("malformed GeneralizedTime"))
     } else {
         Err(ParseError::new("unsupported time format"))
     }
+}
+
+fn generalized(text: &[u8], go: GoVersion) -> Option<OffsetDateTime> {
+    let year = i32::try_from(number(text.get(..4)?)?).ok()?;
+    moment(year, &text[4..], true, go)
 }
 
 fn utc(text: &[u8], go: GoVersion) -> Option<OffsetDateTime> {

@@ -7,6 +7,7 @@ use super::super::certificate::Certificate;
 use super::super::constraints::{NameConstraints, Range, Subtrees};
 use super::super::go::GoVersion;
 use super::super::names::{self, Mailbox};
+use super::super::quote::quoted;
 use super::super::san::SubjectAltName;
 use super::{Violation, mailboxes, octets, parent};
 
@@ -14,7 +15,7 @@ use super::{Violation, mailboxes, octets, parent};
 pub(in super::super) fn check_chain(chain: &[&Certificate<'_>], go: GoVersion) -> Result<(), Violation> {
     let sets = chain.iter().map(|one| {
         let constraints = one.extensions.name_constraints.as_ref();
-        constraints.filter(|constraints| !constraints.is_empty()).map(|some| Sets::new(some, go))
+        constraints.map(|some| Sets::new(some, go))
     });
     let sets: Vec<Option<Sets<'_>>> = sets.collect();
     for (at, certificate) in chain.iter().enumerate() {
@@ -103,7 +104,7 @@ impl<'a> Sets<'a> {
         go: GoVersion,
     ) -> Result<(), String> {
         for ip in &san.ips {
-            self.one("IP address", &ip.to_string(), |kind| {
+            self.one("IP address", &ip.to_canonical().to_string(), |kind| {
                 let ip = octets(*ip);
                 nearest(&kind.ranges, |range| (range.network.len(), &range.network).cmp(&(ip.len(), &ip)))
                     .filter(|range| range.contains(&ip))
@@ -112,7 +113,7 @@ impl<'a> Sets<'a> {
         }
         for name in &san.dns {
             if !names::is_domain(name, false, go) {
-                return Err(format!("x509: cannot parse dnsName {name:?}"));
+                return Err(format!("x509: cannot parse dnsName {}", quoted(name.as_bytes())));
             }
             self.one("DNS name", name, |kind| kind.domains.as_ref()?.find(name))?;
         }
@@ -132,16 +133,18 @@ impl<'a> Sets<'a> {
     }
 
     fn one(&self, kind: &str, name: &str, find: impl Fn(&Kind<'a>) -> Option<String>) -> Result<(), String> {
+        let name = quoted(name.as_bytes());
         let of = |kinds: &'_ [Kind<'a>]| kinds.iter().position(|one| one.kind == kind);
         if let Some(at) = of(&self.permitted)
             && find(&self.permitted[at]).is_none()
         {
-            return Err(format!("{kind} {name:?} is not permitted by any constraint"));
+            return Err(format!("{kind} {name} is not permitted by any constraint"));
         }
         if let Some(at) = of(&self.excluded)
             && let Some(constraint) = find(&self.excluded[at])
         {
-            return Err(format!("{kind} {name:?} is excluded by constraint {constraint:?}"));
+            let constraint = quoted(constraint.as_bytes());
+            return Err(format!("{kind} {name} is excluded by constraint {constraint}"));
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ pub(super) fn judge_pair(request: &Request<'_>, certificates: &[Certificate<'_>]
         Ok(public) => public,
         Err(error) => {
             let (code, message, fix) = match &error {
-                KeyError::Encrypted => (
+                KeyError::Encrypted(_) => (
                     Code::KeyEncrypted,
                     "the key is encrypted; etcd never asks for a passphrase",
                     CommandLine::parse("openssl pkey -in KEY -out NEWKEY && chmod 0600 NEWKEY").into(),
@@ -46,7 +46,7 @@ pub(super) fn judge_pair(request: &Request<'_>, certificates: &[Certificate<'_>]
                     "the key file holds no private key",
                     "name the key in --key-file".into(),
                 ),
-                KeyError::Unreadable | KeyError::UnknownKind => (
+                KeyError::Unreadable(_) | KeyError::UnknownKind => (
                     Code::KeyUnusable,
                     "the key is damaged, or of a kind that Go does not know",
                     cures.new_key(),
@@ -57,7 +57,7 @@ pub(super) fn judge_pair(request: &Request<'_>, certificates: &[Certificate<'_>]
         }
     };
     match &leaf.key {
-        PublicKey::Dsa | PublicKey::Unknown { .. } => findings.reject(
+        PublicKey::Dsa(_) | PublicKey::Unknown { .. } => findings.reject(
             Code::KeyUnusable,
             format!(
                 "the certificate has a key of a kind that Go's TLS does not use: {}",
@@ -142,7 +142,7 @@ pub(super) fn judge_handshake(request: &Request<'_>, sent: &[Certificate<'_>], f
             SignatureError::RsaTooSmall(leaf.key.bits()).to_string(),
             cures.new_key(),
         ),
-        PublicKey::Dsa | PublicKey::Unknown { .. } if request.key.is_none() => findings.warn(
+        PublicKey::Dsa(_) | PublicKey::Unknown { .. } if request.key.is_none() => findings.warn(
             Code::KeyUnusable,
             format!("{} is no kind of key that Go's TLS uses", leaf.key.describe()),
             "tls: unknown public key algorithm",

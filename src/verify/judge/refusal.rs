@@ -56,6 +56,11 @@ pub(super) fn report(
             format!("{subject} allows {limit} intermediates below it, there are more"),
             Advice::from(format!("issue from {subject} itself, or ")).and(cures.new_ca()),
         ),
+        ChainError::UnreadableName { detail } => (
+            Code::NameConstraint,
+            format!("a CA constrains names, and Go cannot read one of the SANs: {detail}"),
+            cures.reissue(),
+        ),
         ChainError::Constraint { detail } => {
             (Code::NameConstraint, format!("a CA's name constraints forbid a SAN: {detail}"), cures.reissue())
         }
@@ -64,6 +69,11 @@ pub(super) fn report(
             "a CA constrains names and the certificate has a common name alone, which is never compared"
                 .to_owned(),
             cures.reissue(),
+        ),
+        ChainError::NameMismatch { subject, issuer } => (
+            Code::SameNameOtherKey,
+            format!("{subject} has the key identifier of the issuer {issuer}, and another name"),
+            "take it out of the CA file or the chain; Go 1.16 and later look for issuers by name".into(),
         ),
         ChainError::TooManyConstraints => (
             Code::NameConstraint,

@@ -3,7 +3,6 @@
 use crypto_bigint::{BoxedUint, ConcatenatingMul, Integer, NonZero};
 use zeroize::Zeroizing;
 
-use super::super::der::{INTEGER, SEQUENCE};
 use super::super::go::GoVersion;
 use super::super::godebug::Rule;
 use super::super::public_key::{PublicKey, bit_length};
@@ -24,31 +23,51 @@ struct Numbers {
     remainders: Option<[Number; 3]>,
 }
 
+/// What a file in PKCS#1 holds, sound as DER.
+pub(super) struct File<'a> {
+    version: i64,
+    modulus: &'a [u8],
+    exponent: i64,
+    private: &'a [u8],
+    primes: Vec<&'a [u8]>,
+    /// Exponents of the first two primes and the coefficient, as far as they are given.
+    given: Vec<&'a [u8]>,
+    /// Whether nothing follows.
+    is_whole: bool,
+}
+
+impl<'a> File<'a> {
+    pub(super) fn read(der: &'a [u8]) -> Option<Self> {
+        let mut file = Fields::of(der);
+        let mut fields = file.nested()?;
+        let version = fields.int64()?;
+        let modulus = fields.integer()?;
+        let exponent = fields.int64()?;
+        let private = fields.integer()?;
+        let mut primes = vec![fields.integer()?, fields.integer()?];
+        let mut given = Vec::new();
+        for _ in 0..3 {
+            given.extend(fields.optional_integer()?);
+        }
+        if let Some(mut more) = fields.optional_nested()? {
+            while !more.is_empty() {
+                let mut one = more.nested()?;
+                primes.push(one.integer()?);
+                one.integer()?;
+                one.integer()?;
+            }
+        }
+        Some(Self { version, modulus, exponent, private, primes, given, is_whole: file.is_empty() })
+    }
+}
+
 /// The public half of a key in PKCS#1; `None` where Go refuses it.
 pub(super) fn pkcs1(der: &[u8], go: GoVersion) -> Option<PublicKey> {
-    let (mut fields, rest) = Fields::of(der)?;
-    let version = fields.int64()?;
-    let modulus = fields.integer()?;
-    let exponent = fields.int64()?;
-    let (private, first, second) = (fields.integer()?, fields.integer()?, fields.integer()?);
-    let mut remainders = Vec::new();
-    for _ in 0..3 {
-        remainders.push(fields.optional(INTEGER, Fields::integer)?);
-    }
-    let mut primes = vec![first, second];
-    if let Some(mut more) = fields.optional(SEQUENCE, Fields::nested)? {
-        while !more.is_empty() {
-            let mut one = more.nested()?;
-            primes.push(one.integer()?);
-            one.integer()?;
-            one.integer()?;
-        }
-    }
-    if !rest.is_empty() || version > 1 {
+    let File { version, modulus, exponent, private, primes, given, is_whole } = File::read(der)?;
+    if !is_whole || version > 1 {
         return None;
     }
     let numbers = [&[modulus, private], primes.as_slice()].concat();
-    let given: Vec<_> = remainders.iter().flatten().copied().collect();
     let checked = if go >= GoVersion::POLICIES { given.as_slice() } else { &[] };
     if numbers.iter().chain(checked).any(|number| !is_positive(number)) {
         return None;

@@ -2,14 +2,14 @@
 //! more than 8192 bits, any exponent before 1.24, even moduli before 1.20), and those are worked out here: public
 //! numbers only, so nothing leaks.
 
-use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
-use crypto_bigint::{BoxedUint, ConcatenatingMul, NonZero, Odd};
+use crypto_bigint::{BoxedUint, NonZero};
 use ring::signature as ring_signature;
 
 use super::super::der;
 use super::super::go::GoVersion;
 use super::super::godebug::Rule;
 use super::super::public_key::bit_length;
+use super::power::power;
 use super::{Hash, SignatureError};
 
 /// How a digest is dressed.
@@ -106,15 +106,7 @@ impl Key<'_> {
     fn opened(&self, signature: &[u8]) -> Option<Vec<u8>> {
         let modulus = BoxedUint::from_be_slice_vartime(self.modulus);
         let number = BoxedUint::from_be_slice(signature, modulus.bits_precision()).ok()?;
-        let opened = match Odd::new(modulus.clone()).into_option() {
-            Some(odd) => {
-                let exponent = BoxedUint::from(self.exponent);
-                let base = BoxedMontyForm::new(number, &BoxedMontyParams::new_vartime(odd));
-                base.pow_bounded_exp(&exponent, exponent.bit_width()).retrieve()
-            }
-            None => power(&number, self.exponent, &NonZero::new(modulus).into_option()?),
-        };
-        Some(self.as_long(&opened))
+        Some(self.as_long(&power(&number, &BoxedUint::from(self.exponent), &modulus)?))
     }
 
     /// PKCS#1's RSAPublicKey.
@@ -137,16 +129,6 @@ fn of_ring(hash: Hash, padding: Padding) -> Option<&'static dyn ring_signature::
         (Padding::Pss, Hash::Sha384) => &ring_signature::RSA_PSS_2048_8192_SHA384,
         (Padding::Pss, Hash::Sha512) => &ring_signature::RSA_PSS_2048_8192_SHA512,
         (Padding::Pss, Hash::Sha1) => return None,
-    })
-}
-
-/// A power below any modulus, bit by bit of the exponent.
-fn power(base: &BoxedUint, exponent: u64, modulus: &NonZero<BoxedUint>) -> BoxedUint {
-    let times = |a: &BoxedUint, b: &BoxedUint| a.concatenating_mul(b).rem_vartime(modulus);
-    let bits = (0..u64::BITS - exponent.leading_zeros()).rev();
-    bits.fold(BoxedUint::one(), |power, bit| {
-        let square = times(&power, &power);
-        if exponent >> bit & 1 == 1 { times(&square, base) } else { square }
     })
 }
 

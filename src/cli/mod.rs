@@ -24,6 +24,7 @@ pub mod rehearse;
 pub mod renew;
 pub mod revoke;
 pub mod supervise;
+mod table;
 pub mod verify;
 mod writes;
 

@@ -14,6 +14,7 @@ pub mod inventory;
 pub mod limits;
 pub mod migrate;
 pub mod rehearse;
+mod suggest;
 pub mod survey;
 pub mod systemd;
 pub mod text;

@@ -23,6 +23,7 @@ mod reach;
 pub mod rehearse;
 pub mod renew;
 pub mod revoke;
+mod suggestions;
 pub mod supervise;
 mod table;
 pub mod verify;
@@ -31,7 +32,7 @@ mod writes;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use outcome::{Exit, Failure, Outcome};
 pub use output::{Color, Output};
@@ -117,7 +118,12 @@ pub fn main() -> ExitCode {
     completions::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return outcome::usage(&error),
+        Err(mut error) => {
+            let mut tool = Cli::command();
+            tool.build();
+            suggestions::improve(&mut error, &tool, &std::env::args_os().collect::<Vec<_>>());
+            return outcome::usage(&error);
+        }
     };
     let out = Output::new(&cli.global);
     let context = Context { global: cli.global, out };

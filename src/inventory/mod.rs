@@ -2,6 +2,7 @@
 
 mod load;
 pub mod names;
+mod unknown;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -13,6 +13,7 @@ pub mod host;
 pub mod inventory;
 pub mod limits;
 pub mod migrate;
+mod reference;
 pub mod rehearse;
 mod suggest;
 pub mod survey;

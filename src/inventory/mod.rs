@@ -2,6 +2,7 @@
 
 mod load;
 pub mod names;
+pub mod reference;
 mod unknown;
 
 use std::net::IpAddr;

@@ -105,7 +105,14 @@ impl Work {
         let requests = match &args.from {
             Some(path) => {
                 let options = FleetOptions { days: args.days, key_type: args.key_type };
-                fleet::requests(&Inventory::load(path)?, &store.profiles()?, options)?
+                let inventory = Inventory::load(path)?;
+                if inventory.is_empty() {
+                    let message = format!("{} has no [[member]], [[client]] or [[proxy]]", path.display());
+                    return Err(Failure::no("no-entries", message).hint(
+                        "add a table for each that gets a certificate, such as [[member]] with its name and ips",
+                    ));
+                }
+                fleet::requests(&inventory, &store.profiles()?, options)?
             }
             None => requests(args, store)?,
         };

@@ -30,6 +30,13 @@ pub struct Inventory {
     pub proxies: Vec<Proxy>,
 }
 
+impl Inventory {
+    /// Whether it has no entry that could get a certificate.
+    pub const fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.clients.is_empty() && self.proxies.is_empty()
+    }
+}
+
 /// What holds for all members.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

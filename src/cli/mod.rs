@@ -74,7 +74,7 @@ pub struct Global {
     /// Say more; twice for still more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Say only what went wrong.
+    /// Print errors only, and what another program reads: JSON, scripts, pages.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 }

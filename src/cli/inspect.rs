@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ::time::OffsetDateTime;
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -21,7 +22,7 @@ use crate::verify::probe::{Served, probe};
 #[derive(Debug, Args)]
 pub struct InspectArgs {
     /// Files (PEM or DER), directories whose files are shown, or HOST:PORT for what is served there.
-    #[arg(required = true, value_name = "FILE|HOST:PORT")]
+    #[arg(required = true, value_name = "FILE|HOST:PORT", add = ArgValueCompleter::new(super::completions::certificates_or_paths))]
     paths: Vec<PathBuf>,
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use ::time::OffsetDateTime;
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 
 use super::names::{DEFAULT_PROFILE, ProfileArgs, SanArgs};
@@ -26,7 +27,7 @@ use crate::inventory::Inventory;
 #[derive(Debug, Args)]
 pub struct IssueArgs {
     /// The names; each becomes NAME.pem and NAME-key.pem.
-    #[arg(required_unless_present = "from", value_name = "NAME")]
+    #[arg(required_unless_present = "from", value_name = "NAME", add = ArgValueCompleter::new(super::completions::inventory_names))]
     names: Vec<String>,
     #[command(flatten)]
     sans: SanArgs,

@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod crl;
 pub mod csr;
+pub mod env;
 pub mod explain;
 pub mod export;
 pub mod import_ca;
@@ -94,6 +95,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Verify(Box<verify::VerifyArgs>),
     Explain(explain::ExplainArgs),
+    Env(env::EnvArgs),
     Install(install::InstallArgs),
     Migrate(migrate::MigrateArgs),
     Rehearse(rehearse::RehearseArgs),
@@ -145,6 +147,7 @@ fn run(context: &Context, command: Command) -> Outcome {
         Command::Inspect(args) => inspect::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),
+        Command::Env(args) => env::run(context, &args),
         Command::Install(args) => install::run(context, &args),
         Command::Migrate(args) => migrate::run(context, &args),
         Command::Rehearse(args) => rehearse::run(context, &args),

@@ -20,4 +20,4 @@ pub use etcdctl::{Etcdctl, PairFiles};
 pub use flags::ConfigError;
 pub use tls::{Tls, TlsError};
 pub use transport::{Dial, DialFrom, Direct};
-pub use types::{ClientUrl, HostPort, MemberId, PeerUrl, Scheme, UrlError};
+pub use types::{ClientUrl, HostPort, MemberId, PeerUrl, Scheme, UrlError, join};

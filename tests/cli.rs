@@ -6,15 +6,22 @@
     reason = "a test arranges its own files and runs the tool"
 )]
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use clap::Parser as _;
 
 #[path = "cli/hostile.rs"]
 mod hostile;
 mod migration_support;
+#[path = "cli/quiet.rs"]
+mod quiet;
 mod rehearsal_support;
+#[path = "cli/screens.rs"]
+mod screens;
+#[path = "cli/shells.rs"]
+mod shells;
+#[path = "support/mod.rs"]
+mod support;
 #[path = "cli/unwritable.rs"]
 mod unwritable;
 
@@ -25,31 +32,10 @@ fn pages() {
     trycmd::TestCases::new().env("ETCDPKI_DIR", "./pki").case("tests/cli/*.trycmd");
 }
 
-#[test]
-fn the_shell_is_given_names_from_the_pki_directory() {
-    let dir = tempfile::tempdir().unwrap();
-    for name in ["server1", "server2", "client1", "ca", ".hidden"] {
-        std::fs::write(dir.path().join(format!("{name}-key.pem")), "").unwrap();
-    }
-    let script = Command::new(TOOL).args(["completions", "bash"]).output().unwrap();
-    assert!(script.status.success());
-    let ask = "
-        COMP_WORDS=(etcd-pki install ser) COMP_CWORD=2 COMP_TYPE=9
-        _clap_complete_etcd_pki etcd-pki ser install
-        printf '%s\\n' \"${COMPREPLY[@]}\"";
-    let path = std::path::Path::new(TOOL).parent().unwrap();
-    let mut bash = Command::new("bash")
-        .env("PATH", format!("{}:{}", path.display(), std::env::var("PATH").unwrap()))
-        .env("ETCDPKI_DIR", dir.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = bash.stdin.take().unwrap();
-    stdin.write_all(&[&script.stdout, ask.as_bytes()].concat()).unwrap();
-    drop(stdin);
-    let answer = bash.wait_with_output().unwrap();
-    assert_eq!(String::from_utf8(answer.stdout).unwrap(), "server1\nserver2\n");
+/// PATH with the tool in front.
+fn path_with_tool() -> String {
+    let dir = std::path::Path::new(TOOL).parent().unwrap();
+    format!("{}:{}", dir.display(), std::env::var("PATH").unwrap())
 }
 
 #[test]

@@ -72,3 +72,80 @@ fn etcdctl_stands_in_where_gateway_and_v2_are_off() {
         }
     }
 }
+
+/// `etcd-pki env` in a shell: what it prints is evaluated, and etcdctl of each API reads and writes with it.
+#[test]
+fn env_makes_etcdctl_of_both_apis_reach_a_member_that_demands_certificates() {
+    let dir = tempfile::tempdir().unwrap();
+    // A directory whose name every shell would take apart.
+    let pki = dir.path().join("it's a \"dir\" $HOME");
+    let tool = env!("CARGO_BIN_EXE_etcd-pki");
+    let run = |shell: &str, path: &Path, script: &str| {
+        let path =
+            format!("{}:{}:/usr/bin:/bin", path.display(), Path::new(tool).parent().unwrap().display());
+        let mut shell = command(shell);
+        shell.args(["-c", script]).current_dir(dir.path()).env("PATH", path).env("ETCDPKI_DIR", &pki);
+        let output = shell.env("SHELL", "/bin/sh").output().unwrap();
+        let (out, err) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!(output.status.success(), "{script}: {out}\n{err}");
+        (out, err)
+    };
+    let at = address();
+    run(
+        "sh",
+        Path::new("/"),
+        &format!(
+        "etcd-pki init-ca && etcd-pki issue server1 --ip {at} && etcd-pki issue client1 --profile client &&
+         printf '[[member]]\nname = \"server1\"\nips = [\"{at}\"]\n' > cluster.toml"
+    ),
+    );
+    for (version, binary) in binaries() {
+        let file = |name: &str| pki.join(name).display().to_string();
+        let tls = [
+            "--cert-file",
+            &file("server1.pem"),
+            "--key-file",
+            &file("server1-key.pem"),
+            "--trusted-ca-file",
+            &file("ca.pem"),
+            "--client-cert-auth",
+        ];
+        let flags = [etcd_support::strings(&tls), etcd_support::v2_flags(&version)].concat();
+        let etcd = Etcd::start(&binary, at, "https", &flags);
+        let read = |name: &str| std::fs::read(pki.join(name)).unwrap();
+        let tls =
+            etcd_pki::etcd::Tls::with_pair(&read("ca.pem"), &read("client1.pem"), &read("client1-key.pem"))
+                .unwrap();
+        etcd.ready(Some(std::sync::Arc::new(tls)));
+        let bin = binary.parent().unwrap();
+        let shells: &[&str] = if command("fish").arg("--version").output().is_ok() {
+            &["sh", "bash", "fish"]
+        } else {
+            &["sh", "bash"]
+        };
+        for shell in shells {
+            let load = |api: &str, more: &str| match *shell {
+                "fish" => format!("etcd-pki env client1 --shell fish --api {api} {more} | source; or exit 1"),
+                _ => format!("eval \"$(etcd-pki env client1 --api {api} {more})\" || exit 1"),
+            };
+            // By the inventory, and from one API to the other in the same shell.
+            let script = format!(
+                "{}\netcdctl put key {version} >/dev/null\n{}\netcdctl set /key v2-{version} >/dev/null\netcdctl get /key\n{}\n\
+                 etcdctl get key --print-value-only",
+                load("3", ""),
+                load("2", &format!("--endpoints https://{at}:2379")),
+                load("v3", "")
+            );
+            let (out, err) = run(shell, bin, &script);
+            assert_eq!(out, format!("v2-{version}\n{version}\n"), "{shell}: {err}");
+            // Such as of a variable that etcdctl does not know.
+            assert_eq!(err, "", "{shell}, etcd {version}");
+        }
+    }
+    let (out, _) = run("sh", Path::new("/"), "etcd-pki env client1 --json");
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["variables"]["ETCDCTL_API"], "3");
+    assert_eq!(document["variables"]["ETCDCTL_KEY"], pki.join("client1-key.pem").display().to_string());
+    assert_eq!(document["unset"].as_array().unwrap().len(), 3);
+}

@@ -21,11 +21,11 @@ fn forward_seal_and_back_on_one_cluster_with_status_at_every_stage() {
         assert_eq!(output.status.code(), Some(exit), "{}", String::from_utf8_lossy(&output.stdout));
         String::from_utf8(output.stdout).unwrap()
     };
-    assert_eq!(status(1).matches("plain HTTP ·").count(), 3);
+    assert_eq!(status(1).matches("  plain HTTP  http://").count(), 3);
 
     // A plan and a dry run change nothing.
     let plan = String::from_utf8(ground.migrate(&["plan"]).stdout).unwrap();
-    assert!(plan.contains("6. "), "{plan}");
+    assert!(plan.contains("\n   6  server"), "{plan}");
     assert!(ground.migrate(&["apply", "--dry-run"]).status.success());
     assert!(!ground.file("server1", "etcd.env.d/30-certs.env").exists());
 
@@ -50,7 +50,7 @@ fn forward_seal_and_back_on_one_cluster_with_status_at_every_stage() {
     assert_eq!(status(0).matches("HTTPS only").count(), 3);
     assert!(ground.migrate(&["apply", "--yes"]).status.success(), "the loopback port opens again");
     assert!(ground.migrate(&["rollback", "--yes"]).status.success());
-    assert_eq!(status(1).matches("plain HTTP ·").count(), 3);
+    assert_eq!(status(1).matches("  plain HTTP  http://").count(), 3);
     for file in ["etcd.env.d/30-certs.env", "ssl/server1-key.pem", "ssl/ca.pem", "state/pre-images.json"] {
         assert!(!ground.file("server1", file).exists(), "{file} is gone");
     }

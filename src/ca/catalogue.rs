@@ -72,6 +72,8 @@ pub struct Listed {
     /// The end.
     #[serde(with = "::time::serde::rfc3339")]
     pub not_after: OffsetDateTime,
+    /// Who issued it, where a file says.
+    pub issuer: Option<String>,
     /// The names.
     pub sans: Vec<String>,
     /// The kind of key.
@@ -112,7 +114,8 @@ pub fn catalogue(store: &Store, now: OffsetDateTime) -> Result<Vec<Listed>, CaEr
             continue;
         }
         let list = found.entry((true, name.clone())).or_default();
-        let is_there = files.get(name).is_some_and(|file| file.serial == *serial);
+        let file = files.get(name).filter(|file| file.serial == *serial);
+        let is_there = file.is_some();
         let standing = if ledger.is_revoked(serial) {
             Standing::Revoked
         } else if is_there {
@@ -130,6 +133,7 @@ pub fn catalogue(store: &Store, now: OffsetDateTime) -> Result<Vec<Listed>, CaEr
             serial: serial.clone(),
             not_before,
             not_after,
+            issuer: file.map(|file| file.issuer.clone()),
             sans: entry.sans.clone(),
             key_type: entry.key_type.clone(),
             fingerprint: entry.fingerprint.clone(),
@@ -151,6 +155,7 @@ fn from_file(name: &str, file: &Certificate, profile: Option<&str>, standing: St
         serial: file.serial.clone(),
         not_before: file.not_before,
         not_after: file.not_after,
+        issuer: Some(file.issuer.clone()),
         sans: file.sans.clone(),
         key_type: Some(file.key_type.clone()),
         fingerprint: Some(file.fingerprint.clone()),

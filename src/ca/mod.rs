@@ -34,6 +34,7 @@ pub mod request;
 pub mod revoke;
 pub mod store;
 pub mod stored;
+pub mod template;
 mod transaction;
 pub mod writer;
 

@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use super::{CaError, CertName, KeyType, San};
 use crate::files::{self, FileImage, Trust};
+use crate::suggest::{similar, unknown_key};
 
-const BUILT_IN: [(&str, &str); 4] = [
+pub(super) const BUILT_IN: [(&str, &str); 4] = [
     ("server", include_str!("../../pki-templates/server.toml")),
     ("peer", include_str!("../../pki-templates/peer.toml")),
     ("client", include_str!("../../pki-templates/client.toml")),
@@ -119,7 +120,10 @@ impl Profile {
         let mut profile: Self = toml::from_str(text).map_err(|error| {
             let line =
                 error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-            wrong(format!("line {line}: {}", error.message()))
+            let message = error.message().trim_end().replace('\n', " ");
+            let meant =
+                meant(&message).map_or_else(String::new, |meant| format!("; {meant} was probably meant"));
+            wrong(format!("line {line}: {message}{meant}"))
         })?;
         profile.name = name.to_owned();
         let subject = &profile.subject;
@@ -163,6 +167,29 @@ impl Profile {
     pub fn is_server(&self) -> bool {
         self.usages.contains(&Usage::ServerAuth)
     }
+}
+
+/// What the keys of a template are called elsewhere, and here.
+const SYNONYMS: [(&str, &str); 13] = [
+    ("validity", "days"),
+    ("expiry", "days"),
+    ("lifetime", "days"),
+    ("extended-key-usage", "usages"),
+    ("extended-key-usages", "usages"),
+    ("eku", "usages"),
+    ("algorithm", "key-type"),
+    ("names", "default-names"),
+    ("sans", "default-names"),
+    ("cn", "common-name"),
+    ("o", "organization"),
+    ("ou", "organizational-unit"),
+    ("c", "country"),
+];
+
+/// The key that was probably meant where one is not known.
+fn meant(message: &str) -> Option<&str> {
+    let (typed, known) = unknown_key(message)?;
+    similar(typed, known, &SYNONYMS)
 }
 
 /// The profiles that a PKI directory knows.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ::time::OffsetDateTime;
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 
 use super::issue::{describe, planned_json, print};
@@ -30,7 +31,7 @@ use crate::text::path_text;
 #[derive(Debug, Args)]
 pub struct CsrArgs {
     /// The name: the certificate's common name, and of its files.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(super::completions::inventory_names))]
     name: String,
     #[command(flatten)]
     sans: SanArgs,
@@ -123,7 +124,7 @@ pub struct SignArgs {
     #[arg(value_name = "FILE")]
     request: PathBuf,
     /// The certificate's name; the request's common name, or its file's, when absent.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(super::completions::inventory_names))]
     name: Option<String>,
     #[command(flatten)]
     sans: SanArgs,

@@ -3,6 +3,7 @@
 use std::io::{BufRead, Read};
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 
 use super::output::Style;
@@ -26,7 +27,7 @@ Examples:
 Exit codes: 0 explained, 1 nothing in it is known.")]
 pub struct ExplainArgs {
     /// A code such as EP012, a name such as wrong-san, a message, or - for a log on standard input.
-    #[arg(required = true, value_name = "CODE|TEXT|-")]
+    #[arg(required = true, value_name = "CODE|TEXT|-", add = ArgValueCompleter::new(super::completions::codes))]
     what: Vec<String>,
 }
 

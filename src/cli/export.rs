@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -36,7 +37,7 @@ enum Form {
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     /// The pair.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(super::completions::pair_names))]
     name: String,
     /// The form.
     #[arg(long, value_enum, value_name = "FORM")]
@@ -72,9 +73,10 @@ pub fn run(context: &Context, args: &ExportArgs) -> Outcome {
         Form::Fingerprint => {
             let path = store.path(&name.cert_file());
             let fingerprint = fingerprint(&first_certificate_of(&path)?);
-            context.out.line(&fingerprint);
             if context.global.json {
                 context.out.json(&json!({"name": name.as_str(), "fingerprint": fingerprint}));
+            } else {
+                context.out.document(format!("{fingerprint}\n").as_bytes());
             }
             return Ok(Exit::Done);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ::time::OffsetDateTime;
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -22,7 +23,7 @@ use crate::verify::probe::{Served, probe};
 pub struct InspectArgs {
     /// Files (PEM or DER), directories whose files are shown, names in the PKI directory, or HOST:PORT or a URL for what
     /// is served there.
-    #[arg(required = true, value_name = "FILE|NAME|HOST:PORT")]
+    #[arg(required = true, value_name = "FILE|NAME|HOST:PORT", add = ArgValueCompleter::new(super::completions::certificates_or_paths))]
     paths: Vec<PathBuf>,
 }
 

@@ -37,7 +37,7 @@ const SSL_DIR: &str = "/etc/ssl/etcd";
 #[derive(Debug, Args)]
 pub struct InstallArgs {
     /// The name of the pair, as given to `issue`; with --from, which nodes (all when none is named).
-    #[arg(value_name = "NAME", required_unless_present = "from", add = ArgValueCompleter::new(super::completions::pair_names))]
+    #[arg(value_name = "NAME", required_unless_present = "from", add = ArgValueCompleter::new(super::completions::installable_names))]
     names: Vec<String>,
     /// The machine to install on, as ssh knows it, instead of this one.
     #[arg(long, value_name = "[USER@]HOST", value_parser = destination, conflicts_with = "root")]

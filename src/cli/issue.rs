@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ::time::OffsetDateTime;
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 
 use super::names::{DEFAULT_PROFILE, ProfileArgs, SanArgs};
@@ -26,7 +27,7 @@ use crate::inventory::Inventory;
 #[derive(Debug, Args)]
 pub struct IssueArgs {
     /// The names; each becomes NAME.pem and NAME-key.pem.
-    #[arg(required_unless_present = "from", value_name = "NAME")]
+    #[arg(required_unless_present = "from", value_name = "NAME", add = ArgValueCompleter::new(super::completions::inventory_names))]
     names: Vec<String>,
     #[command(flatten)]
     sans: SanArgs,
@@ -112,7 +113,14 @@ impl Work {
         let requests = match &args.from {
             Some(path) => {
                 let options = FleetOptions { days: args.days, key_type: args.key_type };
-                fleet::requests(&Inventory::load(path)?, &store.profiles()?, options)?
+                let inventory = Inventory::load(path)?;
+                if inventory.is_empty() {
+                    let message = format!("{} has no [[member]], [[client]] or [[proxy]]", path.display());
+                    return Err(Failure::no("no-entries", message).hint(
+                        "add a table for each that gets a certificate, such as [[member]] with its name and ips",
+                    ));
+                }
+                fleet::requests(&inventory, &store.profiles()?, options)?
             }
             None => requests(args, store)?,
         };

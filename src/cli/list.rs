@@ -5,18 +5,22 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::Style;
-use super::pki::{acknowledge, days_left, parse_span, store, trust, warn_of_ledger};
+use super::pki::{acknowledge, date, days_left, parse_span, store, trust, warn_of_ledger};
+use super::table::{Column, Fit, Table};
 use super::{Context, Exit, Outcome};
 use crate::ca::Writer;
 use crate::ca::catalogue::{Listed, Standing, catalogue};
 use crate::ca::ledger::Event;
 use crate::ca::rebuild::rebuild;
-use crate::text;
+
+/// Certificates that end within this time are shown in yellow.
+const SOON: Duration = Duration::days(30);
 
 /// List the certificates that the CA has issued.
 ///
 /// The ledger says what was issued, the directory what is in use. With --expires-within the exit code is 1 when any
-/// certificate in use, or the CA itself, ends that soon.
+/// certificate in use, or the CA itself, ends that soon. On a terminal a row is one line, and what does not fit is cut; a
+/// pipe gets every value whole.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Only those that end within this time, such as 30d; exit 1 when there are any.
@@ -74,51 +78,51 @@ fn profile(one: &Listed) -> String {
 
 fn one_json(one: &Listed, now: OffsetDateTime) -> serde_json::Value {
     let mut value = serde_json::to_value(one).unwrap_or_default();
-    value["expires_in_days"] = json!((one.not_after - now).whole_seconds().div_euclid(86_400));
+    value["expires_in_days"] = json!(days_left(one.not_after, now));
     value
 }
 
+/// The common name of an issuer, or its whole subject where it has none.
+fn issuer(subject: &str) -> &str {
+    let common_name = subject.split(", ").find_map(|part| part.strip_prefix("CN="));
+    common_name.unwrap_or(subject)
+}
+
+const COLUMNS: [Column; 8] = [
+    Column::text("NAME", Fit::Whole),
+    Column::text("STATE", Fit::Whole),
+    Column::text("ENDS", Fit::Whole),
+    Column::number("DAYS"),
+    Column::text("PROFILE", Fit::Whole),
+    Column::text("ISSUER", Fit::Cut(8)),
+    Column::text("NAMES", Fit::Cut(12)),
+    Column::text("SERIAL", Fit::Optional),
+];
+
 fn table(context: &Context, listed: &[Listed], now: OffsetDateTime) {
-    let out = &context.out;
     if listed.is_empty() {
-        out.note("nothing to list");
+        context.out.note("nothing to list");
         return;
     }
-    let rows: Vec<[String; 5]> = listed
-        .iter()
-        .map(|one| {
-            let days = days_left(one.not_after, now);
-            let cells = [
-                one.name.clone(),
-                profile(one),
-                format!("{days}d"),
-                one.standing.to_string(),
-                one.serial.clone(),
-            ];
-            // Before they are measured.
-            cells.map(|cell| text::escaped(&cell).into_owned())
-        })
-        .collect();
-    let heads = ["NAME", "PROFILE", "ENDS IN", "STATE", "SERIAL"];
-    let width = |column: usize| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(heads[column].len())
-    };
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-    let line = |cells: [&str; 5]| {
-        let padded: Vec<String> =
-            cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
-        padded.join("  ")
-    };
-    out.line(out.paint(format_args!("{}  NAMES", line(heads)), Style::Bold));
-    for (row, one) in rows.iter().zip(listed) {
+    let mut table = Table::new(&COLUMNS);
+    for one in listed {
         let style = match one.standing {
-            Standing::Valid if days_left(one.not_after, now) >= 30 => Style::Green,
+            Standing::Valid if one.not_after - now >= SOON => Style::Green,
             Standing::Valid | Standing::NotYetValid => Style::Yellow,
             Standing::Replaced => Style::Dim,
             _ => Style::Red,
         };
-        let text = line([&row[0], &row[1], &row[2], &row[3], &row[4]]);
-        let names = if one.sans.is_empty() { "-".into() } else { one.sans.join(" ") };
-        out.line(format_args!("{}  {names}", out.paint(text, style)));
+        let cells = [
+            one.name.clone(),
+            one.standing.to_string(),
+            date(one.not_after),
+            days_left(one.not_after, now).to_string(),
+            profile(one),
+            one.issuer.as_deref().map_or("-", issuer).to_owned(),
+            if one.sans.is_empty() { "-".into() } else { one.sans.join(" ") },
+            one.serial.clone(),
+        ];
+        table.row(cells, Some(style));
     }
+    table.print(&context.out);
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory};
+use clap_complete::ArgValueCompleter;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
@@ -16,7 +17,7 @@ use crate::files::{self, FileError, FileMode, Meta};
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// The command whose page is printed, such as `migrate apply`; none for the whole tool's.
-    #[arg(value_name = "COMMAND", conflicts_with = "dir")]
+    #[arg(value_name = "COMMAND", conflicts_with = "dir", add = ArgValueCompleter::new(super::completions::commands))]
     command: Vec<String>,
     /// Write a page for every command into this directory.
     #[arg(long, value_name = "DIR")]

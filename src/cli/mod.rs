@@ -4,6 +4,7 @@ mod address;
 pub mod completions;
 pub mod crl;
 pub mod csr;
+pub mod env;
 pub mod explain;
 pub mod export;
 pub mod import_ca;
@@ -25,14 +26,16 @@ mod reach;
 pub mod rehearse;
 pub mod renew;
 pub mod revoke;
+mod suggestions;
 pub mod supervise;
+mod table;
 pub mod verify;
 mod writes;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use outcome::{Exit, Failure, Outcome};
 pub use output::{Color, Output};
@@ -79,7 +82,7 @@ pub struct Global {
     /// Say more; twice for still more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Say only what went wrong.
+    /// Print errors only, and what another program reads: JSON, scripts, pages.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 }
@@ -99,6 +102,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Verify(Box<verify::VerifyArgs>),
     Explain(explain::ExplainArgs),
+    Env(env::EnvArgs),
     Install(install::InstallArgs),
     Migrate(migrate::MigrateArgs),
     Rehearse(rehearse::RehearseArgs),
@@ -125,7 +129,12 @@ pub fn main() -> ExitCode {
     completions::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return outcome::usage(&error),
+        Err(mut error) => {
+            let mut tool = Cli::command();
+            tool.build();
+            suggestions::improve(&mut error, &tool, &std::env::args_os().collect::<Vec<_>>());
+            return outcome::usage(&error);
+        }
     };
     let out = Output::new(&cli.global);
     let invocation = invocation(&cli.global, &cli.command);
@@ -167,6 +176,7 @@ fn run(context: &Context, command: Command) -> Outcome {
         Command::Inspect(args) => inspect::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),
+        Command::Env(args) => env::run(context, &args),
         Command::Install(args) => install::run(context, &args),
         Command::Migrate(args) => migrate::run(context, &args),
         Command::Rehearse(args) => rehearse::run(context, &args),

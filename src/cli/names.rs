@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
 use super::Failure;
 use crate::advice::CommandLine;
@@ -48,7 +49,7 @@ impl SanArgs {
 #[derive(Debug, Clone, Args)]
 pub(super) struct ProfileArgs {
     /// server (when absent), peer, client, proxy, or a template of your own in the PKI directory.
-    #[arg(long, value_name = "PROFILE")]
+    #[arg(long, value_name = "PROFILE", add = ArgValueCompleter::new(super::completions::profiles))]
     profile: Option<String>,
     /// A template file, instead of a profile.
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]

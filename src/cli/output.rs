@@ -106,20 +106,21 @@ impl Output {
         Self { json, quiet: false, verbose: 0, color_out: false, color_err: false }
     }
 
-    /// A line of data on stdout; nothing with `--json`.
+    /// A line for people on stdout; nothing with `--json` and with `--quiet`.
     pub fn line(&self, text: impl Display) {
         self.lines([text]);
     }
 
-    /// Lines of data on stdout, in one piece; nothing with `--json`.
+    /// Lines for people on stdout, in one piece; nothing with `--json` and with `--quiet`.
     pub fn lines(&self, lines: impl IntoIterator<Item = impl Display>) {
-        if !self.json {
+        if !self.json && !self.quiet {
             let text: String = lines.into_iter().map(|line| rendered(&line.to_string()) + "\n").collect();
             write(text.as_bytes());
         }
     }
 
-    /// A document for programs, which brings its own line ends and its own escapes.
+    /// What was asked for to be used elsewhere, such as a script or a page, with `--quiet` too. It brings its own line ends and
+    /// its own escapes.
     pub fn document(&self, bytes: &[u8]) {
         write(bytes);
     }

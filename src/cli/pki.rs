@@ -194,19 +194,22 @@ pub(super) fn date(time: OffsetDateTime) -> String {
     format!("{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day())
 }
 
-/// Days from `now` until `end`, to the nearest; negative when it has passed by more than half a day.
+/// Whole days from `now` until `end`, negative when it has passed: one figure for tables, text and JSON.
 pub(super) fn days_left(end: OffsetDateTime, now: OffsetDateTime) -> i64 {
-    ((end - now).whole_seconds() + 43_200).div_euclid(86_400)
+    (end - now).whole_seconds().div_euclid(86_400)
 }
 
-/// A date with the time to it, such as `2027-11-21 (in 365 days)`.
+/// A date with the time to it, such as `2027-11-21 (in 364 days)`.
 pub(super) fn expiry(end: OffsetDateTime, now: OffsetDateTime) -> String {
-    match days_left(end, now) {
-        days if days < 0 => format!("{} (expired {} days ago)", date(end), -days),
-        0 => format!("{} (today)", date(end)),
-        1 => format!("{} (in 1 day)", date(end)),
-        days => format!("{} (in {days} days)", date(end)),
-    }
+    let when = match days_left(end, now) {
+        ..=-3 => format!("expired {} days ago", (now - end).whole_days()),
+        -2 => "expired 1 day ago".to_owned(),
+        -1 => "expired less than a day ago".to_owned(),
+        0 => "in less than a day".to_owned(),
+        1 => "in 1 day".to_owned(),
+        days => format!("in {days} days"),
+    };
+    format!("{} ({when})", date(end))
 }
 
 /// A span of time such as 30d, 12h, 90m; a bare number is days.
@@ -268,6 +271,23 @@ mod tests {
             ["", "2027", "2027-02-30", "31.01.2027", "2027-01-31T12:30", "9999-12-31T23:59:59-23:59", "now"]
         {
             assert!(parse_time(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn days_are_whole_days_on_either_side_of_the_end() {
+        let end = OffsetDateTime::from_unix_timestamp(1_900_000_000).unwrap();
+        for (hours, days, text) in [
+            (-49, 2, "(in 2 days)"),
+            (-47, 1, "(in 1 day)"),
+            (-23, 0, "(in less than a day)"),
+            (1, -1, "(expired less than a day ago)"),
+            (25, -2, "(expired 1 day ago)"),
+            (49, -3, "(expired 2 days ago)"),
+        ] {
+            let now = end + Duration::hours(hours);
+            assert_eq!(days_left(end, now), days, "{hours} h");
+            assert!(expiry(end, now).ends_with(text), "{hours} h: {}", expiry(end, now));
         }
     }
 }

@@ -95,8 +95,11 @@ pub(super) fn with_unit(host: Arc<dyn Host>, unit: Option<&str>) -> Result<Reach
     Ok((host, Box::new(service)))
 }
 
-/// A destination as typed: what ssh would take for an option is none, and neither is an address of etcd.
+/// A destination as typed: what ssh would take for an option is none. Of an etcd URL, or of HOST:PORT with a port of etcd's,
+/// the host is what ssh is given.
 pub(super) fn destination(text: &str) -> Result<String, String> {
+    let text = host_of(text)?;
+    let text = text.as_str();
     let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
     let plain = |part: &str| {
         !part.is_empty()
@@ -109,6 +112,47 @@ pub(super) fn destination(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(refusal("that is no host for ssh", "give [USER@]HOST without scheme and port, such as root@10.0.0.1"))
+}
+
+/// Ports of etcd that people type behind a host: clients, peers, and their ports before etcd 2.
+const ETCD_PORTS: [&str; 5] = ["2378", "2379", "2380", "4001", "7001"];
+
+/// The `[USER@]HOST` of what may be an etcd URL.
+fn host_of(text: &str) -> Result<String, String> {
+    if let Some((first, _)) = text.split_once(',') {
+        let first = host_of(first).unwrap_or_else(|_| first.to_owned());
+        return Err(format!("one host is enough, the others are found through it: give {first}"));
+    }
+    // ssh has URLs of its own.
+    if text.starts_with("ssh://") {
+        return Ok(text.to_owned());
+    }
+    let (url, rest) = match text.split_once("://") {
+        Some(("http" | "https", rest)) => (true, rest.trim_end_matches('/')),
+        _ => (false, text),
+    };
+    let (user, host) = rest.rsplit_once('@').map_or((None, rest), |(user, host)| (Some(user), host));
+    let with_user = |host: &str| user.map_or_else(|| host.to_owned(), |user| format!("{user}@{host}"));
+    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, rest)) => (address, rest.strip_prefix(':')),
+        // A bare IPv6 address has more than one colon.
+        None => match host.split_once(':') {
+            Some((name, port)) if !port.contains(':') => (name, Some(port)),
+            _ => (host, None),
+        },
+    };
+    match port {
+        Some(port) if url || ETCD_PORTS.contains(&port) => Ok(with_user(name)),
+        Some(port) if port.parse::<u16>().is_ok() => Err(format!(
+            "give {} alone; a port of sshd's own is for `Port {port}` in ~/.ssh/config",
+            with_user(name)
+        )),
+        _ if url && name.contains('/') => {
+            Err(format!("give the host alone: {}", with_user(name.split('/').next().unwrap_or_default())))
+        }
+        _ if url => Ok(with_user(name)),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 /// A destination with the user that holds for all, where it names none.
@@ -126,4 +170,40 @@ pub(super) fn operator() -> String {
     let machine = rustix::system::uname();
     let machine = machine.nodename().to_string_lossy().into_owned();
     format!("{user}@{machine}, process {}, since {}", std::process::id(), crate::migrate::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::destination;
+
+    #[test]
+    fn the_host_of_an_etcd_url_is_what_ssh_is_given() {
+        for (typed, host) in [
+            ("root@172.16.0.101", "root@172.16.0.101"),
+            ("etcd1", "etcd1"),
+            ("http://10.0.0.1:2379", "10.0.0.1"),
+            ("https://etcd1.example.com:2379/", "etcd1.example.com"),
+            ("https://core@10.0.0.1", "core@10.0.0.1"),
+            ("core@10.0.0.1:2380", "core@10.0.0.1"),
+            ("http://[fd00::1]:2379", "fd00::1"),
+            ("[fd00::1]:2379", "fd00::1"),
+            ("fd00::1", "fd00::1"),
+            ("ssh://core@10.0.0.1:22", "ssh://core@10.0.0.1:22"),
+        ] {
+            assert_eq!(destination(typed).as_deref(), Ok(host), "{typed}");
+        }
+        for (typed, instead) in [
+            ("http://10.0.0.1:2379,http://10.0.0.2:2379", "give 10.0.0.1"),
+            ("root@10.0.0.1,root@10.0.0.2", "give root@10.0.0.1"),
+            ("10.0.0.1:2222", "give 10.0.0.1 alone"),
+            ("http://10.0.0.1/v2/members", "give the host alone: 10.0.0.1"),
+            ("http://", "give [USER@]HOST"),
+            ("-oProxyCommand=x", "give [USER@]HOST"),
+            ("https://-oProxyCommand=x:2379", "give [USER@]HOST"),
+            ("a b", "give [USER@]HOST"),
+        ] {
+            let refused = destination(typed).unwrap_err();
+            assert!(refused.contains(instead), "{typed}: {refused}");
+        }
+    }
 }

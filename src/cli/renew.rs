@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use ::time::{Duration, OffsetDateTime};
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 
 use super::issue::{describe, planned_json, print};
@@ -23,7 +24,7 @@ use crate::ca::{Authority, CertName, KeyType, Store, Writer};
 #[derive(Debug, Args)]
 pub struct RenewArgs {
     /// The certificates.
-    #[arg(required_unless_present = "all", value_name = "NAME")]
+    #[arg(required_unless_present = "all", value_name = "NAME", add = ArgValueCompleter::new(super::completions::certificate_names))]
     names: Vec<String>,
     /// All certificates that are in use.
     #[arg(long, conflicts_with = "names")]

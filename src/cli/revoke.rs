@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use ::time::OffsetDateTime;
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 
 use super::crl::note_limits;
@@ -20,7 +21,7 @@ use crate::ca::revoke::{CRL_DER_FILE, REASONS, Target, find, revoke};
 #[derive(Debug, Args)]
 pub struct RevokeArgs {
     /// Names, serials in hexadecimal, or certificate files.
-    #[arg(required = true, value_name = "NAME|SERIAL|FILE")]
+    #[arg(required = true, value_name = "NAME|SERIAL|FILE", add = ArgValueCompleter::new(super::completions::certificates_or_paths))]
     targets: Vec<String>,
     /// Why.
     #[arg(long, default_value = "unspecified", value_name = "REASON",

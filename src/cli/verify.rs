@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use ::time::{Duration, OffsetDateTime};
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use rayon::prelude::*;
 
 use super::address;
@@ -39,7 +40,7 @@ use settings::Settings;
 pub struct VerifyArgs {
     /// PEM files with the leaf first, or directories (X.pem goes with X-key.pem, X.crt with X.key), or names in the
     /// PKI directory; the PKI directory itself when none is given.
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", add = ArgValueCompleter::new(super::completions::certificates_or_paths))]
     paths: Vec<PathBuf>,
     /// The CA file, as in --trusted-ca-file; the PKI directory's, or the one beside the certificate.
     #[arg(long, value_name = "FILE")]
@@ -86,7 +87,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "HOST:PORT", value_parser = address::endpoint)]
     connect: Vec<String>,
     /// The pair of this name in the PKI directory is shown to a --connect port that asks for one.
-    #[arg(long = "as", value_name = "NAME", requires = "connect")]
+    #[arg(long = "as", value_name = "NAME", requires = "connect", add = ArgValueCompleter::new(super::completions::pair_names))]
     show_as: Option<String>,
     /// The certificate that is shown to a --connect port that asks for one, or a name in the PKI directory; its key is
     /// --key, or lies beside it.

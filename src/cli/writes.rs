@@ -31,7 +31,7 @@ fn class(command: &str) -> Option<Writes> {
         }
         "export" | "install" | "man" => Writes::Files,
         "migrate" | "rehearse" | "supervise" => Writes::Hosts,
-        "inspect" | "verify" | "explain" | "completions" => Writes::Nothing,
+        "inspect" | "verify" | "explain" | "env" | "completions" => Writes::Nothing,
         _ => return None,
     })
 }

@@ -22,4 +22,4 @@ pub use etcdctl::{Etcdctl, PairFiles};
 pub use flags::ConfigError;
 pub use tls::{Tls, TlsError};
 pub use transport::{Dial, DialFrom, Direct};
-pub use types::{ClientUrl, HostPort, MemberId, MemberUrl, PeerUrl, Scheme, Url, UrlError};
+pub use types::{ClientUrl, HostPort, MemberId, MemberUrl, PeerUrl, Scheme, Url, UrlError, join};

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::names::{Fault, check_dns, check_ip, check_name};
-use super::{Inventory, Member};
+use super::{Inventory, Member, unknown};
 use crate::files::{self, FileError};
 use crate::limits::{self, CERTIFICATE_NAMES, INVENTORY_ENTRIES};
 
@@ -103,9 +103,7 @@ impl<'a> Source<'a> {
     fn syntax(&self, error: &toml::de::Error) -> InventoryError {
         let at = error.span().unwrap_or_default();
         let message = error.message();
-        let hint = if message.starts_with("unknown field") {
-            "correct the key, or remove it"
-        } else if message.contains("IP address") {
+        let hint = if message.contains("IP address") {
             "give an address without port or mask, such as \"172.16.0.101\""
         } else if message.starts_with("missing field") {
             "add it"
@@ -117,7 +115,8 @@ impl<'a> Source<'a> {
             let table = field.split('.').next().unwrap_or_default().to_owned();
             field = format!("{table}.{name}");
         }
-        let fault = Fault { what: message.trim_end().replace('\n', " "), hint: hint.into() };
+        let hint = unknown::hint(message, &field).unwrap_or_else(|| hint.to_owned());
+        let fault = Fault { what: message.trim_end().replace('\n', " "), hint };
         self.error(at, field, fault)
     }
 

@@ -3,6 +3,8 @@
 mod load;
 pub mod names;
 pub mod pair_files;
+pub mod reference;
+mod unknown;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -27,6 +29,13 @@ pub struct Inventory {
     /// The proxies in front of the cluster.
     #[serde(default, rename = "proxy", skip_serializing_if = "Vec::is_empty")]
     pub proxies: Vec<Proxy>,
+}
+
+impl Inventory {
+    /// Whether it has no entry that could get a certificate.
+    pub const fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.clients.is_empty() && self.proxies.is_empty()
+    }
 }
 
 /// What holds for all members.

@@ -98,6 +98,7 @@ fn scenarios() -> Vec<Scenario> {
         }),
         linear("verify"),
         constant("verify c1"),
+        constant("env c1 --endpoints https://127.0.0.1:2379"),
         linear("inspect pki"),
         constant("inspect pki/c1.pem"),
         constant("export c1 --format fingerprint"),

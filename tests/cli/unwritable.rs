@@ -34,6 +34,7 @@ const ALONE: &[Scenario] = &[
     ("verify", "pki/s1.pem --format sarif", 1),
     ("verify", "pki/s1.pem --format junit", 1),
     ("explain", "EP001", 1),
+    ("env", "s1 --endpoints https://127.0.0.1:2379", 1),
     ("install", "s1 --to {dir}/ssl --owner 0:0", 3),
     ("install", "s1 --to {dir}/ssl --owner 0:0 --dry-run", 1),
     ("rehearse", "--members 1 --base 127.191.0.1", 1),

@@ -35,10 +35,11 @@ fn every_command_that_writes_is_interrupted() {
 
 #[test]
 fn a_command_that_says_so_writes_nothing() {
-    let runs: [(&str, &[&str]); 4] = [
+    let runs: [(&str, &[&str]); 5] = [
         ("inspect", &["inspect", "pki/ca.pem"]),
         ("verify", &["verify"]),
         ("explain", &["explain", "EP001"]),
+        ("env", &["env", "server1", "--endpoints", "https://127.0.0.1:2379"]),
         ("completions", &["completions", "bash"]),
     ];
     let prepare = |bench: &Bench| {

@@ -6,6 +6,7 @@
     reason = "not every test file needs all of it"
 )]
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use seats::Seats;
 pub struct Ground {
     pub cluster: Cluster,
     pub dir: tempfile::TempDir,
-    pub addresses: Vec<std::net::Ipv4Addr>,
+    pub addresses: Vec<Ipv4Addr>,
     /// Given up last.
     _seats: Seats,
 }
@@ -44,10 +45,15 @@ impl Ground {
 
     /// The same of another etcd than the installed one.
     pub fn of(etcd: Option<&Path>, members: u8, more: &[(&str, &str)]) -> Self {
+        Self::at(own_base(), etcd, members, more)
+    }
+
+    /// The same from this address on, such as in a network of its own.
+    pub fn at(base: Ipv4Addr, etcd: Option<&Path>, members: u8, more: &[(&str, &str)]) -> Self {
         let seats = Seats::take(if members > 1 { 2 } else { 1 });
         let dir = tempfile::tempdir().unwrap();
         let etcd = cluster::find_etcd(etcd).unwrap();
-        let addresses = cluster::addresses(own_base(), members).unwrap();
+        let addresses = cluster::addresses(base, members).unwrap();
         let stop = AtomicBool::new(false);
         let cluster = Cluster::start(Path::new(EXE), dir.path(), &etcd, &addresses, false, &stop).unwrap();
         for member in cluster.members.iter().filter(|_| !more.is_empty()) {

@@ -5,6 +5,7 @@
 mod around;
 mod discover;
 mod faults;
+mod first_screen;
 mod foreign;
 mod hosts;
 mod install;

@@ -8,6 +8,7 @@ use super::{ClusterArgs, inventory, options};
 use crate::migrate::around::Surroundings;
 use crate::migrate::plan::Goal;
 use crate::migrate::{MigrateError, Migration, Node, Options, Planned};
+use crate::text;
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
@@ -74,7 +75,8 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Outcome {
         if context.global.json {
             context.out.json(&inventory);
         } else {
-            context.out.lines(toml::to_string(&inventory).expect("an inventory is TOML").lines());
+            let text = toml::to_string(&inventory).expect("an inventory is TOML");
+            context.out.document(text::escaped_lines(&text).as_bytes());
         }
         return Ok(Exit::Done);
     }

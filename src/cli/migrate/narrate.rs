@@ -1,6 +1,7 @@
 //! What a migration says while it goes, for people or as NDJSON.
 
 use super::super::output::Style;
+use super::super::table::{Column, Fit, Table};
 use super::super::{Context, Output};
 use super::consent::ask;
 use crate::migrate::around::Moved;
@@ -41,18 +42,27 @@ impl Narrator {
     /// Where the cluster stands, as data.
     pub(super) fn standing(&self, event: &Event<'_>) {
         let Event::Observed { cluster, members } = event else { return };
+        const COLUMNS: [Column; 5] = [
+            Column::text("MEMBER", Fit::Whole),
+            Column::text("ETCD", Fit::Whole),
+            Column::text("STATE", Fit::Wrap(16)),
+            Column::text("PEER URL", Fit::Wrap(24)),
+            Column::text("ID", Fit::Optional),
+        ];
         self.out.line(format_args!("Cluster {cluster}"));
+        let mut table = Table::new(&COLUMNS);
         for member in members {
-            let stage = member.stage.map_or("down", Stage::describe);
-            self.out.line(format_args!(
-                "  {}{} {} etcd {} · {stage} · {}",
-                self.out.paint(&member.name, Style::Bold),
-                if member.leader { " (leader)" } else { "" },
-                member.id,
-                member.version,
-                member.peer_urls.join(","),
-            ));
+            let leader = if member.leader { " (leader)" } else { "" };
+            let cells = [
+                format!("{}{leader}", member.name),
+                member.version.to_string(),
+                member.stage.map_or("down", Stage::describe).to_owned(),
+                member.peer_urls.join(" "),
+                member.id.to_string(),
+            ];
+            table.row(cells, None);
         }
+        table.print(&self.out);
     }
 
     /// What stands around the members, as data.
@@ -73,17 +83,19 @@ impl Narrator {
             self.out.line("Nothing to do.");
             return;
         }
-        self.out.line("Plan");
+        const COLUMNS: [Column; 3] = [
+            Column::number("STEP"),
+            Column::text("MEMBER", Fit::Whole),
+            Column::text("ACTIONS → STATE", Fit::Wrap(24)),
+        ];
+        let mut table = Table::new(&COLUMNS);
         for (i, step) in steps.iter().enumerate() {
             let actions: Vec<_> = step.actions.iter().map(|&action| word(action)).collect();
-            self.out.line(format_args!(
-                "  {:>2}. {}: {} → {}",
-                i + 1,
-                self.out.paint(&step.member, Style::Bold),
-                actions.join(", "),
-                step.stage.describe(),
-            ));
+            let what = format!("{} → {}", actions.join(", "), step.stage.describe());
+            table.row([(i + 1).to_string(), step.member.to_string(), what], None);
         }
+        self.out.line("");
+        table.print(&self.out);
     }
 
     /// Who would be cut off, as data.

@@ -137,4 +137,21 @@ pub(super) const FAMILY: &[Pitfall] = &[
         cure: "Issue a new certificate; use random serial numbers.",
         proof: "etcd-pki verify CERT --ca CA --crl CRL",
     },
+    Pitfall {
+        code: Code::UnitCannotStart,
+        title: "systemd cannot start the process of the unit",
+        says: &[
+            "Main process exited, code=exited, status=203/EXEC",
+            "Failed at step EXEC spawning …: …",
+            "Failed to locate executable …: …",
+            "status=217/USER",
+            "status=200/CHDIR",
+        ],
+        cause: "etcd did not run at all: the program in ExecStart= is missing, not executable or for another architecture \
+            (203), the user does not exist (217), the working directory is missing (200), or a sandbox option names a \
+            path that is missing (226). TLS is not the cause.",
+        cure: "Correct the path, user or directory in the unit; `systemctl cat etcd` shows the unit with its drop-ins. Then \
+            `systemctl daemon-reload` and `systemctl restart etcd`.",
+        proof: "systemctl status etcd",
+    },
 ];

@@ -38,7 +38,9 @@ impl Evidence {
             self.no_peer_ca |= has(&["peerTLS:", "peer TLS"]);
             self.no_client_ca |= has(&["ClientTLS:", "client TLS"]);
         }
-        if has(&["advertise-client-urls\":[", "advertise client URLs = "]) && self.addresses.len() < MOST_ADDRESSES {
+        if has(&["advertise-client-urls\":[", "advertise client URLs = "])
+            && self.addresses.len() < MOST_ADDRESSES
+        {
             self.addresses.extend(advertised(text).map(str::to_owned).take(MOST_ADDRESSES));
         }
         has(CONNECTED)
@@ -58,7 +60,10 @@ impl Evidence {
     pub(super) fn note(&self, code: Code, between_members: bool) -> Option<&'static str> {
         let about_trust = matches!(
             code,
-            Code::UnknownAuthority | Code::EmptyCaFile | Code::ClientAuthWithoutCa | Code::MissingIntermediate
+            Code::UnknownAuthority
+                | Code::EmptyCaFile
+                | Code::ClientAuthWithoutCa
+                | Code::MissingIntermediate
         );
         match () {
             () if !about_trust => None,

@@ -1,6 +1,7 @@
 //! Finds the phrases of all tables in a line, in one pass over it.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use super::line::Line;
 use super::words::{Phrase, Rank, When, normalized, phrases};
@@ -39,8 +40,11 @@ pub(super) struct Matcher {
     buckets: Vec<Vec<(usize, usize)>>,
 }
 
+/// The one index of all phrases.
+pub(super) static MATCHER: LazyLock<Matcher> = LazyLock::new(Matcher::new);
+
 impl Matcher {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         let patterns: Vec<Pattern> = phrases().into_iter().map(Pattern::new).collect();
         let mut usual: HashMap<&[u8], usize> = HashMap::new();
         for pattern in &patterns {
@@ -125,7 +129,9 @@ impl Pattern {
         let narrowness = match self.phrase.when {
             When::Any => 0,
             When::Inbound | When::NotInbound => 1,
-            When::SelfDial | When::Outbound => 2,
+            When::Outbound => 2,
+            // Whose connection it is decides.
+            When::SelfDial => length,
         };
         let rank = self.phrase.rank;
         for (place, &code) in self.phrase.codes.iter().enumerate() {
@@ -174,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_narrow_gap_ends_at_a_space_or_a_bracket() {
-        assert_eq!(narrow("https://a,https://0.0.0.0:1\",\"listen"), 35);
+        assert_eq!(narrow("https://a,https://0.0.0.0:1\",\"listen"), 36);
         assert_eq!(narrow("a]b"), 1);
         assert_eq!(narrow(&"é".repeat(400)), GAP);
     }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use self::evidence::Evidence;
 use self::line::Line;
-use self::matcher::{Match, Matcher};
+use self::matcher::{MATCHER, Match};
 use self::words::Rank;
 use super::pitfalls::{Code, Pitfall};
 
@@ -65,7 +65,11 @@ impl Cause {
     fn add(&mut self, one: &Match, likeliest: bool, line: &Line) {
         if one.rank > self.rank {
             // What pointed to it before was weaker than this.
-            *self = Self { lines: self.lines, refusals: std::mem::take(&mut self.refusals), ..Self::new(one, line) };
+            *self = Self {
+                lines: self.lines,
+                refusals: std::mem::take(&mut self.refusals),
+                ..Self::new(one, line)
+            };
         }
         self.lines += 1;
         if one.rank == self.rank {
@@ -126,8 +130,8 @@ pub fn explain(text: &str) -> Vec<Cause> {
 }
 
 /// The same for a log that is read line by line.
+#[derive(Default)]
 pub struct Explainer {
-    matcher: Matcher,
     evidence: Evidence,
     causes: BTreeMap<Code, Cause>,
 }
@@ -138,16 +142,10 @@ impl std::fmt::Debug for Explainer {
     }
 }
 
-impl Default for Explainer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Explainer {
     /// Nothing read yet.
     pub fn new() -> Self {
-        Self { matcher: Matcher::new(), evidence: Evidence::default(), causes: BTreeMap::new() }
+        Self::default()
     }
 
     /// Reads the next line.
@@ -160,7 +158,7 @@ impl Explainer {
         line.from_itself |= line.address().is_some_and(|address| self.evidence.is_own(address));
         // The gateway dials a client port, whoever comes from 127.0.0.1 to a peer port.
         line.from_itself &= !line.refusal.as_ref().is_some_and(|refusal| refusal.between_members);
-        let matches = self.matcher.matches(&line);
+        let matches = MATCHER.matches(&line);
         let likeliest = matches.iter().min_by_key(|one| (Reverse(one.score), one.place)).map(|one| one.code);
         for one in &matches {
             let cause = self.causes.entry(one.code).or_insert_with(|| Cause::new(one, &line));
@@ -170,9 +168,8 @@ impl Explainer {
 
     /// The likely causes, the likeliest first.
     pub fn causes(self) -> Vec<Cause> {
-        let usual = |cause: &Cause| {
-            self.evidence.serves() && cause.rank == Rank::Transient && cause.lines < USUAL
-        };
+        let usual =
+            |cause: &Cause| self.evidence.serves() && cause.rank == Rank::Transient && cause.lines < USUAL;
         let mut causes: Vec<Cause> = self.causes.into_values().filter(|cause| !usual(cause)).collect();
         for cause in &mut causes {
             cause.note = self.evidence.note(cause.pitfall.code, cause.between_members);

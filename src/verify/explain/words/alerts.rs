@@ -28,17 +28,24 @@ const fn alert(
 }
 
 /// A client certificate that the server refuses, reason unknown. Up to Go 1.20 a missing one has the same alert.
-const CLIENT_REFUSED: &[Code] =
-    &[MissingClientAuth, NoClientCertificate, UnknownAuthority, Expired, GatewayClientAuth, MissingServerAuth, WrongSan];
+const CLIENT_REFUSED: &[Code] = &[
+    MissingClientAuth,
+    NoClientCertificate,
+    UnknownAuthority,
+    Expired,
+    GatewayClientAuth,
+    MissingServerAuth,
+    WrongSan,
+];
 /// A server certificate that the client refuses, reason unknown.
-const SERVER_REFUSED: &[Code] = &[ServerNotTrusted, WrongSan, NoIpSan, Expired, MissingServerAuth, MissingClientAuth];
+const SERVER_REFUSED: &[Code] =
+    &[ServerNotTrusted, WrongSan, NoIpSan, Expired, MissingServerAuth, MissingClientAuth];
 const UNTRUSTED: &[Code] = &[UnknownAuthority, MissingIntermediate, ClientAuthWithoutCa, CaNotReloaded];
 const EXPIRED: &[Code] = &[Expired, CaExpired];
 const CIPHERS: &[Code] = &[NoCommonCipher, NoClientCertificate, MissingClientAuth];
 const VERSION: &[Code] = &[TlsTooOld];
 const PROTOCOL: &[Code] = &[WrongService, TlsToHttp];
 const MAC: &[Code] = &[BadRecordMac];
-const SIGNATURE: &[Code] = &[SameNameOtherKey, KeyMismatch];
 const FILES: &[Code] = &[KeyUnreadable, KeyMismatch, HttpsWithoutCertificate];
 const CLOSED: &[Code] = &[ClosedInHandshake];
 
@@ -68,10 +75,22 @@ const ALERTS: &[Alert] = &[
         SERVER_REFUSED,
     ),
     alert(47, "illegal parameter", &[], CIPHERS, CIPHERS),
-    alert(48, "unknown ca", &["unknown certificate authority"], UNTRUSTED, &[ServerNotTrusted, MissingIntermediate]),
+    alert(
+        48,
+        "unknown ca",
+        &["unknown certificate authority"],
+        UNTRUSTED,
+        &[ServerNotTrusted, MissingIntermediate],
+    ),
     alert(49, "access denied", &[], &[AllowedName], &[AllowedName]),
     alert(50, "decode error", &["error decoding message"], &[MalformedCertificate], &[MalformedCertificate]),
-    alert(51, "decrypt error", &["error decrypting message"], SIGNATURE, SIGNATURE),
+    alert(
+        51,
+        "decrypt error",
+        &["error decrypting message"],
+        &[KeyMismatch, SameNameOtherKey],
+        &[SameNameOtherKey, KeyMismatch],
+    ),
     alert(60, "export restriction", &[], CIPHERS, CIPHERS),
     alert(70, "protocol version", &["protocol version not supported"], VERSION, VERSION),
     alert(71, "insufficient security", &["insufficient security level"], CIPHERS, CIPHERS),
@@ -108,11 +127,11 @@ pub(super) fn phrases() -> impl Iterator<Item = Phrase> {
                 format!("alert {name}"),
                 format!("tls alert, {name}"),
                 format!("alert read:fatal:{name}"),
-                // Java; rustls; .NET.
+                // Java; rustls; .NET; Erlang.
                 format!("fatal alert: {name}"),
                 format!("fatal alert: {joined}"),
                 format!("tls alert: '{joined}"),
-                format!("alertreceived({joined}"),
+                format!("tls alert,{{{name}"),
             ]);
         }
         let received = words.iter().map(|words| (words.clone(), When::NotInbound, alert.from_server));

@@ -12,7 +12,6 @@ pub(super) const FILES: &[Entry] = &[
             "private key does not match public key",
             "key values mismatch",
             "key type mismatch",
-            "unable to set private key file: …key values mismatch",
             "does not match certificate",
             "inconsistent private key",
             "KeyMismatch",
@@ -23,6 +22,11 @@ pub(super) const FILES: &[Entry] = &[
             "keys may not match",
             "KEYS_MISMATCH",
         ],
+    ),
+    // curl and gRPC's C core have the same words for each of these.
+    Entry::summary(
+        &[KeyMismatch, KeyEncrypted, KeyUnusable, KeyUnreadable],
+        &["unable to set private key file:", "Failed to create security handshaker", "Invalid private key."],
     ),
     Entry::reason(
         &[KeyEncrypted, KeyUnusable],
@@ -37,6 +41,10 @@ pub(super) const FILES: &[Entry] = &[
             "MISSING_PASSPHRASE",
             "TypeError: Password was not given but private key is encrypted",
             "maybe wrong password",
+            "Enter PEM pass phrase:",
+            "unable to get passphrase",
+            "epki2pki_decode",
+            "do_ui_passphrase",
         ],
     ),
     Entry::reason(
@@ -59,8 +67,6 @@ pub(super) const FILES: &[Entry] = &[
             "failed to parse private key as RSA, ECDSA, or EdDSA",
             "Neither PEM nor DER key",
             "unable to load key file",
-            "invalid private key",
-            "unable to set private key file: …",
         ],
     ),
     Entry::reason(

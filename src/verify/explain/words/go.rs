@@ -6,26 +6,31 @@ use crate::verify::Code::*;
 pub(super) const CERTIFICATES: &[Entry] = &[
     Entry::reason(
         &[MissingClientAuth, MissingServerAuth, GatewayClientAuth],
-        &["x509: certificate specifies an incompatible key usage", "certificate specifies an incompatible key usage"],
+        &[
+            "x509: certificate specifies an incompatible key usage",
+            "certificate specifies an incompatible key usage",
+        ],
     )
     .when(When::NotInbound),
     Entry::reason(
         &[MissingClientAuth, GatewayClientAuth],
-        &["certificate specifies an incompatible key usage", "failed to verify client's certificate: x509: certificate specifies an incompatible key usage"],
+        &[
+            "certificate specifies an incompatible key usage",
+            "failed to verify client's certificate: x509: certificate specifies an incompatible key usage",
+        ],
     )
     .when(When::Inbound),
-    Entry::reason(&[GatewayClientAuth, MissingClientAuth], &["certificate specifies an incompatible key usage"])
-        .when(When::SelfDial),
+    Entry::reason(
+        &[GatewayClientAuth, MissingClientAuth],
+        &["certificate specifies an incompatible key usage"],
+    )
+    .when(When::SelfDial),
     // Who dials verifies the server's certificate.
     Entry::reason(
         &[MissingServerAuth, MissingClientAuth],
         &["x509: certificate specifies an incompatible key usage"],
     )
     .when(When::Outbound),
-    Entry::reason(
-        &[MissingClientAuth, GatewayClientAuth],
-        &["tls: failed to verify client certificate: x509: certificate specifies an incompatible key usage"],
-    ),
     Entry::reason(
         &[NoIpSan, IpAsDnsSan, CommonNameOnly],
         &["cannot validate certificate for … because it doesn't contain any IP SANs"],
@@ -80,7 +85,6 @@ pub(super) const CERTIFICATES: &[Entry] = &[
             "certificate signed by unknown authority",
             "x509: failed to load system roots and no roots provided",
             "x509: system root pool is not available",
-            "certificate is not trusted", // macOS
         ],
     ),
     Entry::reason(
@@ -155,7 +159,11 @@ pub(super) const CERTIFICATES: &[Entry] = &[
     ),
     Entry::reason(
         &[UnsupportedCurve],
-        &["tls: unsupported certificate curve", "x509: unsupported elliptic curve", "tls: unsupported elliptic curve"],
+        &[
+            "tls: unsupported certificate curve",
+            "x509: unsupported elliptic curve",
+            "tls: unsupported elliptic curve",
+        ],
     ),
     Entry::reason(&[NegativeSerial], &["x509: negative serial number"]),
     Entry::reason(&[OddSerial], &["x509: serial number too long", "x509: serial number is zero"]),
@@ -185,7 +193,10 @@ pub(super) const CERTIFICATES: &[Entry] = &[
         &[NotACertificate, CaFileJunk, MalformedCertificate],
         &["x509: malformed tbs certificate", "x509: malformed algorithm identifier"],
     ),
-    Entry::reason(&[CaFileJunk, MalformedCertificate], &["x509: trailing data", "x509: malformed certificate"]),
+    Entry::reason(
+        &[CaFileJunk, MalformedCertificate],
+        &["x509: trailing data", "x509: malformed certificate"],
+    ),
 ];
 
 pub(super) const HANDSHAKES: &[Entry] = &[
@@ -237,7 +248,7 @@ pub(super) const HANDSHAKES: &[Entry] = &[
         &["local error: tls: bad record MAC", "tls: bad record MAC", "local error: bad record MAC"],
     ),
     Entry::reason(
-        &[SameNameOtherKey, KeyMismatch],
+        &[KeyMismatch, SameNameOtherKey],
         &[
             "tls: invalid signature by the client certificate",
             "tls: invalid signature by the server certificate",
@@ -247,7 +258,11 @@ pub(super) const HANDSHAKES: &[Entry] = &[
     ),
     Entry::summary(
         &[UnknownAuthority, WrongSan, Expired],
-        &["tls: failed to verify certificate", "tls: failed to verify client certificate", "tls: failed to verify client's certificate"],
+        &[
+            "tls: failed to verify certificate",
+            "tls: failed to verify client certificate",
+            "tls: failed to verify client's certificate",
+        ],
     ),
     Entry::reason(
         &[NoCommonCipher, TlsTooOld],
@@ -273,12 +288,10 @@ pub(super) const HANDSHAKES: &[Entry] = &[
             "local error: tls: record overflow",
         ],
     ),
-    Entry::reason(
-        &[HttpAdvertised, TlsToHttp, HttpToTls],
-        &["http: server gave HTTP response"],
-    ),
+    Entry::reason(&[HttpAdvertised, TlsToHttp, HttpToTls], &["http: server gave HTTP response"]),
     // A dialling client that gets no TLS record talks to a plain port.
-    Entry::reason(&[TlsToHttp], &["tls: first record does not look like a TLS handshake"]).when(When::Outbound),
+    Entry::reason(&[TlsToHttp], &["tls: first record does not look like a TLS handshake"])
+        .when(When::Outbound),
     Entry::notice(
         &[HttpToTls, HttpAdvertised],
         &[

@@ -111,7 +111,7 @@ pub(super) fn phrases() -> Vec<Phrase> {
     ];
     let entries = tables.into_iter().flatten().flat_map(|entry| {
         entry.words.iter().map(|words| Phrase {
-            words: normalized(words),
+            words: normalized(words.trim_end_matches(['…', ' '])),
             rank: entry.rank,
             when: entry.when,
             codes: entry.codes,

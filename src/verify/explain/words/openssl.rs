@@ -35,7 +35,12 @@ pub(super) const VERIFICATION: &[Entry] = &[
     ),
     Entry::reason(
         &[MissingIntermediate, UnknownAuthority, ServerNotTrusted],
-        &["unable to verify the first certificate", "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "verify error:num=21:", "verify return code: 21"],
+        &[
+            "unable to verify the first certificate",
+            "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+            "verify error:num=21:",
+            "verify return code: 21",
+        ],
     ),
     Entry::reason(
         &[SameNameOtherKey],
@@ -91,11 +96,18 @@ pub(super) const VERIFICATION: &[Entry] = &[
             "upstream SSL certificate does not match",
             "certificate host mismatch",
             "certificate name mismatch",
+            "Hostname Verification Check failed",
         ],
     ),
     Entry::reason(
         &[MissingServerAuth, MissingClientAuth],
-        &["unsupported certificate purpose", "unsuitable certificate purpose", "verify error:num=26:", "INVALID_PURPOSE", "invalid purpose"],
+        &[
+            "unsupported certificate purpose",
+            "unsuitable certificate purpose",
+            "verify error:num=26:",
+            "INVALID_PURPOSE",
+            "invalid purpose",
+        ],
     ),
     Entry::reason(
         &[NotACa],
@@ -116,11 +128,23 @@ pub(super) const VERIFICATION: &[Entry] = &[
     ),
     Entry::reason(
         &[NoKeyIdentifier, NotACa],
-        &["Missing Authority Key Identifier", "Missing Subject Key Identifier", "verify error:num=85:", "verify error:num=86:"],
+        &[
+            "Missing Authority Key Identifier",
+            "Missing Subject Key Identifier",
+            "verify error:num=85:",
+            "verify error:num=86:",
+        ],
     ),
     Entry::reason(
         &[PathLength],
-        &["path length constraint exceeded", "verify error:num=25:", "PATH_LENGTH_EXCEEDED", "certificate chain too long", "Path length invalid for non-CA cert", "verify error:num=22:"],
+        &[
+            "path length constraint exceeded",
+            "verify error:num=25:",
+            "PATH_LENGTH_EXCEEDED",
+            "certificate chain too long",
+            "Path length invalid for non-CA cert",
+            "verify error:num=22:",
+        ],
     ),
     Entry::reason(
         &[NameConstraint],
@@ -135,7 +159,11 @@ pub(super) const VERIFICATION: &[Entry] = &[
     ),
     Entry::reason(
         &[CertificatePolicies],
-        &["no explicit policy", "invalid or inconsistent certificate policy extension", "verify error:num=43:"],
+        &[
+            "no explicit policy",
+            "invalid or inconsistent certificate policy extension",
+            "verify error:num=43:",
+        ],
     ),
     Entry::reason(&[UnknownCriticalExtension], &["unhandled critical extension", "verify error:num=34:"]),
     Entry::reason(
@@ -144,9 +172,18 @@ pub(super) const VERIFICATION: &[Entry] = &[
     ),
     Entry::reason(
         &[BrokenCrl, StaleCrl],
-        &["unable to get certificate CRL", "verify error:num=3:", "CRL signature failure", "unable to decrypt CRL's signature", "UNABLE_TO_GET_CRL"],
+        &[
+            "unable to get certificate CRL",
+            "verify error:num=3:",
+            "CRL signature failure",
+            "unable to decrypt CRL's signature",
+            "UNABLE_TO_GET_CRL",
+        ],
     ),
-    Entry::reason(&[StaleCrl, BrokenCrl], &["CRL has expired", "verify error:num=12:", "CRL_HAS_EXPIRED", "CRL is not yet valid"]),
+    Entry::reason(
+        &[StaleCrl, BrokenCrl],
+        &["CRL has expired", "verify error:num=12:", "CRL_HAS_EXPIRED", "CRL is not yet valid"],
+    ),
     Entry::reason(
         &[WeakSignature],
         &[
@@ -160,13 +197,30 @@ pub(super) const VERIFICATION: &[Entry] = &[
     ),
     Entry::reason(
         &[RsaTooSmall, WeakRsa],
-        &["ee key too small", "EE certificate key too weak", "verify error:num=66:", "CA certificate key too weak", "verify error:num=67:", "ca key too small", "dh key too small"],
+        &[
+            "ee key too small",
+            "EE certificate key too weak",
+            "verify error:num=66:",
+            "CA certificate key too weak",
+            "verify error:num=67:",
+            "ca key too small",
+            "dh key too small",
+        ],
     ),
     Entry::reason(
         &[UnsupportedCurve],
-        &["BAD_ECC_CERT", "unsupported elliptic curve", "wrong curve", "unknown group", "unsupported or invalid name syntax curve"],
+        &[
+            "BAD_ECC_CERT",
+            "unsupported elliptic curve",
+            "wrong curve",
+            "unknown group",
+            "unsupported or invalid name syntax curve",
+        ],
     ),
-    Entry::reason(&[BadRecordMac], &["decryption failed or bad record mac", "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"]),
+    Entry::reason(
+        &[BadRecordMac],
+        &["decryption failed or bad record mac", "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"],
+    ),
 ];
 
 /// Handshakes and files, by library.
@@ -187,6 +241,7 @@ pub(super) const LIBRARIES: &[Entry] = &[
             "SSL client CA chain cannot be verified",
             "SSL client certificate not trusted",
             "certificate verification failed",
+            "certificate is NOT trusted",
         ],
     ),
     Entry::reason(
@@ -260,7 +315,6 @@ pub(super) const LIBRARIES: &[Entry] = &[
             "doesn't have a known issuer",
             "signer not found",
             "server certificate verification failed. CAfile: … CRLfile:",
-            "The certificate is NOT trusted",
             "SEC_E_UNTRUSTED_ROOT",
             "CERT_E_UNTRUSTEDROOT",
             "CERT_TRUST_IS_UNTRUSTED_ROOT",
@@ -275,7 +329,7 @@ pub(super) const LIBRARIES: &[Entry] = &[
         ],
     ),
     Entry::reason(
-        &[WrongSan],
+        &[WrongSan, CommonNameOnly, NoIpSan, IpAsDnsSan],
         &[
             "SSL_ERROR_BAD_CERT_DOMAIN",
             "requested domain name does not match the server's certificate",
@@ -307,10 +361,7 @@ pub(super) const LIBRARIES: &[Entry] = &[
             "The certificate validity has expired",
         ],
     ),
-    Entry::reason(
-        &[CaExpired],
-        &["SEC_ERROR_EXPIRED_ISSUER_CERTIFICATE"],
-    ),
+    Entry::reason(&[CaExpired], &["SEC_ERROR_EXPIRED_ISSUER_CERTIFICATE"]),
     Entry::reason(
         &[NotYetValid],
         &[
@@ -322,29 +373,38 @@ pub(super) const LIBRARIES: &[Entry] = &[
             "ASN date error, current date before",
         ],
     ),
-    Entry::reason(&[Revoked], &["SEC_ERROR_REVOKED_CERTIFICATE", "CRYPT_E_REVOKED", "the certificate was revoked", "chain revoked"]),
+    Entry::reason(
+        &[Revoked],
+        &["SEC_ERROR_REVOKED_CERTIFICATE", "CRYPT_E_REVOKED", "the certificate was revoked", "chain revoked"],
+    ),
     Entry::reason(
         &[StaleCrl, BrokenCrl],
         &["CRYPT_E_NO_REVOCATION_CHECK", "CRYPT_E_REVOCATION_OFFLINE", "the revocation server was offline"],
     ),
-    Entry::reason(&[WeakSignature], &["uses insecure algorithm", "SEC_ERROR_CERT_SIGNATURE_ALGORITHM_DISABLED"]),
+    Entry::reason(
+        &[WeakSignature],
+        &["uses insecure algorithm", "SEC_ERROR_CERT_SIGNATURE_ALGORITHM_DISABLED"],
+    ),
     Entry::reason(
         &[MissingServerAuth],
-        &["SEC_ERROR_INADEQUATE_CERT_TYPE", "SEC_ERROR_INADEQUATE_KEY_USAGE", "Certificate type not approved for application", "CERT_E_WRONG_USAGE", "Key usage violation", "different purpose than intended"],
-    ),
-    Entry::reason(
-        &[NotACa],
-        &["SEC_ERROR_CA_CERT_INVALID", "Issuer certificate is invalid", "CERT_E_ROLE"],
-    ),
-    Entry::alert(
-        &[MissingClientAuth, NoClientCertificate, UnknownAuthority, Expired],
         &[
-            "SSL peer cannot verify your certificate",
-            "SSL_ERROR_BAD_CERT_ALERT",
-            "NSS error -12271",
+            "SEC_ERROR_INADEQUATE_CERT_TYPE",
+            "SEC_ERROR_INADEQUATE_KEY_USAGE",
+            "Certificate type not approved for application",
+            "CERT_E_WRONG_USAGE",
+            "Key usage violation",
+            "does not match the intended purpose",
         ],
     ),
-    Entry::alert(&[NoCommonCipher, NoClientCertificate, MissingClientAuth], &["SSL_ERROR_HANDSHAKE_FAILURE_ALERT"]),
+    Entry::reason(&[NotACa], &["SEC_ERROR_CA_CERT_INVALID", "Issuer certificate is invalid", "CERT_E_ROLE"]),
+    Entry::alert(
+        &[MissingClientAuth, NoClientCertificate, UnknownAuthority, Expired],
+        &["SSL peer cannot verify your certificate", "SSL_ERROR_BAD_CERT_ALERT", "NSS error -12271"],
+    ),
+    Entry::alert(
+        &[NoCommonCipher, NoClientCertificate, MissingClientAuth],
+        &["SSL_ERROR_HANDSHAKE_FAILURE_ALERT"],
+    ),
     // Not even an alert is named.
     Entry::notice(
         &[UnknownAuthority, NoClientCertificate, NoCommonCipher, MissingClientAuth],
@@ -356,8 +416,17 @@ pub(super) const LIBRARIES: &[Entry] = &[
             "SSL_do_handshake() failed",
         ],
     ),
-    Entry::alert(&[UnknownAuthority], &["SSL_ERROR_UNKNOWN_CA_ALERT", "Peer does not recognize and trust the CA"]),
-    Entry::alert(&[Expired], &["SSL_ERROR_EXPIRED_CERT_ALERT", "SSL peer rejected your certificate as expired"]),
-    Entry::alert(&[Revoked], &["SSL_ERROR_REVOKED_CERT_ALERT", "SSL peer rejected your certificate as revoked"]),
+    Entry::alert(
+        &[UnknownAuthority],
+        &["SSL_ERROR_UNKNOWN_CA_ALERT", "Peer does not recognize and trust the CA"],
+    ),
+    Entry::alert(
+        &[Expired],
+        &["SSL_ERROR_EXPIRED_CERT_ALERT", "SSL peer rejected your certificate as expired"],
+    ),
+    Entry::alert(
+        &[Revoked],
+        &["SSL_ERROR_REVOKED_CERT_ALERT", "SSL peer rejected your certificate as revoked"],
+    ),
     Entry::alert(&[NoClientCertificate], &["Certificate is required"]),
 ];

@@ -102,6 +102,7 @@ pub(super) const CERTIFICATES: &[Entry] = &[
         &[
             "x509: certificate is not authorized to sign other certificates",
             "x509: invalid signature: parent certificate cannot sign this kind of certificate",
+            "x509: certificate signed by unknown authority (possibly because of \"x509: invalid signature: parent certificate cannot sign this kind of certificate\" while trying to verify candidate authority certificate",
             "parent certificate cannot sign this kind of certificate",
         ],
     ),
@@ -134,7 +135,7 @@ pub(super) const CERTIFICATES: &[Entry] = &[
         &[
             "x509: cannot verify signature: insecure algorithm …",
             "x509: cannot verify signature: algorithm unimplemented",
-            "x509: certificate signed by unknown authority (possibly because of \"x509: cannot verify signature: …",
+            "x509: certificate signed by unknown authority (possibly because of \"x509: cannot verify signature: …\" while trying to verify candidate authority certificate",
             "insecure algorithm SHA1-RSA",
             "insecure algorithm MD5-RSA",
             "insecure algorithm ECDSA-SHA1",

@@ -7,6 +7,7 @@ mod alerts;
 mod etcd;
 mod files;
 mod go;
+mod libraries;
 mod network;
 mod openssl;
 mod runtimes;
@@ -103,7 +104,7 @@ pub(super) fn phrases() -> Vec<Phrase> {
         network::NETWORK,
         network::PROTOCOLS,
         openssl::VERIFICATION,
-        openssl::LIBRARIES,
+        libraries::LIBRARIES,
         runtimes::PYTHON,
         runtimes::JAVA,
         runtimes::NODE,

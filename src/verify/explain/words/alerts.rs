@@ -123,6 +123,7 @@ pub(super) fn phrases() -> impl Iterator<Item = Phrase> {
                 // Go, from 1.5 on and before.
                 format!("remote error: tls: {name}"),
                 format!("remote error: {name}"),
+                format!("tls: {name}"),
                 // `sslv3 alert NAME`, `tlsv1 alert NAME`, `TLSV1_ALERT_NAME`; curl -v; s_client -state.
                 format!("alert {name}"),
                 format!("tls alert, {name}"),

@@ -117,6 +117,7 @@ pub(super) const OPTIONS: &[Entry] = &[
             "cannot listen on TLS for …: KeyFile and CertFile are not presented",
             "cannot listen on TLS for",
             "KeyFile and CertFile are not presented",
+            "tls: no certificates configured",
         ],
     ),
     Entry::reason(&[HalfAPair], &["KeyFile and CertFile must both be present", "must both be present"]),

@@ -161,7 +161,6 @@ pub(super) const JAVA: &[Entry] = &[
         &[KeyUnusable],
         &[
             "Keystore was tampered with, or password was incorrect",
-            "keystore password was incorrect",
             "Invalid keystore format",
             "toDerInputStream rejects tag type",
             "DerInputStream.getLength(): lengthTag",

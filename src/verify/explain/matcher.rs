@@ -147,8 +147,9 @@ impl Pattern {
 
 /// Where a gap must end that may hold no space and no `]`.
 fn narrow(text: &str) -> usize {
-    let end = text.find([' ', ']']).unwrap_or(text.len()).min(GAP);
-    (0..=end).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+    let most = GAP.min(text.len());
+    let end = (0..=most).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    text[..end].find([' ', ']']).unwrap_or(end)
 }
 
 fn applies(when: When, line: &Line) -> bool {

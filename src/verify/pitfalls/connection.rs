@@ -40,7 +40,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
         says: &[
             "tls: first record does not look like a TLS handshake",
             "first record does not look like a TLS handshake",
-            "http: TLS handshake error from",
+            "http: TLS handshake error from …: tls: first record does not look like a TLS handshake",
             "curl: (52) Empty reply from server",
             "malformed HTTP response",
             "client sent an HTTP request to an HTTPS server",

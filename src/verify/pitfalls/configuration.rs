@@ -79,7 +79,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
     Pitfall {
         code: Code::WildcardAdvertised,
         title: "0.0.0.0 is advertised",
-        says: &["advertising URL … contains undialable hostname \"0.0.0.0\"", "https://0.0.0.0:"],
+        says: &["advertising URL … contains undialable hostname \"0.0.0.0\""],
         cause: "0.0.0.0 is right for listening, never for advertising: others would dial themselves. etcd accepts it in \
             silence.",
         cure: "Advertise an address or name that the others can dial and that is among the SANs.",

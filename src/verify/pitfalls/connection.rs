@@ -188,7 +188,6 @@ pub(super) const FAMILY: &[Pitfall] = &[
         says: &[
             "rejected connection from \"…\" (error \"EOF\"",
             "http: TLS handshake error from …: EOF",
-            "error reading server preface: EOF",
             "EOF occurred in violation of protocol",
             "Remote host terminated the handshake",
         ],

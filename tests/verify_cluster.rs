@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 
 use etcd_pki::etcd::Scheme;
 use etcd_pki::etcd::client::{Client, Endpoint};
+use etcd_pki::etcd::ports;
 use etcd_pki::host::Service;
 use etcd_pki::host::command::command;
-use etcd_pki::rehearse::cluster::CLIENT_PORT;
 use migration_support::Ground;
 use rehearsal_support::{EXE, until};
 use serde_json::Value;
@@ -151,7 +151,7 @@ fn a_revoked_peer_stays_in_the_cluster(ground: &Ground) {
         let before = service.running().unwrap().unwrap().identity;
         service.restart().unwrap();
         until("restarted", || service.running().unwrap().is_some_and(|now| now.identity != before));
-        let url = member.url(Scheme::Https, CLIENT_PORT);
+        let url = member.url(Scheme::Https, ports::CLIENT);
         let client = Client::new(Endpoint::direct(url, Some(ground.tls())));
         until("healthy", || client.health().is_ok_and(|health| health.healthy));
     };

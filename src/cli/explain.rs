@@ -47,7 +47,7 @@ pub fn run(context: &Context, args: &ExplainArgs) -> Outcome {
     if context.global.json {
         context.out.json(&json!({ "causes": causes }));
     } else if causes.is_empty() {
-        context.out.line("Nothing in it is known here.");
+        context.out.line("no known problem matches this input");
     } else {
         let groups = groups(&causes);
         for (at, group) in groups.iter().take(SHOWN).enumerate() {
@@ -142,6 +142,9 @@ fn show(context: &Context, at: usize, group: &[&Cause]) {
         out.line(format_args!("   {refusal}, {times}"));
     }
     out.line(format_args!("   why:   {}", pitfall.cause));
+    if let Some(note) = cause.note {
+        out.line(format_args!("   here:  {note}"));
+    }
     out.line(format_args!(
         "   fix:   {}",
         out.paint(Advice::from(pitfall.cure).at(&context.invocation), Style::Cyan)

@@ -148,10 +148,24 @@ codes! {
     ConflictingFlags = 59 "conflicting-flags",
     /// A member that cannot be reached.
     Unreachable = 61 "unreachable",
+    /// Cipher suites, curves or signature algorithms without one in common.
+    NoCommonCipher = 70 "no-common-cipher",
+    /// An address that etcd cannot listen on.
+    ListenAddress = 71 "listen-address",
+    /// An option that this etcd does not have.
+    UnknownOption = 72 "unknown-option",
+    /// A member of another cluster, or of one that no longer has it.
+    OtherCluster = 73 "other-cluster",
+    /// A port that serves something else.
+    WrongService = 74 "wrong-service",
+    /// A unit whose process systemd cannot start.
+    UnitCannotStart = 75 "unit-cannot-start",
+    /// A connection that is closed before the handshake is over.
+    ClosedInHandshake = 76 "closed-in-handshake",
     /// A connection that the server closes after the handshake, without a reason that a client sees.
-    ClosedWithoutAlert = 70 "closed-without-alert",
+    ClosedWithoutAlert = 77 "closed-without-alert",
     /// A gRPC port that does not check the revocation list.
-    CrlNotChecked = 71 "crl-not-checked",
+    CrlNotChecked = 78 "crl-not-checked",
 
     /// The certificate ends soon.
     ExpiresSoon = 101 "expires-soon",

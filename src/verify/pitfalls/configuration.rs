@@ -79,7 +79,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
     Pitfall {
         code: Code::WildcardAdvertised,
         title: "0.0.0.0 is advertised",
-        says: &["advertising URL … contains undialable hostname \"0.0.0.0\"", "https://0.0.0.0:"],
+        says: &["advertising URL … contains undialable hostname \"0.0.0.0\""],
         cause: "0.0.0.0 is right for listening, never for advertising: others would dial themselves. etcd accepts it in \
             silence.",
         cure: "Advertise an address or name that the others can dial and that is among the SANs.",
@@ -135,5 +135,35 @@ pub(super) const FAMILY: &[Pitfall] = &[
             only warns.",
         cure: "Unset the variable or drop the flag (systemd: `UnsetEnvironment=`).",
         proof: "systemctl show etcd -p Environment -p EnvironmentFiles -p ExecStart",
+    },
+    Pitfall {
+        code: Code::ListenAddress,
+        title: "etcd cannot listen on an address",
+        says: &[
+            "listen tcp …: bind: address already in use",
+            "listen tcp …: bind: cannot assign requested address",
+            "listen tcp …: bind: permission denied",
+            "expected IP in URL for binding (…)",
+        ],
+        cause: "Another process has the port (often an etcd that was not stopped), the host does not have the address (a \
+            public or a load balancer's address), or a listen URL has a name where etcd wants an address.",
+        cure: "`ss -ltnp` shows what has the port. Listen on an address of the host or on 0.0.0.0, and advertise the address \
+            that others dial.",
+        proof: "ss -ltnp",
+    },
+    Pitfall {
+        code: Code::UnknownOption,
+        title: "an option that this etcd does not have",
+        says: &[
+            "error verifying flags, flag provided but not defined: -…",
+            "flag provided but not defined: -…",
+            "unknown flag: --…",
+        ],
+        cause: "An option was removed or renamed, or the etcd that runs is another version than expected. 3.6 removed \
+            --enable-v2, --experimental-enable-v2v3 and --proxy…; 3.7 removed the --experimental-… options, which 3.6 had \
+            renamed; 3.5 removed --log-package-levels; 3.4 removed --ca-file and --peer-ca-file. A variable of the same \
+            name is ignored with a warning.",
+        cure: "Remove the option or use its new name; `etcd --help` lists those of the installed version.",
+        proof: "etcd --help",
     },
 ];

@@ -10,7 +10,6 @@ pub(super) const FAMILY: &[Pitfall] = &[
             "tls: \"…\" does not match any of DNSNames [",
             "does not match any of DNSNames",
             "rejected connection from \"…\" (error \"x509: certificate is valid for …, not …\"",
-            "failed to find remote peer in cluster",
         ],
         cause: "etcd's peer port, and only that one, compares the source address of the connection with the SANs of \
             the client certificate: IP SANs first, then DNS SANs by reverse and forward lookup. (A DNS SAN that is an \
@@ -43,7 +42,7 @@ pub(super) const FAMILY: &[Pitfall] = &[
         says: &[
             "tls: first record does not look like a TLS handshake",
             "first record does not look like a TLS handshake",
-            "http: TLS handshake error from",
+            "http: TLS handshake error from …: tls: first record does not look like a TLS handshake",
             "curl: (52) Empty reply from server",
             "malformed HTTP response",
             "client sent an HTTP request to an HTTPS server",
@@ -108,13 +107,17 @@ pub(super) const FAMILY: &[Pitfall] = &[
         code: Code::Unreachable,
         title: "nobody answers at a member's address",
         says: &[
+            "context deadline exceeded",
+            "net/http: TLS handshake timeout",
             "dial tcp …: connect: connection refused",
             "dial tcp …: i/o timeout",
             "dial tcp …: connect: no route to host",
             "dial tcp: lookup …: no such host",
         ],
         cause: "The member is down, listens on another address or port than it advertises, or a firewall stands in \
-            between. Members seen from outside may all be healthy while two of them cannot reach each other.",
+            between. Members seen from outside may all be healthy while two of them cannot reach each other. etcdctl and \
+            other gRPC clients print `context deadline exceeded` for each failure, those of TLS too: the server's log has \
+            the reason.",
         cure: "Start it, or mend the address or the firewall; TLS is not to blame yet.",
         proof: "etcd-pki verify --cluster",
     },
@@ -126,5 +129,74 @@ pub(super) const FAMILY: &[Pitfall] = &[
             the host in the SRV record.",
         cure: "Add the discovery domain to the members' DNS SANs.",
         proof: "etcd-pki verify CERT --ca CA --role server --host DOMAIN",
+    },
+    Pitfall {
+        code: Code::NoCommonCipher,
+        title: "client and server have no cipher suite in common",
+        says: &[
+            "tls: no cipher suite supported by both client and server",
+            "http2: TLSConfig.CipherSuites is missing an HTTP/2-required AES_128_GCM_SHA256 cipher",
+            "unexpected TLS cipher suite \"…\"",
+            "remote error: tls: handshake failure",
+            "sslv3 alert handshake failure",
+        ],
+        cause: "--cipher-suites leaves nothing that the client offers, or nothing that fits the key: suites with ECDSA need \
+            an EC key, suites with RSA an RSA key. They apply up to TLS 1.2; HTTP/2 also requires an AES_128_GCM_SHA256 \
+            suite. A server built with Go 1.21 or later sends the same alert over TLS 1.2 when the client has no \
+            certificate.",
+        cure: "Remove --cipher-suites, or add the AES_128_GCM_SHA256 suite for the type of the key, such as \
+            TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256.",
+        proof: "etcd-pki verify --connect HOST:PORT --ca CA",
+    },
+    Pitfall {
+        code: Code::OtherCluster,
+        title: "a member of another cluster, or one that was removed",
+        says: &[
+            "failed to find remote peer in cluster",
+            "request cluster ID mismatch (got … want …)",
+            "request sent was ignored (cluster ID mismatch: peer[…]=…, local=…)",
+            "member … has already been bootstrapped",
+            "the member has been permanently removed from the cluster",
+            "error validating peerURLs",
+            "couldn't find local name \"…\" in the initial cluster configuration",
+        ],
+        cause: "The data directory belongs to another cluster than the peers do: it was kept from an earlier attempt, the \
+            initial cluster or its token changed, or the member was removed. TLS is not the cause.",
+        cure: "Compare the member lists of both sides. For a member without data worth keeping: stop it, move its data \
+            directory away, and add it again with `etcdctl member remove`, `etcdctl member add` and \
+            --initial-cluster-state existing.",
+        proof: "etcdctl member list",
+    },
+    Pitfall {
+        code: Code::WrongService,
+        title: "another service or another port answers",
+        says: &[
+            "invalid gRPC request content-type",
+            "415 Unsupported Media Type",
+            "unexpected HTTP status code received from server: …",
+            "404 page not found",
+            "remote error: tls: no application protocol",
+        ],
+        cause: "A client dials the peer port (2380), the metrics port, or a proxy that has no HTTP/2; or it sends plain \
+            HTTP requests to a client port that serves gRPC alone, because --listen-client-http-urls has moved HTTP to \
+            another port.",
+        cure: "Dial the port in --listen-client-urls (2379) for gRPC, and the one in --listen-client-http-urls for HTTP; \
+            have a proxy pass TCP or HTTP/2.",
+        proof: "etcd-pki verify --connect HOST:PORT --ca CA",
+    },
+    Pitfall {
+        code: Code::ClosedInHandshake,
+        title: "the connection is closed before the handshake is over",
+        says: &[
+            "rejected connection from \"…\" (error \"EOF\"",
+            "http: TLS handshake error from …: EOF",
+            "EOF occurred in violation of protocol",
+            "Remote host terminated the handshake",
+        ],
+        cause: "The other side closes the connection and does not say why. In a server's log: a port check of a load \
+            balancer or a monitor (TCP only), or a client that does not trust the server and sends no alert. In a \
+            client: the server or a proxy closed, most often for the client's certificate.",
+        cure: "Let the check use TLS (HAProxy: `check check-ssl`). Otherwise read the log of the other side at the same time.",
+        proof: "etcd-pki verify --connect HOST:PORT --ca CA",
     },
 ];

@@ -136,9 +136,26 @@ pub(super) const FAMILY: &[Pitfall] = &[
             list's signature, not its dates. A serial of 1 from another CA is revoked with yours. Open connections go on. \
             A member with a revoked peer pair stays in the cluster, since the other members dial it and check no list. \
             Where --listen-client-http-urls is set, a gRPC port may not check the list at all \
-            (GHSA-3wh4-j44w-pg92, EP071).",
+            (GHSA-3wh4-j44w-pg92, EP078).",
         cure: "Issue a new certificate; use random serial numbers. To keep a member out, remove it with \
             `etcdctl member remove`, or replace the CA.",
         proof: "etcd-pki verify CERT --ca CA --crl CRL",
+    },
+    Pitfall {
+        code: Code::UnitCannotStart,
+        title: "systemd cannot start the process of the unit",
+        says: &[
+            "Main process exited, code=exited, status=203/EXEC",
+            "Failed at step EXEC spawning …: …",
+            "Failed to locate executable …: …",
+            "status=217/USER",
+            "status=200/CHDIR",
+        ],
+        cause: "etcd did not run at all: the program in ExecStart= is missing, not executable or for another architecture \
+            (203), the user does not exist (217), the working directory is missing (200), or a sandbox option names a \
+            path that is missing (226). TLS is not the cause.",
+        cure: "Correct the path, user or directory in the unit; `systemctl cat etcd` shows the unit with its drop-ins. Then \
+            `systemctl daemon-reload` and `systemctl restart etcd`.",
+        proof: "systemctl status etcd",
     },
 ];

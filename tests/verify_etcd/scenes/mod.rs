@@ -3,6 +3,7 @@
 mod clients;
 mod listeners;
 mod process;
+mod services;
 mod starting;
 
 use etcd_pki::host::command::command;
@@ -10,6 +11,7 @@ use etcd_pki::host::command::command;
 pub use clients::*;
 pub use listeners::*;
 pub use process::*;
+pub use services::*;
 pub use starting::*;
 
 use super::verify_support::{Etcd, output_of};

@@ -8,7 +8,7 @@ use super::super::verify_support::{etcd, fixture, free_port, output_of};
 use super::super::{go, path};
 
 /// etcd with these options and variables ends by itself; what it printed.
-fn fails(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+pub(super) fn fails(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let mut etcd = etcd();
     etcd.arg("--data-dir").arg(dir.path().join("data")).args(arguments).envs(variables.iter().copied());

@@ -1,17 +1,27 @@
 //! From a message, or a whole log, to its likely causes.
 //!
-//! Every pitfall lists the words that etcd 2 to 3.6 (capnslog and zap), etcdctl, curl, OpenSSL and Go print for it.
-//! A line is compared with all of them; the words that match the most text win.
+//! `words` lists what programs print, each with its rank and the pitfalls behind it; `matcher` finds these words in a line;
+//! this module adds up the lines. The reason itself ranks above a TLS alert, an alert above what every restart causes.
 
+mod evidence;
+mod line;
+mod matcher;
+mod words;
+
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
 
-use super::pitfalls::{Code, Pitfall, catalogue};
+use self::evidence::Evidence;
+use self::line::Line;
+use self::matcher::{MATCHER, Match};
+use self::words::Rank;
+use super::pitfalls::{Code, Pitfall};
 
-/// Of the best match of a line, how much another one must reach to be named beside it.
-const NEAR: f64 = 0.7;
+/// Of a member that serves its clients, fewer lines of refused and closed connections are what any restart of another
+/// member and any port check causes.
+const USUAL: usize = 10;
 
 /// A likely cause of what was printed.
 #[derive(Debug, Clone)]
@@ -24,12 +34,58 @@ pub struct Cause {
     pub sample: String,
     /// Who refuses whom, each with how often: `this etcd refuses 10.0.0.2`.
     pub refusals: BTreeMap<String, usize>,
+    /// What the rest of the log says about it: a setting that is empty.
+    pub note: Option<&'static str>,
     addresses: BTreeMap<String, usize>,
     between_members: bool,
+    rank: Rank,
+    /// How many lines have it as the likeliest pitfall.
+    likeliest: usize,
     score: usize,
+    place: usize,
 }
 
 impl Cause {
+    fn new(one: &Match, line: &Line) -> Self {
+        Self {
+            pitfall: one.code.pitfall(),
+            lines: 0,
+            sample: line.text.clone(),
+            refusals: BTreeMap::new(),
+            note: None,
+            addresses: BTreeMap::new(),
+            between_members: false,
+            rank: one.rank,
+            likeliest: 0,
+            score: 0,
+            place: usize::MAX,
+        }
+    }
+
+    fn add(&mut self, one: &Match, likeliest: bool, line: &Line) {
+        if one.rank > self.rank {
+            // What pointed to it before was weaker than this.
+            *self = Self {
+                lines: self.lines,
+                refusals: std::mem::take(&mut self.refusals),
+                ..Self::new(one, line)
+            };
+        }
+        self.lines += 1;
+        if one.rank == self.rank {
+            self.likeliest += usize::from(likeliest);
+            self.score = self.score.max(one.score);
+            self.place = self.place.min(one.place);
+        }
+        if let Some(refusal) = &line.refusal {
+            *self.refusals.entry(refusal.text.clone()).or_default() += 1;
+            self.between_members |= refusal.between_members;
+            if let Some(address) = &refusal.address {
+                *self.addresses.entry(address.clone()).or_default() += 1;
+            }
+        }
+    }
+
     /// The command that proves it, as far as the log says of whom.
     pub fn proof(&self) -> String {
         let most = self.addresses.iter().max_by_key(|(_, count)| **count);
@@ -60,6 +116,7 @@ impl Serialize for Cause {
             "lines": self.lines,
             "sample": self.sample,
             "refusals": self.refusals,
+            "note": self.note,
         })
         .serialize(serializer)
     }
@@ -73,8 +130,9 @@ pub fn explain(text: &str) -> Vec<Cause> {
 }
 
 /// The same for a log that is read line by line.
+#[derive(Default)]
 pub struct Explainer {
-    patterns: Patterns,
+    evidence: Evidence,
     causes: BTreeMap<Code, Cause>,
 }
 
@@ -84,191 +142,49 @@ impl std::fmt::Debug for Explainer {
     }
 }
 
-impl Default for Explainer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Explainer {
     /// Nothing read yet.
     pub fn new() -> Self {
-        Self { patterns: Patterns::new(), causes: BTreeMap::new() }
+        Self::default()
     }
 
     /// Reads the next line.
     pub fn line(&mut self, raw: &str) {
-        let line = Line::read(raw);
+        let mut line = Line::read(raw);
+        if self.evidence.read(&line.text) {
+            // The peer is there now.
+            self.causes.retain(|_, cause| cause.rank > Rank::Transient);
+        }
+        line.from_itself |= line.address().is_some_and(|address| self.evidence.is_own(address));
         // The gateway dials a client port, whoever comes from 127.0.0.1 to a peer port.
-        let peer = line.refusal.as_ref().is_some_and(|refusal| refusal.between_members);
-        let found = self.patterns.matching(&line.text, |code| !peer || code != Code::GatewayClientAuth);
-        for (pitfall, score) in found {
-            let cause = self.causes.entry(pitfall.code).or_insert_with(|| Cause {
-                pitfall,
-                lines: 0,
-                sample: line.text.clone(),
-                refusals: BTreeMap::new(),
-                addresses: BTreeMap::new(),
-                between_members: false,
-                score: 0,
-            });
-            cause.lines += 1;
-            cause.score = cause.score.max(score);
-            if let Some(refusal) = &line.refusal {
-                *cause.refusals.entry(refusal.text.clone()).or_default() += 1;
-                cause.between_members |= refusal.between_members;
-                if let Some(address) = &refusal.address {
-                    *cause.addresses.entry(address.clone()).or_default() += 1;
-                }
-            }
+        line.from_itself &= !line.refusal.as_ref().is_some_and(|refusal| refusal.between_members);
+        let matches = MATCHER.matches(&line);
+        let likeliest = matches.iter().min_by_key(|one| (Reverse(one.score), one.place)).map(|one| one.code);
+        for one in &matches {
+            let cause = self.causes.entry(one.code).or_insert_with(|| Cause::new(one, &line));
+            cause.add(one, likeliest == Some(one.code), &line);
         }
     }
 
     /// The likely causes, the likeliest first.
     pub fn causes(self) -> Vec<Cause> {
-        let mut causes: Vec<Cause> = self.causes.into_values().collect();
-        // Restarts make plain-HTTP noise and refused connections; they are named last where there is anything else.
+        let usual =
+            |cause: &Cause| self.evidence.serves() && cause.rank == Rank::Transient && cause.lines < USUAL;
+        let mut causes: Vec<Cause> = self.causes.into_values().filter(|cause| !usual(cause)).collect();
+        for cause in &mut causes {
+            cause.note = self.evidence.note(cause.pitfall.code, cause.between_members);
+        }
         causes.sort_by_key(|cause| {
-            let noise = matches!(
-                cause.pitfall.code,
-                Code::HttpToTls | Code::HttpAdvertised | Code::HttpWithCertificates | Code::Unreachable
-            );
-            (noise, std::cmp::Reverse(cause.score), std::cmp::Reverse(cause.lines), cause.pitfall.code)
+            let strength = (Reverse(cause.rank), Reverse(cause.likeliest), Reverse(cause.score), cause.place);
+            (strength, Reverse(cause.lines), cause.pitfall.code)
         });
         causes
     }
 }
 
-/// A line without its logger's dress, and who refuses whom in it.
-struct Line {
-    text: String,
-    refusal: Option<Refusal>,
-}
-
-/// Who refuses whom.
-struct Refusal {
-    text: String,
-    /// The address of the other side, where it is one.
-    address: Option<String>,
-    /// Whether it is between members.
-    between_members: bool,
-}
-
-impl Line {
-    fn read(raw: &str) -> Self {
-        let text = zap(raw).unwrap_or_else(|| raw.replace('\\', ""));
-        let refusal = refusal(&text, journal_host(raw).unwrap_or("this etcd"));
-        Self { text, refusal }
-    }
-}
-
-/// The host of a journal's line: `Nov 21 12:00:00 HOST etcd[7]: …`.
-fn journal_host(raw: &str) -> Option<&str> {
-    let (head, _) = raw.split_once("]: ")?;
-    let (head, pid) = head.rsplit_once('[')?;
-    let mut words = head.rsplit(' ');
-    let (_unit, host) = (words.next()?, words.next()?);
-    let sound = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()) && head.len() < 200;
-    (sound && words.next().is_some()).then_some(host)
-}
-
-/// A zap JSON line in the words of capnslog: `rejected connection from "ADDRESS" (error "ERROR")`.
-fn zap(raw: &str) -> Option<String> {
-    let start = raw.find("{\"level\"")?;
-    let entry: Value = serde_json::from_str(raw[start..].trim_end()).ok()?;
-    let field = |name: &str| entry[name].as_str().unwrap_or_default();
-    let mut text = field("msg").to_owned();
-    if let Some(rest) = text.strip_prefix("rejected connection") {
-        // 3.5 says on which endpoint from .13 on.
-        text = format!("rejected connection from \"{}\"{rest}", field("remote-addr"));
-    } else if text == "prober detected unhealthy status" {
-        text = format!("health check for peer {} could not connect:", field("remote-peer-id"));
-    } else if !field("remote-member-id").is_empty() && !field("address").is_empty() {
-        text = format!("{text} of member {} at {}", field("remote-member-id"), field("address"));
-    }
-    if !field("error").is_empty() {
-        text = match text.strip_suffix(" on peer endpoint").or(text.strip_suffix(" on client endpoint")) {
-            Some(from) => format!("{from} (error \"{}\"{}", field("error"), &text[from.len()..]),
-            None => format!("{text} (error \"{}\"", field("error")),
-        };
-    }
-    // Whatever else stands in the entry may be what is looked for.
-    Some(format!("{text} {}", raw[start..].replace('\\', "")))
-}
-
-/// Who refuses whom: a `remote error` comes from the other side, and one who dials judges the other's certificate.
-fn refusal(text: &str, here: &str) -> Option<Refusal> {
-    let own = if here == "this etcd" {
-        "this etcd's certificate".to_owned()
-    } else {
-        format!("{here}'s certificate")
-    };
-    if let Some((_, rest)) = text.split_once("rejected connection from \"") {
-        let (address, rest) = rest.split_once('"')?;
-        let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
-        let text = if rest.contains("remote error") {
-            format!("{host} refuses {own}")
-        } else {
-            format!("{here} refuses {host}")
-        };
-        let between_members = rest.contains("on peer endpoint");
-        return Some(Refusal { text, address: Some(host.to_owned()), between_members });
-    }
-    let tls = ["x509:", "tls:", "certificate"].iter().any(|word| text.contains(word));
-    let whom = if let Some((_, rest)) = text.split_once("health check for peer ") {
-        format!("peer {}", rest.split(' ').next()?)
-    } else if let Some((_, rest)) = text.split_once("https://").filter(|_| text.contains("of member ")) {
-        rest.split(['/', ')', '"', ' ']).next()?.to_owned()
-    } else {
-        return None;
-    };
-    let text = match () {
-        () if text.contains("remote error: tls") => format!("{whom} refuses {own}"),
-        () if tls => format!("{here} refuses {whom}'s certificate"),
-        () => return None,
-    };
-    Some(Refusal { text, address: None, between_members: true })
-}
-
-/// The words of every pitfall, in lower case, cut at what varies.
-struct Patterns {
-    all: Vec<(&'static Pitfall, Vec<String>)>,
-}
-
-impl Patterns {
-    fn new() -> Self {
-        let cut = |words: &str| words.to_lowercase().split('…').map(str::to_owned).collect();
-        let all = catalogue().flat_map(|pitfall| pitfall.says.iter().map(move |words| (pitfall, cut(words))));
-        Self { all: all.collect() }
-    }
-
-    /// The pitfalls that a line may be, each with how much of the line its words explain.
-    fn matching(&self, line: &str, may_be: impl Fn(Code) -> bool) -> Vec<(&'static Pitfall, usize)> {
-        let line = line.to_lowercase();
-        let mut found: BTreeMap<Code, (&'static Pitfall, usize)> = BTreeMap::new();
-        for (pitfall, parts) in self.all.iter().filter(|(pitfall, _)| may_be(pitfall.code)) {
-            let Some(score) = score(&line, parts) else { continue };
-            let best = found.entry(pitfall.code).or_insert((pitfall, score));
-            best.1 = best.1.max(score);
-        }
-        let best = found.values().map(|(_, score)| *score).max().unwrap_or(0);
-        found.retain(|_, (_, score)| *score as f64 >= best as f64 * NEAR);
-        found.into_values().collect()
-    }
-}
-
-/// The length of all parts, when they stand in the line one after another.
-fn score(line: &str, parts: &[String]) -> Option<usize> {
-    let mut rest = line;
-    for part in parts {
-        let at = rest.find(part.as_str())?;
-        rest = &rest[at + part.len()..];
-    }
-    Some(parts.iter().map(String::len).sum())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::pitfalls::catalogue;
     use super::*;
 
     fn first(text: &str) -> Option<Code> {

@@ -12,6 +12,10 @@ use super::pem::{self, Block};
 use super::{Leaf, Request, Role};
 use crate::advice::{Advice, CommandLine, Directory};
 use crate::inventory::names;
+use crate::limits;
+
+/// The most names that a command line repeats, as many as a request may have. Of more it has the placeholder `NAMES`.
+const MOST_NAMES: usize = limits::REQUEST_NAMES;
 
 /// A name that a certificate is to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +49,7 @@ impl<'r> Cures<'r> {
             return other;
         }
         let sans = self.leaf.map(|leaf| self.names(leaf)).unwrap_or_default();
-        if !sans.iter().all(|&name| self.is_permitted(name)) {
+        if self.permitted(&sans).contains(&false) {
             return self.reissue();
         }
         self.named("renew").within(self.directory()).into()
@@ -76,7 +80,7 @@ impl<'r> Cures<'r> {
             }
             Name::Ip(ip) => ip.to_string(),
         };
-        if self.is_permitted(name) {
+        if self.permitted(&[name]) == [true] {
             return self.reissue_with(Some(name), &[]);
         }
         let (kind, permit) = match name {
@@ -151,14 +155,21 @@ impl<'r> Cures<'r> {
         }
         let mut names = self.leaf.map(|leaf| self.names(leaf)).unwrap_or_default();
         names.extend(more.filter(|more| !names.contains(more)));
-        for name in names {
+        if names.len() > MOST_NAMES {
+            return line.option("--dns", "NAMES");
+        }
+        let permitted = match directory {
+            Directory::New => vec![true; names.len()],
+            _ => self.permitted(&names),
+        };
+        for (name, is_permitted) in names.into_iter().zip(permitted) {
             // A profile for members brings these along.
             let is_default = profile.is_none()
                 && match name {
                     Name::Dns(dns) => dns == "localhost",
                     Name::Ip(ip) => ip == IpAddr::from([127, 0, 0, 1]) || ip.to_string() == "::1",
                 };
-            if is_default || (directory != Directory::New && !self.is_permitted(name)) {
+            if is_default || !is_permitted {
                 continue;
             }
             line = match name {
@@ -173,7 +184,7 @@ impl<'r> Cures<'r> {
         line
     }
 
-    /// The names of a certificate that a new one can have.
+    /// The names of a certificate that a new one can have; more than [`MOST_NAMES`] are not all read.
     fn names(&self, leaf: &'r Certificate<'r>) -> Vec<Name<'r>> {
         let ips = leaf.extensions.ips().iter().map(|&ip| Name::Ip(ip));
         // An address that is written as a DNS name becomes one.
@@ -182,6 +193,7 @@ impl<'r> Cures<'r> {
             Name::Dns(dns) => names::check_dns(dns).is_ok(),
             Name::Ip(ip) => names::check_ip(*ip).is_ok(),
         })
+        .take(MOST_NAMES + 1)
         .collect()
     }
 
@@ -230,23 +242,37 @@ impl<'r> Cures<'r> {
         None
     }
 
-    /// Whether the name constraints of the CAs from which it would be issued permit a name.
-    fn is_permitted(&self, name: Name<'_>) -> bool {
+    /// For each name, whether the name constraints of the CAs from which it would be issued permit it.
+    fn permitted(&self, names: &[Name<'_>]) -> Vec<bool> {
         let (request, go) = (self.request, self.request.go);
-        let all = |blocks: &[Block], is_above: &dyn Fn(&Certificate<'_>) -> bool| {
-            let read = blocks.iter().filter_map(|block| Certificate::parse(&block.der, go).ok());
-            read.filter(|ca| is_above(ca)).all(|ca| allows(&ca, name))
+        let mut permitted = vec![true; names.len()];
+        let mut limit = |ca: &Certificate<'_>| {
+            for (name, is_permitted) in names.iter().zip(&mut permitted) {
+                *is_permitted = *is_permitted && allows(ca, *name);
+            }
+        };
+        let parsed = |block: &Block, limit: &mut dyn FnMut(&Certificate<'_>)| {
+            if let Ok(ca) = Certificate::parse(&block.der, go) {
+                limit(&ca);
+            }
         };
         if self.directory() == Directory::Own {
-            return all(&self.issuer(), &|_| true);
+            self.issuer().iter().for_each(|block| parsed(block, &mut limit));
+            return permitted;
         }
-        let is_other = |ca: &Certificate<'_>| self.leaf.is_none_or(|leaf| leaf.raw != ca.raw);
-        let sent = [request.chain, request.extra_chain];
-        sent.iter().all(|pem| all(&pem::blocks(pem, go), &is_other))
-            && match request.trust {
-                Some(trust) => trust.roots.all().iter().all(|root| allows(root, name)),
-                None => all(&pem::blocks(request.ca, go), &|_| true),
-            }
+        let is_leaf = |ca: &Certificate<'_>| self.leaf.is_some_and(|leaf| leaf.raw == ca.raw);
+        for block in [request.chain, request.extra_chain].iter().flat_map(|pem| pem::blocks(pem, go)) {
+            parsed(&block, &mut |ca| {
+                if !is_leaf(ca) {
+                    limit(ca)
+                }
+            });
+        }
+        match request.trust {
+            Some(trust) => trust.roots.all().iter().for_each(|root| limit(root)),
+            None => pem::blocks(request.ca, go).iter().for_each(|block| parsed(block, &mut limit)),
+        }
+        permitted
     }
 }
 

@@ -269,7 +269,7 @@ impl<'r> Cures<'r> {
             });
         }
         match request.trust {
-            Some(trust) => trust.roots.all().iter().for_each(|root| limit(root)),
+            Some(trust) => trust.roots.all().iter().for_each(&mut limit),
             None => pem::blocks(request.ca, go).iter().for_each(|block| parsed(block, &mut limit)),
         }
         permitted

@@ -223,9 +223,14 @@ impl Connection {
         }
         let open =
             || Shell::open(self).map_err(|error| self.route.error(SshTrouble::NoSsh, error.to_string()));
+        let has_answered = free.is_some();
         let mut shell = free.map_or_else(open, Ok)?;
         // One that gave no answer is of no use any more, and goes.
         let output = shell.run(words, deadline).map_err(|lapse| match lapse {
+            // A shell that has answered ends with its host or its connection, whatever the command said last.
+            Lapse::Ended(said) if has_answered => {
+                SshError { kind: SshTrouble::Broken, ..self.no_answer(&said) }
+            }
             Lapse::Ended(said) => self.no_answer(&said),
             Lapse::TooLong(_) => self.too_slow(deadline),
             Lapse::TooMuch => self.too_much(),

@@ -164,6 +164,23 @@ fn client_tls(pki: &Pki, cert: &str, more: &[&str]) -> Vec<String> {
 }
 
 /// Mutual TLS: the right pair gets through, in both APIs; every other way is told apart.
+/// From 3.4 on a trusted CA is enough to demand certificates; 3.3 lets everybody in until `--client-cert-auth` is given.
+#[test]
+fn a_trusted_ca_alone_demands_certificates_from_3_4_on() {
+    each_version(|version, binary| {
+        let pki = Pki::new();
+        let address = address();
+        let (cert, key) = pki.both("member", &[address]);
+        let file = |flag: &str, path: &std::path::Path| format!("--{flag}={}", path.display());
+        let ca = file("trusted-ca-file", &pki.path("ca.pem"));
+        let flags = [file("cert-file", &cert), file("key-file", &key), ca];
+        let etcd = Etcd::start(binary, address, "https", &flags);
+        etcd.ready(Some(pki.tls(Some("member"))));
+        let anonymous = etcd.client(Some(pki.tls(None))).members();
+        assert_eq!(anonymous.is_ok(), version.starts_with("3.3."), "{version}: {anonymous:?}");
+    });
+}
+
 #[test]
 fn mutual_tls_lets_the_right_pair_in_and_says_why_not() {
     each_version(|version, binary| {

@@ -45,7 +45,12 @@ pub fn run(context: &Context, args: &ExplainArgs) -> Outcome {
     }
     let causes = if args.what == ["-"] { explain_input()? } else { explain(&args.what.join(" ")) };
     if context.global.json {
-        context.out.json(&json!({ "causes": causes }));
+        let shown = causes.iter().map(|cause| {
+            let mut shown = json!(cause);
+            shown["fix"] = json!(Advice::from(cause.pitfall.cure).at(&context.invocation));
+            shown
+        });
+        context.out.json(&json!({ "causes": shown.collect::<Vec<_>>() }));
     } else if causes.is_empty() {
         context.out.line("no known problem matches this input");
     } else {

@@ -124,14 +124,20 @@ impl Member {
         self.file("trusted-ca-file").or(self.file("peer-trusted-ca-file"))
     }
 
-    /// Whether its peer port demands certificates: naming a CA is enough.
+    /// Whether its peer port demands certificates: naming a CA is enough from 3.4 on.
     fn demands_peers(&self) -> bool {
-        self.config.is_on("peer-client-cert-auth") || self.is_set("peer-trusted-ca-file")
+        self.config.is_on("peer-client-cert-auth")
+            || self.is_set("peer-trusted-ca-file") && self.demands_by_ca_alone()
+    }
+
+    /// Whether a trusted CA alone has it demand certificates; so where its release is not known.
+    fn demands_by_ca_alone(&self) -> bool {
+        self.release().is_none_or(EtcdVersion::demands_by_ca_alone)
     }
 
     /// Whether its client port demands certificates.
     fn demands_clients(&self) -> bool {
-        self.config.is_on("client-cert-auth") || self.is_set("trusted-ca-file")
+        self.config.is_on("client-cert-auth") || self.is_set("trusted-ca-file") && self.demands_by_ca_alone()
     }
 
     /// Whether HTTP has client ports of its own, and the others serve gRPC only.

@@ -149,9 +149,16 @@ fn transport(member: &Member, half: &Half, found: &mut Found) {
         );
     }
     if ca && !config.is_on(demand) && https.is_some() {
+        let effect = match (member.demands_by_ca_alone(), &member.version) {
+            (true, _) => "certificates are demanded all the same".to_owned(),
+            (false, version) => {
+                let version = version.as_deref().unwrap_or("3.3");
+                format!("etcd {version} demands no certificate; from 3.4 on it would")
+            }
+        };
         found.warn(
             Code::CaWithoutClientAuth,
-            format!("--{prefix}trusted-ca-file without --{demand}: certificates are demanded all the same"),
+            format!("--{prefix}trusted-ca-file without --{demand}: {effect}"),
             format!("say --{demand} too, or leave --{prefix}trusted-ca-file out"),
         );
     }

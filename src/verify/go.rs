@@ -162,6 +162,12 @@ impl EtcdVersion {
         (self.release, self.patch)
     }
 
+    /// From 3.4 on a trusted CA alone has certificates demanded, with `client-cert-auth` off too (etcd's `ServerConfig`; 3.3.25
+    /// lets clients without a certificate in).
+    pub(crate) fn demands_by_ca_alone(self) -> bool {
+        self.release >= (3, 4)
+    }
+
     /// From 3.6 on a revocation list in PEM is not read.
     pub(crate) fn reads_der_lists_only(self) -> bool {
         self.release >= (3, 6)

@@ -7,8 +7,8 @@ pub(super) const FAMILY: &[Pitfall] = &[
         code: Code::CaWithoutClientAuth,
         title: "--trusted-ca-file without --client-cert-auth",
         says: &["tls: client didn't provide a certificate"],
-        cause: "Naming a trusted CA is enough: client certificates are demanded all the same, although \
-            client-cert-auth = false stands in the log.",
+        cause: "From 3.4 on naming a trusted CA is enough: client certificates are demanded all the same, although \
+            client-cert-auth = false stands in the log. 3.3 lets everybody in.",
         cure: "Say --client-cert-auth too, or leave --trusted-ca-file out.",
         proof: "etcd-pki verify --connect HOST:PORT --ca CA",
     },

@@ -121,7 +121,8 @@ const ETCD_PORTS: [&str; 5] = ["2378", "2379", "2380", "4001", "7001"];
 fn host_of(text: &str) -> Result<String, String> {
     if let Some((first, _)) = text.split_once(',') {
         let first = host_of(first).unwrap_or_else(|_| first.to_owned());
-        return Err(format!("one host is enough, the others are found through it: give {first}"));
+        let hint = format!("give {first}");
+        return Err(refusal("one host is enough, the others are found through it", &hint));
     }
     // ssh has URLs of its own.
     if text.starts_with("ssh://") {
@@ -143,12 +144,14 @@ fn host_of(text: &str) -> Result<String, String> {
     };
     match port {
         Some(port) if url || ETCD_PORTS.contains(&port) => Ok(with_user(name)),
-        Some(port) if port.parse::<u16>().is_ok() => Err(format!(
-            "give {} alone; a port of sshd's own is for `Port {port}` in ~/.ssh/config",
-            with_user(name)
-        )),
+        Some(port) if port.parse::<u16>().is_ok() => {
+            let name = with_user(name);
+            let hint = format!("give {name}, and `Port {port}` for it in ~/.ssh/config");
+            Err(refusal("a port of ssh is not given here", &hint))
+        }
         _ if url && name.contains('/') => {
-            Err(format!("give the host alone: {}", with_user(name.split('/').next().unwrap_or_default())))
+            let name = with_user(name.split('/').next().unwrap_or_default());
+            Err(refusal("that is a URL with a path", &format!("give {name}")))
         }
         _ if url => Ok(with_user(name)),
         _ => Ok(text.to_owned()),
@@ -195,8 +198,8 @@ mod tests {
         for (typed, instead) in [
             ("http://10.0.0.1:2379,http://10.0.0.2:2379", "give 10.0.0.1"),
             ("root@10.0.0.1,root@10.0.0.2", "give root@10.0.0.1"),
-            ("10.0.0.1:2222", "give 10.0.0.1 alone"),
-            ("http://10.0.0.1/v2/members", "give the host alone: 10.0.0.1"),
+            ("10.0.0.1:2222", "give 10.0.0.1, and `Port 2222`"),
+            ("http://10.0.0.1/v2/members", "give 10.0.0.1"),
             ("http://", "give [USER@]HOST"),
             ("-oProxyCommand=x", "give [USER@]HOST"),
             ("https://-oProxyCommand=x:2379", "give [USER@]HOST"),

@@ -221,8 +221,8 @@ fn dates_go_wherever_times_do_and_hosts_are_taken_out_of_urls() {
         &["server", "--host", "10.0.0.1/24"][..],
         &["peer", "--source-ip", "server1"],
         &["server", "--connect", "10.0.0.1"],
-        &["server", "--node", "https://10.0.0.1:2379"],
-        &["server", "--node", "10.0.0.1:2379"],
+        &["server", "--node", "ftp://10.0.0.1"],
+        &["server", "--node", "10.0.0.1:22"],
     ] {
         judged(words).refused(2, "give ");
     }

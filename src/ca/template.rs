@@ -97,7 +97,7 @@ pub fn markdown() -> String {
     let mut page = "\
 # Profile templates
 
-A profile says what a certificate is for: its usages, its life, its key and its subject. `etcd-pki issue`, `csr` and
+A profile says what a certificate is for: its usages, its life, its key and its subject. `issue`, `csr` and
 `sign` take one with `--profile NAME`, or a file with `--template FILE`. The built-in profiles are `server`, `peer`,
 `client` and `proxy`. A file `templates/NAME.toml` in the PKI directory adds the profile NAME, or takes the place of a
 built-in one. It must be yours alone to write, as all of the PKI directory.

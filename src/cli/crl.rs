@@ -74,7 +74,7 @@ pub(super) fn note_limits(context: &Context) {
         grpc_only::ADVISORY
     ));
     context.out.note(format_args!(
-        "  upgrade, or remove that option, or replace the CA: etcd-pki explain {}",
+        "  upgrade, or remove that option, or replace the CA: `etcd-pki explain {}`",
         Code::CrlNotChecked
     ));
 }

@@ -19,5 +19,5 @@ pub(super) fn certificate(pki_dir: &Path, path: &Path) -> Result<PathBuf, Failur
     }
     let what = format!("there is no file {name}, and no certificate of that name in {}", pki_dir.display());
     Err(Failure::usage("no-such-name", what)
-        .hint("etcd-pki list shows the names; --pki-dir names the PKI directory"))
+        .hint("`etcd-pki list` shows the names; --pki-dir names the PKI directory"))
 }

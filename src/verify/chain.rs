@@ -84,9 +84,10 @@ impl Paths<'_> {
         let (mut no_policy, mut usage_count) = (0, 0);
         let (mut no_usage, mut constraint) = (None, None);
         for path in paths {
-            if !path.has_policy() {
+            let blocker = usage_blocker(&path.certificates, usage, path.go);
+            if !path.has_policy() && (blocker.is_none() || path.go >= GoVersion::POLICIES_FIRST) {
                 no_policy += 1;
-            } else if let Some(blocker) = usage_blocker(&path.certificates, usage, path.go) {
+            } else if let Some(blocker) = blocker {
                 no_usage.get_or_insert_with(|| ChainError::IncompatibleUsage {
                     subject: path.certificates[blocker].subject_text(),
                     depth: blocker,
@@ -105,9 +106,10 @@ impl Paths<'_> {
         if let (Some(error), 0) = (no_usage, no_policy) {
             return Err(error);
         }
-        let late = paths.first().is_some_and(|path| path.go >= GoVersion::CHAIN_CONSTRAINTS);
+        let go = paths.first().map_or(GoVersion::NEWEST, |path| path.go);
+        let late = go >= GoVersion::CHAIN_CONSTRAINTS;
         let chains = if late { "candidate chains" } else { "chains" };
-        if !late && no_policy == paths.len() {
+        if !late && go >= GoVersion::POLICIES_FIRST && no_policy == paths.len() {
             return Err(ChainError::Policies {
                 details: "all candidate chains have invalid policies".to_owned(),
             });

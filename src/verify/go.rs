@@ -64,6 +64,8 @@ impl GoVersion {
     /// RSA below 1024 bits is refused, and even, small or large exponents; policies, their mappings and constraints
     /// are judged; a private key's numbers must fit each other.
     pub(crate) const POLICIES: Self = Self::new(24, 0);
+    /// Policies are verified before usages (the fix of CVE-2025-22874).
+    pub(crate) const POLICIES_FIRST: Self = Self::new(24, 4);
     /// A negative path length and reserved BMPString characters are refused.
     pub(crate) const NO_NEGATIVE_PATH: Self = Self::new(25, 0);
     /// Name constraints are checked once a chain stands, without a limit on comparisons; an RSA key's private half

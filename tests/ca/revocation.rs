@@ -156,7 +156,7 @@ fn crl_and_revoke_say_what_a_list_does_not_do() {
     let ran = bench.run(&["revoke", "client1"]).ok();
     assert!(ran.err.contains("place crl.der where --client-crl-file"), "{ran:?}");
     assert!(ran.err.contains(advisory) && ran.err.contains("GHSA-3wh4-j44w-pg92"), "{ran:?}");
-    assert!(ran.err.contains("or replace the CA: etcd-pki explain EP078"), "{ran:?}");
+    assert!(ran.err.contains("or replace the CA: `etcd-pki explain EP078`"), "{ran:?}");
     assert!(!ran.err.contains("member remove"), "{ran:?}");
     // A list keeps no member out of the cluster.
     let ran = bench.run(&["revoke", "server1"]).ok();

@@ -145,7 +145,13 @@ $SIG{CHLD} = "IGNORE";
 my $server = IO::Socket::INET->new(LocalAddr => "0.0.0.0", LocalPort => 2379, Listen => 50, ReuseAddr => 1) or die;
 while (my $client = $server->accept) {
     next if fork;
-    while (defined(my $line = <$client>)) { last if $line eq "\r\n" }
+    my $length = 0;
+    while (defined(my $line = <$client>)) {
+        $length = $1 if $line =~ /^content-length: (\d+)/i;
+        last if $line eq "\r\n";
+    }
+    # A request that is not read to its end makes the kernel reset the connection, and the answer is cut.
+    read $client, my $request, $length;
     open my $fault, "<", "/etc/fault"; my $what = <$fault>; close $fault;
     print $client "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
     if ($what eq "headers") { 1 while print $client "X-Y: " . ("z" x 1000) . "\r\n"; exit }

@@ -24,7 +24,9 @@ struct Pki {
 
 impl Pki {
     fn of(fixture: &'static str) -> Option<Self> {
-        let pki = Self { top: tempfile::tempdir().unwrap(), dir: "p k'i", name: fixture };
+        // No certificate has the name of a key.
+        let name = if fixture == "ca-key" { "member" } else { fixture };
+        let pki = Self { top: tempfile::tempdir().unwrap(), dir: "p k'i", name };
         let from = fixtures().join(fixture);
         let (cert, key) = authority_of(&from.join("ca.pem"))?;
         let import = pki
@@ -43,9 +45,9 @@ impl Pki {
             std::fs::copy(&cert, to.join("ca.pem")).unwrap();
             std::fs::copy(&key, to.join("ca-key.pem")).unwrap();
         }
-        std::fs::copy(from.join("cert.pem"), to.join(format!("{fixture}.pem"))).unwrap();
+        std::fs::copy(from.join("cert.pem"), to.join(format!("{name}.pem"))).unwrap();
         if fixture != "rsa8208" {
-            std::fs::copy(from.join("key.pem"), to.join(format!("{fixture}-key.pem"))).unwrap();
+            std::fs::copy(from.join("key.pem"), to.join(format!("{name}-key.pem"))).unwrap();
         }
         if from.join("crl.pem").exists() {
             std::fs::copy(from.join("crl.pem"), to.join("crl.pem")).unwrap();

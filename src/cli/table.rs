@@ -164,7 +164,7 @@ impl<'a> Table<'a> {
 }
 
 /// The width of the terminal that standard output is; `None` where it is none. `COLUMNS` comes first, as in other tools.
-fn terminal_width() -> Option<u16> {
+pub(super) fn terminal_width() -> Option<u16> {
     let stdout = std::io::stdout();
     if !stdout.is_terminal() {
         return None;

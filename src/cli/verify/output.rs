@@ -6,7 +6,7 @@ use serde::ser::SerializeMap;
 
 use super::super::output::Style;
 use super::super::pki::{date, expiry};
-use super::super::{Context, Failure};
+use super::super::{Context, Failure, table};
 use super::VerifyArgs;
 use super::args::Format;
 use crate::survey::Dial;
@@ -142,12 +142,13 @@ fn matrix(context: &Context, dials: &[Dial]) {
     if names.is_empty() {
         return;
     }
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(3);
+    let (first, rows, heads) = headings(&names, table::terminal_width());
+    let width = heads.iter().map(|head| head.chars().count()).max().unwrap_or(0).max(3);
     out.line("");
     out.line(out.paint("can the row dial the column?", Style::Bold));
-    let heads: String = names.iter().map(|name| format!("  {name:<width$}")).collect();
-    out.line(format!("{:<width$}{heads}", "").trim_end());
-    for from in &names {
+    let heads: String = heads.iter().map(|head| format!("  {head:<width$}")).collect();
+    out.line(format!("{:<first$}{heads}", "").trim_end());
+    for (from, row) in names.iter().zip(rows) {
         let cells = names.iter().map(|to| {
             let between = dials.iter().filter(|dial| dial.from == *from && dial.to == *to);
             // One URL of several that works is enough.
@@ -161,7 +162,7 @@ fn matrix(context: &Context, dials: &[Dial]) {
             format!("  {}{}", out.paint(text, style), " ".repeat(width - text.len()))
         });
         let cells: String = cells.collect();
-        out.line(format!("{from:<width$}{cells}").trim_end());
+        out.line(format!("{row:<first$}{cells}").trim_end());
     }
     let mut lines = Vec::new();
     for dial in dials.iter().filter(|dial| !dial.findings.is_empty()) {
@@ -172,6 +173,22 @@ fn matrix(context: &Context, dials: &[Dial]) {
         }
     }
     out.lines(lines);
+}
+
+/// The width of the first column, the headings of the rows and of the columns: names, or numbers for the columns where a
+/// terminal is too narrow for the names.
+fn headings(names: &[&str], terminal: Option<u16>) -> (usize, Vec<String>, Vec<String>) {
+    let longest = |heads: &[String]| heads.iter().map(|head| head.chars().count()).max().unwrap_or(0);
+    let plain: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let width = longest(&plain).max(3);
+    let total = width + names.len() * (width + 2);
+    if terminal.is_none_or(|terminal| total <= usize::from(terminal)) {
+        return (width, plain.clone(), plain);
+    }
+    let numbers: Vec<String> = (1..=names.len()).map(|number| number.to_string()).collect();
+    let rows: Vec<String> =
+        numbers.iter().zip(names).map(|(number, name)| format!("{number} {name}")).collect();
+    (longest(&rows), rows, numbers)
 }
 
 fn show(context: &Context, finding: &Finding, lines: &mut Vec<String>) {
@@ -187,5 +204,24 @@ fn show(context: &Context, finding: &Finding, lines: &mut Vec<String>) {
     }
     if let Some(fix) = &finding.fix {
         lines.push(format!("    fix: {}", out.paint(fix, Style::Cyan)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_have_numbers_where_names_do_not_fit() {
+        let names = ["etcd-1.example.com", "etcd-2.example.com", "etcd-3.example.com"];
+        let (first, rows, heads) = headings(&names, Some(80));
+        assert_eq!(
+            (first, rows.as_slice(), heads.as_slice()),
+            (18, &names.map(String::from)[..], &names.map(String::from)[..])
+        );
+        let (first, rows, heads) = headings(&names, Some(60));
+        assert_eq!((first, rows[1].as_str(), heads[1].as_str()), (20, "2 etcd-2.example.com", "2"));
+        // A pipe has no width.
+        assert_eq!(headings(&names, None).2, names);
     }
 }
